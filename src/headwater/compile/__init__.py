@@ -1,0 +1,1 @@
+"""Plan nodes to one DuckDB statement."""

@@ -1,0 +1,1 @@
+"""Rewrites of compiled trees, one rule per file."""

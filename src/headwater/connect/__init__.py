@@ -1,0 +1,1 @@
+"""The Spark Connect front: the only room that knows gRPC and protobuf."""

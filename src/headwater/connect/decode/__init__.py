@@ -1,0 +1,1 @@
+"""Protocol messages to plan nodes, one file per family."""

@@ -1,0 +1,87 @@
+"""The one door to DuckDB: databases, connections, and the settings that make DuckDB keep Spark's rules.
+
+Only this module imports `duckdb`. A `Database` is one in-memory DuckDB that spills to a temporary folder;
+`connect()` gives an independent connection to it (own transaction, own temporary views, own interrupt).
+
+Invariants: extensions are never installed or downloaded; every connection runs in the session time zone it was
+opened for; text comparison is binary.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+from sqlglot.dialects.duckdb import DuckDB
+
+Connection = duckdb.DuckDBPyConnection
+DuckError = duckdb.Error
+Interrupted = duckdb.InterruptException
+
+__all__ = ["Connection", "Database", "Dialect", "DuckError", "ExportState", "Interrupted", "sql_text"]
+
+
+class ExportState(exp.Expression, exp.Func):
+    """`aggregate(x) EXPORT_STATE`: the aggregate's state in place of its value."""
+
+    arg_types = {"this": True}
+
+
+class Dialect(DuckDB):
+    """DuckDB's dialect and the nodes that sqlglot lacks."""
+
+    class Generator(DuckDB.Generator):
+        TRANSFORMS = {
+            **DuckDB.Generator.TRANSFORMS,
+            ExportState: lambda self, node: f"{self.sql(node, 'this')} EXPORT_STATE",
+        }
+
+
+def sql_text(tree: exp.Expression) -> str:
+    """The DuckDB text of a sqlglot tree."""
+    return tree.sql(dialect=Dialect)
+
+
+class Database:
+    """One in-memory DuckDB shared by all sessions of a server.
+
+    Args:
+        threads: DuckDB worker threads; default: DuckDB's own choice (one per core).
+        memory_limit: such as `"4GB"`; default: DuckDB's own choice (80 % of the machine).
+        spill: folder for what does not fit in memory; default: a fresh temporary folder.
+    """
+
+    def __init__(self, *, threads: int | None = None, memory_limit: str | None = None, spill: Path | None = None) -> None:
+        self._spill = spill or Path(tempfile.gettempdir()) / f"headwater-{os.getpid()}"
+        settings: dict[str, str | bool | int | float | list[str]] = {
+            "temp_directory": str(self._spill),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": True,
+            "max_expression_depth": 10_000,
+        }
+        if threads is not None:
+            settings["threads"] = threads
+        if memory_limit is not None:
+            settings["memory_limit"] = memory_limit
+        self._root = duckdb.connect(":memory:", config=settings)
+
+    def connect(self, time_zone: str = "UTC") -> Connection:
+        """A new connection whose SQL functions work in `time_zone` (an IANA name)."""
+        connection = self._root.cursor()
+        connection.execute("SET TimeZone = ?", [time_zone])
+        return connection
+
+    def close(self) -> None:
+        """Close the database; connections still open keep it alive until they close."""
+        self._root.close()
+
+
+def arrow(connection: Connection, query: exp.Expression | str) -> pa.Table:
+    """Run a query and return all its rows."""
+    text = query if isinstance(query, str) else sql_text(query)
+    return connection.sql(text).to_arrow_table()

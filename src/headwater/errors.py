@@ -1,0 +1,160 @@
+"""The error tree: every failure a user can see carries one of Spark's error conditions and its SQLSTATE.
+
+Spark clients pick the Python exception by the JVM class names a server reports, and show
+`[CONDITION] message SQLSTATE: xxxxx`. So each class here names the JVM classes it stands for, and each
+condition is a row of `conditions.json` (message template with `<parameter>` holes, SQLSTATE).
+
+    SparkError                      org.apache.spark.SparkException
+    ├── AnalysisError               org.apache.spark.sql.AnalysisException
+    │   └── ParseError              org.apache.spark.sql.catalyst.parser.ParseException
+    ├── IllegalArgumentError        java.lang.IllegalArgumentException
+    ├── ArithmeticSparkError        java.lang.ArithmeticException
+    ├── ArrayIndexError             java.lang.ArrayIndexOutOfBoundsException
+    ├── DateTimeError               java.time.DateTimeException
+    ├── NumberFormatError           java.lang.NumberFormatException
+    ├── UnsupportedError            java.lang.UnsupportedOperationException
+    ├── RuntimeSparkError           org.apache.spark.SparkRuntimeException
+    │   └── FileReadError           org.apache.spark.sql.execution.QueryExecutionException
+    ├── ConcurrentWriteError        java.util.ConcurrentModificationException
+    └── StreamingQueryError         org.apache.spark.sql.streaming.StreamingQueryException
+
+Invariants: a condition that is not in `conditions.json` cannot be raised (KeyError in tests); every
+`<parameter>` of the template must be given.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from typing import ClassVar, NamedTuple
+
+_HOLE = re.compile(r"<(\w+)>")
+
+
+class Condition(NamedTuple):
+    """One row of `conditions.json`: the message template and its five-character SQLSTATE."""
+
+    message: str
+    sql_state: str
+
+
+@cache
+def conditions() -> dict[str, Condition]:
+    """All error conditions by name (`CLASS` or `CLASS.SUBCLASS`)."""
+    rows = json.loads(files("headwater").joinpath("conditions.json").read_text("utf-8"))
+    return {name: Condition(row["message"], row["sqlState"]) for name, row in rows.items()}
+
+
+class SparkError(Exception):
+    """A failure in Spark's terms.
+
+    Args:
+        condition: name of a row of `conditions.json`.
+        parameters: a value for each `<hole>` of its message template.
+    """
+
+    java_classes: ClassVar[tuple[str, ...]] = ("org.apache.spark.SparkException", "java.lang.Exception")
+
+    def __init__(self, condition: str, /, **parameters: object) -> None:
+        row = conditions()[condition]
+        self.condition = condition
+        self.sql_state = row.sql_state
+        self.parameters = {name: str(value) for name, value in parameters.items()}
+        self.text = _HOLE.sub(lambda hole: self.parameters[hole[1]], row.message)
+        super().__init__(f"[{condition}] {self.text} SQLSTATE: {row.sql_state}")
+
+
+class AnalysisError(SparkError):
+    """The query cannot be resolved or is not allowed."""
+
+    java_classes = ("org.apache.spark.sql.AnalysisException", "java.lang.Exception")
+
+
+class ParseError(AnalysisError):
+    """The SQL text, type string or expression cannot be parsed."""
+
+    java_classes = ("org.apache.spark.sql.catalyst.parser.ParseException", *AnalysisError.java_classes)
+
+
+class IllegalArgumentError(SparkError):
+    """An option, setting or argument has an impossible value."""
+
+    java_classes = (
+        "org.apache.spark.SparkIllegalArgumentException",
+        "java.lang.IllegalArgumentException",
+        "java.lang.Exception",
+    )
+
+
+class ArithmeticSparkError(SparkError):
+    """ANSI arithmetic failed: overflow, division by zero."""
+
+    java_classes = ("org.apache.spark.SparkArithmeticException", "java.lang.ArithmeticException", "java.lang.Exception")
+
+
+class ArrayIndexError(SparkError):
+    """An array was read outside its bounds under ANSI rules."""
+
+    java_classes = (
+        "org.apache.spark.SparkArrayIndexOutOfBoundsException",
+        "java.lang.ArrayIndexOutOfBoundsException",
+        "java.lang.Exception",
+    )
+
+
+class DateTimeError(SparkError):
+    """A date, time or pattern cannot be understood."""
+
+    java_classes = ("org.apache.spark.SparkDateTimeException", "java.time.DateTimeException", "java.lang.Exception")
+
+
+class NumberFormatError(SparkError):
+    """A string is not the number it is cast to."""
+
+    java_classes = (
+        "org.apache.spark.SparkNumberFormatException",
+        "java.lang.NumberFormatException",
+        "java.lang.IllegalArgumentException",
+        "java.lang.Exception",
+    )
+
+
+class UnsupportedError(SparkError):
+    """Spark has it, Headwater does not (yet); the message names it and the way out."""
+
+    java_classes = (
+        "org.apache.spark.SparkUnsupportedOperationException",
+        "java.lang.UnsupportedOperationException",
+        "java.lang.Exception",
+    )
+
+
+class RuntimeSparkError(SparkError):
+    """A row or file failed while the query ran."""
+
+    java_classes = ("org.apache.spark.SparkRuntimeException", "java.lang.RuntimeException", "java.lang.Exception")
+
+
+class FileReadError(RuntimeSparkError):
+    """A data file cannot be read; the message names the file."""
+
+    java_classes = ("org.apache.spark.sql.execution.QueryExecutionException", *RuntimeSparkError.java_classes)
+
+
+class ConcurrentWriteError(SparkError):
+    """Two writers met on one table or checkpoint; one of them lost."""
+
+    java_classes = ("java.util.ConcurrentModificationException", *RuntimeSparkError.java_classes)
+
+
+class StreamingQueryError(SparkError):
+    """A streaming query has ended with an error."""
+
+    java_classes = ("org.apache.spark.sql.streaming.StreamingQueryException", "java.lang.Exception")
+
+
+def unsupported(feature: str, way_out: str = "It runs on Apache Spark.") -> UnsupportedError:
+    """The error for a feature Headwater does not have: names the feature and what to do instead."""
+    return UnsupportedError("UNSUPPORTED_FEATURE.HEADWATER", feature=feature, wayOut=way_out)

@@ -1,0 +1,1 @@
+"""Spark's functions on DuckDB, one module per Spark group."""

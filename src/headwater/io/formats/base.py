@@ -1,0 +1,87 @@
+"""The contract of a file format: options in, a DuckDB query over files out.
+
+Invariants: a scan's columns are exactly the schema's fields, in order, with the DuckDB types of
+`types.duckdb`; rows never pass through Python; a bad record never removes a good one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pyspark.sql.types import StructType
+from sqlglot import exp
+
+from headwater.duck import Connection
+from headwater.io.storage import FileStatus
+from headwater.registry import Registry
+
+
+class FormatOptions(dict[str, str]):
+    """Reader or writer options; names are compared without case, as in Spark."""
+
+    def __init__(self, options: Mapping[str, str] | Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__({key.lower(): value for key, value in dict(options).items()})
+
+    def text(self, name: str, default: str = "") -> str:
+        """The option as text."""
+        return self.get(name.lower(), default)
+
+    def flag(self, name: str, default: bool = False) -> bool:
+        """The option as true/false; anything else raises ValueError naming the option."""
+        value = self.get(name.lower())
+        if value is None:
+            return default
+        if value.lower() not in {"true", "false"}:
+            msg = f"option `{name}` takes true or false, not `{value}`"
+            raise ValueError(msg)
+        return value.lower() == "true"
+
+    def number(self, name: str, default: int | None = None) -> int | None:
+        """The option as an integer."""
+        value = self.get(name.lower())
+        return default if value is None else int(value)
+
+
+@dataclass(frozen=True)
+class ScanRequest:
+    """What to read.
+
+    Attributes:
+        files: the files, in reading order (never empty).
+        schema: the fields wanted, in order; partition fields are not among them.
+        options: the reader's options.
+        rescue: name of the rescued-data column to add at the end, or None.
+        metadata: add a struct column `_metadata` (Spark's hidden file columns) at the end.
+        time_zone: the session's.
+    """
+
+    files: tuple[FileStatus, ...]
+    schema: StructType
+    options: FormatOptions = field(default_factory=FormatOptions)
+    rescue: str | None = None
+    metadata: bool = False
+    time_zone: str = "UTC"
+
+
+class Format(Protocol):
+    """One file format."""
+
+    extensions: tuple[str, ...]
+
+    def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
+        """The schema Spark would infer from `files`."""
+        ...
+
+    def scan(self, request: ScanRequest) -> exp.Query:
+        """A query with the columns of `request.schema` (then rescue, then `_metadata`)."""
+        ...
+
+    def copy_options(self, options: FormatOptions) -> dict[str, exp.Expression]:
+        """DuckDB's COPY … TO options for writing."""
+        ...
+
+
+formats: Registry[Format] = Registry("headwater.io.formats")
+"""File formats by Spark's short name: `csv`, `json`, `parquet`, `text`. Instances, not classes."""

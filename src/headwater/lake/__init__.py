@@ -1,0 +1,1 @@
+"""Delta tables: the only room that imports deltalake."""

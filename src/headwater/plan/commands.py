@@ -1,0 +1,220 @@
+"""Commands in Spark's terms: what changes something (a table, a view, a setting, a stream).
+
+Built by `connect.decode` (protocol commands) and `sql` (statements); executed by `session.commands`.
+
+Invariants: as for relations; a command's result, where it has one, is a relation or an Arrow table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal as OneOf
+
+from pyspark.sql.types import StructType
+
+from headwater.plan.expressions import Expression
+from headwater.plan.node import Node
+from headwater.plan.relations import Relation
+
+Options = tuple[tuple[str, str], ...]
+SaveMode = OneOf["append", "overwrite", "errorifexists", "ignore"]
+
+
+@dataclass(frozen=True)
+class Command(Node):
+    """Base of all commands."""
+
+
+@dataclass(frozen=True)
+class Write(Command):
+    """`df.write…save(path)`, `saveAsTable`, `insertInto`: exactly one of `path` and `table` (or neither: noop)."""
+
+    input: Relation
+    format: str | None
+    mode: SaveMode
+    path: str | None = None
+    table: tuple[str, ...] = ()
+    insert: bool = False
+    """True for `insertInto` (columns by position)."""
+    partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
+    options: Options = ()
+
+
+@dataclass(frozen=True)
+class WriteTo(Command):
+    """`df.writeTo(table).create()/append()/…`."""
+
+    input: Relation
+    table: tuple[str, ...]
+    mode: OneOf["create", "overwrite", "overwrite_partitions", "append", "replace", "create_or_replace"]
+    provider: str | None = None
+    partition_by: tuple[Expression, ...] = ()
+    cluster_by: tuple[str, ...] = ()
+    options: Options = ()
+    properties: Options = ()
+    condition: Expression | None = None
+
+
+@dataclass(frozen=True)
+class CreateView(Command):
+    """`createOrReplaceTempView` and SQL's CREATE VIEW; `text` is the SQL of a stored view."""
+
+    input: Relation
+    name: tuple[str, ...]
+    scope: OneOf["temporary", "global", "stored"]
+    replace: bool = False
+    if_not_exists: bool = False
+    text: str | None = None
+    columns: tuple[str, ...] = ()
+    comment: str | None = None
+
+
+@dataclass(frozen=True)
+class CreateTable(Command):
+    """CREATE [OR REPLACE] TABLE [IF NOT EXISTS] … [AS query]."""
+
+    name: tuple[str, ...]
+    schema: StructType | None
+    provider: str | None = None
+    query: Relation | None = None
+    location: str | None = None
+    partition_by: tuple[str, ...] = ()
+    options: Options = ()
+    properties: Options = ()
+    comment: str | None = None
+    replace: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True)
+class Insert(Command):
+    """INSERT INTO | OVERWRITE table [(columns)] query."""
+
+    table: tuple[str, ...]
+    query: Relation
+    columns: tuple[str, ...] = ()
+    overwrite: bool = False
+    by_name: bool = False
+
+
+@dataclass(frozen=True)
+class DropObject(Command):
+    """DROP TABLE | VIEW | SCHEMA."""
+
+    kind: OneOf["table", "view", "schema"]
+    name: tuple[str, ...]
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True)
+class CreateSchema(Command):
+    """CREATE SCHEMA | DATABASE [IF NOT EXISTS] name [COMMENT …] [LOCATION …]."""
+
+    name: tuple[str, ...]
+    if_not_exists: bool = False
+    comment: str | None = None
+    location: str | None = None
+    properties: Options = ()
+
+
+@dataclass(frozen=True)
+class Use(Command):
+    """USE [CATALOG | SCHEMA] name."""
+
+    name: tuple[str, ...]
+    kind: OneOf["catalog", "schema"] = "schema"
+
+
+@dataclass(frozen=True)
+class SetConf(Command):
+    """SET key = value; SET key (value None); SET (key None) lists all."""
+
+    key: str | None = None
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class ResetConf(Command):
+    """RESET [key]."""
+
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Show(Command):
+    """SHOW TABLES | SCHEMAS | COLUMNS | TBLPROPERTIES | VIEWS | FUNCTIONS | CATALOGS …; result is a table."""
+
+    kind: str
+    name: tuple[str, ...] = ()
+    pattern: str | None = None
+
+
+@dataclass(frozen=True)
+class Describe(Command):
+    """DESCRIBE [EXTENDED] table | query | function | schema | HISTORY | DETAIL."""
+
+    kind: OneOf["table", "query", "function", "schema", "history", "detail"]
+    name: tuple[str, ...] = ()
+    query: Relation | None = None
+    extended: bool = False
+
+
+@dataclass(frozen=True)
+class Explain(Command):
+    """EXPLAIN [EXTENDED | FORMATTED | …] query."""
+
+    input: Node
+    mode: str = "simple"
+
+
+@dataclass(frozen=True)
+class CacheTable(Command):
+    """CACHE / UNCACHE / REFRESH TABLE, CLEAR CACHE: accepted, no effect."""
+
+    kind: OneOf["cache", "uncache", "clear", "refresh"]
+    name: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CatalogCall(Command):
+    """One call of `spark.catalog` by its protocol name, with its arguments by field name."""
+
+    call: str
+    arguments: tuple[tuple[str, object], ...] = ()
+
+
+@dataclass(frozen=True)
+class Trigger(Node):
+    """When micro-batches run. `interval_ms` for `processing_time` and `continuous`."""
+
+    kind: OneOf["default", "processing_time", "once", "available_now", "continuous", "real_time"] = "default"
+    interval_ms: int = 0
+
+
+@dataclass(frozen=True)
+class PythonFunction(Node):
+    """A pickled Python function of the client (foreach, foreachBatch)."""
+
+    command: bytes = field(repr=False)
+    python_version: str = ""
+    eval_type: int = 0
+
+
+@dataclass(frozen=True)
+class StartStream(Command):
+    """`df.writeStream…start()` / `toTable()`."""
+
+    input: Relation
+    format: str
+    options: Options = ()
+    output_mode: OneOf["append", "update", "complete"] = "append"
+    trigger: Trigger = Trigger()
+    query_name: str | None = None
+    path: str | None = None
+    table: tuple[str, ...] = ()
+    partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
+    foreach: PythonFunction | None = None
+    foreach_batch: PythonFunction | None = None

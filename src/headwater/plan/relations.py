@@ -1,0 +1,403 @@
+"""Relations in Spark's terms: what a DataFrame is, before names and types are resolved.
+
+Each class is one relation of the Connect protocol (`spark.connect.Relation`) or its SQL twin. `plan_id` is the
+client's number of the DataFrame, by which `df["a"]` finds its columns.
+
+Invariants: a relation holds no connection, no schema and no data but the rows of `LocalData`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal as OneOf
+
+import pyarrow as pa
+from pyspark.sql.types import StructType
+
+from headwater.plan.expressions import Alias, Expression, Literal, SortOrder
+from headwater.plan.node import Node
+
+
+@dataclass(frozen=True)
+class Relation(Node):
+    """Base of all relations."""
+
+    plan_id: int | None = field(default=None, kw_only=True, compare=False)
+
+
+# ── leaves ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class ReadSource(Relation):
+    """`spark.read.format(format)` / `spark.readStream.format(format)` with its options and paths."""
+
+    format: str
+    schema: StructType | None
+    options: tuple[tuple[str, str], ...]
+    paths: tuple[str, ...] = ()
+    streaming: bool = False
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class ReadTable(Relation):
+    """A table or view by (multi-part) name; also ``delta.`path` `` and ``json.`path` ``."""
+
+    parts: tuple[str, ...]
+    options: tuple[tuple[str, str], ...] = ()
+    streaming: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class LocalData(Relation):
+    """Rows sent by the client; `schema` overrides the Arrow types."""
+
+    data: pa.Table
+    schema: StructType | None = None
+
+
+@dataclass(frozen=True)
+class Range(Relation):
+    """`spark.range(start, end, step)`: one column `id` bigint."""
+
+    start: int
+    end: int
+    step: int
+
+
+@dataclass(frozen=True)
+class OneRow(Relation):
+    """`SELECT` without FROM: one row, no columns."""
+
+
+@dataclass(frozen=True)
+class CachedRemote(Relation):
+    """A relation kept by the server under an id (checkpoint, foreachBatch)."""
+
+    relation_id: str
+
+
+@dataclass(frozen=True)
+class TableFunction(Relation):
+    """A table-valued function: `range(…)`, `explode(…)`, `read_files(…)`."""
+
+    name: str
+    arguments: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True)
+class Values(Relation):
+    """`VALUES (…), (…)`."""
+
+    rows: tuple[tuple[Expression, ...], ...]
+
+
+# ── one input ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Project(Relation):
+    """`SELECT expressions FROM input`."""
+
+    input: Relation
+    expressions: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class WithColumns(Relation):
+    """`withColumns`: replaces columns of the same name in place, appends the others."""
+
+    input: Relation
+    aliases: tuple[Alias, ...]
+
+
+@dataclass(frozen=True)
+class WithColumnsRenamed(Relation):
+    """`withColumnsRenamed`: (old, new) pairs; unknown old names are ignored."""
+
+    input: Relation
+    renames: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ToDF(Relation):
+    """`toDF(*names)`: all columns renamed by position."""
+
+    input: Relation
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ToSchema(Relation):
+    """`df.to(schema)`: columns matched by name, reordered and cast."""
+
+    input: Relation
+    schema: StructType
+
+
+@dataclass(frozen=True)
+class Drop(Relation):
+    """`drop(columns)`; unknown names are ignored."""
+
+    input: Relation
+    columns: tuple[Expression, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Filter(Relation):
+    """`WHERE condition`."""
+
+    input: Relation
+    condition: Expression
+
+
+@dataclass(frozen=True)
+class Aggregate(Relation):
+    """`groupBy(grouping).agg(aggregates)`; output is the grouping columns, then the aggregates.
+
+    `output_grouping` is false for SQL, whose select list (`aggregates`) is the whole output.
+    """
+
+    input: Relation
+    kind: OneOf["groupby", "rollup", "cube", "pivot", "grouping_sets"]
+    grouping: tuple[Expression, ...]
+    aggregates: tuple[Expression, ...]
+    pivot_column: Expression | None = None
+    pivot_values: tuple[Literal, ...] = ()
+    grouping_sets: tuple[tuple[Expression, ...], ...] = ()
+    having: Expression | None = None
+    output_grouping: bool = True
+
+
+@dataclass(frozen=True)
+class Sort(Relation):
+    """`ORDER BY`; `is_global` false is `sortWithinPartitions`."""
+
+    input: Relation
+    order: tuple[SortOrder, ...]
+    is_global: bool = True
+
+
+@dataclass(frozen=True)
+class Limit(Relation):
+    """The first `count` rows."""
+
+    input: Relation
+    count: int
+
+
+@dataclass(frozen=True)
+class Offset(Relation):
+    """All but the first `count` rows."""
+
+    input: Relation
+    count: int
+
+
+@dataclass(frozen=True)
+class Tail(Relation):
+    """The last `count` rows."""
+
+    input: Relation
+    count: int
+
+
+@dataclass(frozen=True)
+class Deduplicate(Relation):
+    """`dropDuplicates(names)`, `distinct()` (all columns), `dropDuplicatesWithinWatermark`."""
+
+    input: Relation
+    names: tuple[str, ...] = ()
+    all_columns: bool = False
+    within_watermark: bool = False
+
+
+@dataclass(frozen=True)
+class Sample(Relation):
+    """`sample(fraction)`: rows with lower ≤ u < upper."""
+
+    input: Relation
+    lower: float
+    upper: float
+    with_replacement: bool = False
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class SubqueryAlias(Relation):
+    """`df.alias(name)` / `(…) AS name`; `columns` renames by position (SQL `AS t(a, b)`)."""
+
+    input: Relation
+    alias: str
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Repartition(Relation):
+    """`repartition`, `coalesce`, `repartitionByRange`: no effect on one machine."""
+
+    input: Relation
+    partitions: int | None = None
+    expressions: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hint(Relation):
+    """A planner hint: accepted, no effect."""
+
+    input: Relation
+    name: str
+    parameters: tuple[Expression, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unpivot(Relation):
+    """`unpivot(ids, values, variable, value)`; `values` None means all other columns."""
+
+    input: Relation
+    ids: tuple[Expression, ...]
+    values: tuple[Expression, ...] | None
+    variable_name: str
+    value_name: str
+
+
+@dataclass(frozen=True)
+class WithWatermark(Relation):
+    """`withWatermark(event_time, delay)`; no effect on a batch."""
+
+    input: Relation
+    event_time: str
+    delay: str
+
+
+@dataclass(frozen=True)
+class CollectMetrics(Relation):
+    """`observe(name, metrics)`."""
+
+    input: Relation
+    name: str
+    metrics: tuple[Expression, ...]
+
+
+@dataclass(frozen=True)
+class ShowString(Relation):
+    """`show()`: one row, one string column `show_string`."""
+
+    input: Relation
+    rows: int
+    truncate: int
+    vertical: bool = False
+
+
+@dataclass(frozen=True)
+class HtmlString(Relation):
+    """The notebook table: one row, one string column `html_string`."""
+
+    input: Relation
+    rows: int
+    truncate: int
+
+
+@dataclass(frozen=True)
+class FillNA(Relation):
+    """`na.fill`: one value for all `names` (or all columns), or a value per name."""
+
+    input: Relation
+    names: tuple[str, ...]
+    values: tuple[Literal, ...]
+
+
+@dataclass(frozen=True)
+class DropNA(Relation):
+    """`na.drop`: keep rows with at least `min_non_nulls` (None: all) non-null values among `names`."""
+
+    input: Relation
+    names: tuple[str, ...]
+    min_non_nulls: int | None = None
+
+
+@dataclass(frozen=True)
+class ReplaceNA(Relation):
+    """`na.replace`: (old, new) pairs applied to `names` (or all columns)."""
+
+    input: Relation
+    names: tuple[str, ...]
+    replacements: tuple[tuple[Literal, Literal], ...]
+
+
+@dataclass(frozen=True)
+class Statistic(Relation):
+    """The `df.stat` and describe family, by Connect's relation name (`summary`, `describe`, `cov`, `corr`, …)."""
+
+    input: Relation
+    kind: str
+    columns: tuple[str, ...] = ()
+    arguments: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True)
+class GeneratorJoin(Relation):
+    """SQL's `LATERAL VIEW [OUTER] generator AS alias(columns)`."""
+
+    input: Relation
+    generator: Expression
+    outer: bool
+    alias: str
+    columns: tuple[str, ...]
+
+
+# ── several inputs ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class Join(Relation):
+    """`left.join(right, condition | using, kind)`."""
+
+    left: Relation
+    right: Relation
+    kind: OneOf["inner", "full_outer", "left_outer", "right_outer", "left_anti", "left_semi", "cross"]
+    condition: Expression | None = None
+    using: tuple[str, ...] = ()
+    natural: bool = False
+    lateral: bool = False
+
+
+@dataclass(frozen=True)
+class SetOperation(Relation):
+    """UNION, INTERSECT, EXCEPT; `by_name` with `allow_missing` as in `unionByName`."""
+
+    left: Relation
+    right: Relation
+    kind: OneOf["union", "intersect", "except"]
+    all: bool = False
+    by_name: bool = False
+    allow_missing: bool = False
+
+
+@dataclass(frozen=True)
+class CommonTables(Relation):
+    """SQL's `WITH name AS (…), … body`; a later table may use the earlier ones."""
+
+    tables: tuple[tuple[str, Relation], ...]
+    body: Relation
+
+
+@dataclass(frozen=True)
+class WithRelations(Relation):
+    """A root whose subquery expressions name `references` by plan id."""
+
+    root: Relation
+    references: tuple[Relation, ...]
+
+
+@dataclass(frozen=True)
+class UnboundSQL(Relation):
+    """SQL text inside a DataFrame plan, with its bound parameters (literals or expressions)."""
+
+    query: str
+    named: tuple[tuple[str, Expression], ...] = ()
+    positional: tuple[Expression, ...] = ()
+
+

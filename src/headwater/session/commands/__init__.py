@@ -1,0 +1,1 @@
+"""Execution of plan commands, one file per family."""

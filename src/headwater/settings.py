@@ -1,0 +1,137 @@
+"""Settings: a row each (key, type, default, help), and a session's view of them.
+
+`spark.*` keys mean what they mean in Spark; `headwater.*` keys are ours. Unknown `spark.*` keys are kept and
+returned as they were set, without effect, as a real cluster does with keys of absent components.
+
+Invariants: a value is checked when it is set; `get` of a known key never fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from headwater.errors import IllegalArgumentError
+
+Kind = Literal["text", "flag", "int", "duration_ms", "bytes"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row: `default` is text, or None for a setting that is absent until it is set."""
+
+    key: str
+    kind: Kind
+    default: str | None
+    help: str
+
+
+def _rows() -> tuple[Setting, ...]:
+    return (
+        Setting("spark.app.name", "text", "headwater", "Name of the application, shown in listings."),
+        Setting("spark.master", "text", "local[*]", "Accepted for scripts that set it; Headwater runs in this process."),
+        Setting("spark.sql.ansi.enabled", "flag", "true", "ANSI errors for overflow, bad casts and division by zero."),
+        Setting("spark.sql.caseSensitive", "flag", "false", "Whether column names differ by case."),
+        Setting("spark.sql.session.timeZone", "text", None, "IANA time zone of timestamps; default: the machine's."),
+        Setting("spark.sql.warehouse.dir", "text", "spark-warehouse", "Folder of managed tables."),
+        Setting("spark.sql.sources.default", "text", "delta", "Format of tables and of `load`/`save` without `format`."),
+        Setting("spark.sql.shuffle.partitions", "int", "200", "Accepted and pinned in checkpoints; no effect."),
+        Setting("spark.sql.streaming.checkpointLocation", "text", None, "Folder for checkpoints of queries without one."),
+        Setting("spark.sql.streaming.schemaInference", "flag", "false", "Let file streams infer their schema."),
+        Setting("spark.sql.streaming.minBatchesToRetain", "int", "100", "Log entries and state versions kept."),
+        Setting("spark.sql.streaming.pollingDelay", "duration_ms", "10ms", "Pause between looks for new data."),
+        Setting("spark.sql.streaming.numRecentProgressUpdates", "int", "100", "Progress reports kept per query."),
+        Setting("spark.sql.streaming.noDataProgressEventInterval", "duration_ms", "10s", "Pause between idle reports."),
+        Setting("spark.sql.streaming.stopTimeout", "duration_ms", "0", "How long `stop()` waits; 0 waits for ever."),
+        Setting("spark.sql.streaming.noDataMicroBatches.enabled", "flag", "true", "Run a batch when only the watermark moved."),
+        Setting("spark.sql.streaming.multipleWatermarkPolicy", "text", "min", "Watermark of several: min or max."),
+        Setting("spark.sql.streaming.stopActiveRunOnRestart", "flag", "true", "Starting a running query stops its first run."),
+        Setting("headwater.durability", "text", "full", "full: fsync files and folders; spark: rename only; none: for tests."),
+    )
+
+
+SETTINGS: Mapping[str, Setting] = {row.key: row for row in _rows()}
+
+
+class Settings(Mapping[str, str]):
+    """One session's settings; reading a key that was never set gives the row's default."""
+
+    def __init__(self, values: Mapping[str, str] | None = None, static: Mapping[str, str] | None = None) -> None:
+        self._values = dict(values or {})
+        self._static = dict(static or {})
+
+    def __getitem__(self, key: str) -> str:
+        value = self.lookup(key)
+        if value is None:
+            raise KeyError(key)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        known = {key for key, row in SETTINGS.items() if row.default is not None}
+        return iter(sorted(known | set(self._static) | set(self._values)))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def lookup(self, key: str) -> str | None:
+        """The value set for `key`, else the server's, else the default, else None."""
+        if key in self._values:
+            return self._values[key]
+        if key in self._static:
+            return self._static[key]
+        row = SETTINGS.get(key)
+        return row.default if row else None
+
+    def set(self, key: str, value: str) -> None:
+        """Set `key`. Raises IllegalArgumentError if a known key cannot have this value."""
+        row = SETTINGS.get(key)
+        if row is not None:
+            _check(row, value)
+        self._values[key] = value
+
+    def unset(self, key: str) -> None:
+        """Back to the default."""
+        self._values.pop(key, None)
+
+    def flag(self, key: str) -> bool:
+        """A true/false setting."""
+        return (self.lookup(key) or "false").lower() == "true"
+
+    def number(self, key: str) -> int:
+        """An integer setting."""
+        return int(self[key])
+
+    def duration_ms(self, key: str) -> int:
+        """A duration setting in milliseconds (`500`, `10ms`, `2s`, `5m`, `1h`, `1d`)."""
+        return parse_duration_ms(self[key])
+
+    def copy(self) -> Settings:
+        """An independent copy with the same values."""
+        return Settings(self._values, self._static)
+
+
+_UNITS = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+def parse_duration_ms(text: str) -> int:
+    """Milliseconds of Spark's duration text; a bare number is milliseconds. Raises ValueError."""
+    text = text.strip().lower()
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = text[len(digits) :].strip() or "ms"
+    if unit not in _UNITS:
+        msg = f"`{text}` is not a duration: use a number and us, ms, s, m, h or d"
+        raise ValueError(msg)
+    return int(int(digits) * _UNITS[unit])
+
+
+def _check(row: Setting, value: str) -> None:
+    try:
+        if row.kind == "flag" and value.lower() not in {"true", "false"}:
+            raise ValueError(value)
+        if row.kind == "int":
+            int(value)
+        if row.kind == "duration_ms":
+            parse_duration_ms(value)
+    except ValueError as cause:
+        raise IllegalArgumentError("INVALID_CONF_VALUE.TYPE_MISMATCH", confName=row.key, confValue=value, confType=row.kind) from cause

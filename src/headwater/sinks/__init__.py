@@ -1,0 +1,1 @@
+"""Sinks of streams, one file each, found by format name."""

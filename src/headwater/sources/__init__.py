@@ -1,0 +1,1 @@
+"""Sources of streams and batches, one file each, found by format name."""

@@ -1,0 +1,145 @@
+"""The contract of a streaming source.
+
+A source answers three questions: where does the stream start, how far can the next batch go under the rate
+limits, and which relation holds the rows between two offsets. Offsets are JSON text, written to the offset log
+as they are and given back after a restart.
+
+Invariants: the same (start, end) gives the same rows, before and after a restart; `relation` never moves the
+source; `commit` may be called again for the same offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+from pyspark.sql.types import StructType
+from sqlglot import exp
+
+from headwater.clock import Clock
+from headwater.duck import Connection, Database
+from headwater.io.formats.base import FormatOptions
+from headwater.io.storage import Storage
+from headwater.registry import Registry
+
+Offset = str
+"""One source's position, as JSON text on one line."""
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What a source is opened with.
+
+    Attributes:
+        database: where it may open connections (inference).
+        storage: for its own log.
+        log_path: its folder in the checkpoint, `<checkpoint>/sources/<index>`; None while only the schema is asked for.
+        clock: the engine's clock.
+        settings: the session's settings as text.
+        mounts: see `io.mounts`.
+        time_zone: the session's.
+        checkpoint: the checkpoint folder, or None as for `log_path`.
+    """
+
+    database: Database
+    storage: Storage
+    clock: Clock
+    settings: Mapping[str, str]
+    mounts: Any
+    time_zone: str = "UTC"
+    log_path: str | None = None
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True)
+class SourceRequest:
+    """What the user asked for: `readStream.format(format).schema(schema).options(options).load(path)`."""
+
+    format: str
+    schema: StructType | None
+    options: FormatOptions
+    paths: tuple[str, ...]
+    table: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchInput:
+    """The rows between two offsets.
+
+    Attributes:
+        query: a DuckDB query with the source's columns, in schema order.
+        inputs: Arrow data the query names, to be registered on the connection first.
+        rows: how many rows, if the source knows without counting.
+    """
+
+    query: exp.Query
+    inputs: Mapping[str, pa.Table | pa.RecordBatchReader] = field(default_factory=dict)
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class ReadLimit:
+    """How much a batch may take: `all` ignores the source's rate limits (trigger `once`)."""
+
+    all: bool = False
+
+
+class StreamSource(Protocol):
+    """An open source of one running query."""
+
+    schema: StructType
+    description: str
+    """As in progress JSON: `FileStreamSource[file:/data/in]`."""
+
+    def initial_offset(self) -> Offset | None:
+        """The position before the first row; None if the source starts empty and has no such notion (file source)."""
+        ...
+
+    def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
+        """The end of the next batch after `start`; equal to `start` (or None) when there is nothing new.
+
+        May record what it discovered in its own log (file source), before it returns.
+        """
+        ...
+
+    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+        """The rows after `start` up to and including `end`."""
+        ...
+
+    def prepare_available_now(self) -> None:
+        """Fix today's end: later `latest_offset` calls go no further (trigger `availableNow`)."""
+        ...
+
+    def commit(self, end: Offset) -> None:
+        """All rows up to `end` are done for good: clean up."""
+        ...
+
+    def reported_latest(self) -> Offset | None:
+        """`latestOffset` of the progress report; None for the file source."""
+        ...
+
+    def metrics(self) -> Mapping[str, str]:
+        """Extra progress metrics (`numFilesOutstanding` …)."""
+        ...
+
+    def stop(self) -> None:
+        """Free what the source holds."""
+        ...
+
+
+class SourceProvider(Protocol):
+    """A registered kind of source, by format name."""
+
+    def schema(self, request: SourceRequest, context: SourceContext) -> StructType:
+        """The schema of the stream; may infer. Raises Spark's error if it cannot."""
+        ...
+
+    def open(self, request: SourceRequest, context: SourceContext) -> StreamSource:
+        """Open the source for a running query."""
+        ...
+
+
+sources: Registry[SourceProvider] = Registry("headwater.sources")
+"""Streaming sources by format name: `csv`, `json`, …, `cloudfiles`, `delta`, `rate`, `rate-micro-batch`."""

@@ -1,0 +1,1 @@
+"""Databricks SQL text to plan nodes."""

@@ -1,0 +1,1 @@
+"""Stateful operators, one file each."""
