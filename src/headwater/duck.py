@@ -34,7 +34,7 @@ class ExportState(exp.Expression, exp.Func):
 class Dialect(DuckDB):
     """DuckDB's dialect and the nodes that sqlglot lacks."""
 
-    class Generator(DuckDB.Generator):
+    class Generator(DuckDB.Generator):  # type: ignore[valid-type,misc]
         TRANSFORMS = {
             **DuckDB.Generator.TRANSFORMS,
             ExportState: lambda self, node: f"{self.sql(node, 'this')} EXPORT_STATE",
@@ -55,7 +55,9 @@ class Database:
         spill: folder for what does not fit in memory; default: a fresh temporary folder.
     """
 
-    def __init__(self, *, threads: int | None = None, memory_limit: str | None = None, spill: Path | None = None) -> None:
+    def __init__(
+        self, *, threads: int | None = None, memory_limit: str | None = None, spill: Path | None = None
+    ) -> None:
         self._spill = spill or Path(tempfile.gettempdir()) / f"headwater-{os.getpid()}"
         settings: dict[str, str | bool | int | float | list[str]] = {
             "temp_directory": str(self._spill),

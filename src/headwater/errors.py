@@ -69,19 +69,22 @@ class SparkError(Exception):
 class AnalysisError(SparkError):
     """The query cannot be resolved or is not allowed."""
 
-    java_classes = ("org.apache.spark.sql.AnalysisException", "java.lang.Exception")
+    java_classes: ClassVar[tuple[str, ...]] = ("org.apache.spark.sql.AnalysisException", "java.lang.Exception")
 
 
 class ParseError(AnalysisError):
     """The SQL text, type string or expression cannot be parsed."""
 
-    java_classes = ("org.apache.spark.sql.catalyst.parser.ParseException", *AnalysisError.java_classes)
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "org.apache.spark.sql.catalyst.parser.ParseException",
+        *AnalysisError.java_classes,
+    )
 
 
 class IllegalArgumentError(SparkError):
     """An option, setting or argument has an impossible value."""
 
-    java_classes = (
+    java_classes: ClassVar[tuple[str, ...]] = (
         "org.apache.spark.SparkIllegalArgumentException",
         "java.lang.IllegalArgumentException",
         "java.lang.Exception",
@@ -91,13 +94,17 @@ class IllegalArgumentError(SparkError):
 class ArithmeticSparkError(SparkError):
     """ANSI arithmetic failed: overflow, division by zero."""
 
-    java_classes = ("org.apache.spark.SparkArithmeticException", "java.lang.ArithmeticException", "java.lang.Exception")
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "org.apache.spark.SparkArithmeticException",
+        "java.lang.ArithmeticException",
+        "java.lang.Exception",
+    )
 
 
 class ArrayIndexError(SparkError):
     """An array was read outside its bounds under ANSI rules."""
 
-    java_classes = (
+    java_classes: ClassVar[tuple[str, ...]] = (
         "org.apache.spark.SparkArrayIndexOutOfBoundsException",
         "java.lang.ArrayIndexOutOfBoundsException",
         "java.lang.Exception",
@@ -107,13 +114,17 @@ class ArrayIndexError(SparkError):
 class DateTimeError(SparkError):
     """A date, time or pattern cannot be understood."""
 
-    java_classes = ("org.apache.spark.SparkDateTimeException", "java.time.DateTimeException", "java.lang.Exception")
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "org.apache.spark.SparkDateTimeException",
+        "java.time.DateTimeException",
+        "java.lang.Exception",
+    )
 
 
 class NumberFormatError(SparkError):
     """A string is not the number it is cast to."""
 
-    java_classes = (
+    java_classes: ClassVar[tuple[str, ...]] = (
         "org.apache.spark.SparkNumberFormatException",
         "java.lang.NumberFormatException",
         "java.lang.IllegalArgumentException",
@@ -124,7 +135,7 @@ class NumberFormatError(SparkError):
 class UnsupportedError(SparkError):
     """Spark has it, Headwater does not (yet); the message names it and the way out."""
 
-    java_classes = (
+    java_classes: ClassVar[tuple[str, ...]] = (
         "org.apache.spark.SparkUnsupportedOperationException",
         "java.lang.UnsupportedOperationException",
         "java.lang.Exception",
@@ -134,25 +145,38 @@ class UnsupportedError(SparkError):
 class RuntimeSparkError(SparkError):
     """A row or file failed while the query ran."""
 
-    java_classes = ("org.apache.spark.SparkRuntimeException", "java.lang.RuntimeException", "java.lang.Exception")
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "org.apache.spark.SparkRuntimeException",
+        "java.lang.RuntimeException",
+        "java.lang.Exception",
+    )
 
 
 class FileReadError(RuntimeSparkError):
     """A data file cannot be read; the message names the file."""
 
-    java_classes = ("org.apache.spark.sql.execution.QueryExecutionException", *RuntimeSparkError.java_classes)
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "org.apache.spark.sql.execution.QueryExecutionException",
+        *RuntimeSparkError.java_classes,
+    )
 
 
 class ConcurrentWriteError(SparkError):
     """Two writers met on one table or checkpoint; one of them lost."""
 
-    java_classes = ("java.util.ConcurrentModificationException", *RuntimeSparkError.java_classes)
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "java.util.ConcurrentModificationException",
+        *RuntimeSparkError.java_classes,
+    )
 
 
 class StreamingQueryError(SparkError):
     """A streaming query has ended with an error."""
 
-    java_classes = ("org.apache.spark.sql.streaming.StreamingQueryException", "java.lang.Exception")
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "org.apache.spark.sql.streaming.StreamingQueryException",
+        "java.lang.Exception",
+    )
 
 
 def unsupported(feature: str, way_out: str = "It runs on Apache Spark.") -> UnsupportedError:

@@ -9,7 +9,9 @@ import logging
 import re
 from collections.abc import Mapping
 
-_SECRET = re.compile(r"secret|password|passwd|token|credential|access[._-]?key|account[._-]?key|sas|jaas", re.IGNORECASE)
+_SECRET = re.compile(
+    r"secret|password|passwd|token|credential|access[._-]?key|account[._-]?key|sas|jaas", re.IGNORECASE
+)
 
 logging.getLogger("headwater").addHandler(logging.NullHandler())
 

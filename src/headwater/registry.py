@@ -75,4 +75,5 @@ class Registry(Generic[T]):
 
 
 def _place(thing: object) -> str:
+    thing = getattr(thing, "build", thing)
     return f"{getattr(thing, '__module__', '?')}.{getattr(thing, '__qualname__', repr(thing))}"

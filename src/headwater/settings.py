@@ -30,24 +30,45 @@ class Setting:
 def _rows() -> tuple[Setting, ...]:
     return (
         Setting("spark.app.name", "text", "headwater", "Name of the application, shown in listings."),
-        Setting("spark.master", "text", "local[*]", "Accepted for scripts that set it; Headwater runs in this process."),
+        Setting(
+            "spark.master", "text", "local[*]", "Accepted for scripts that set it; Headwater runs in this process."
+        ),
         Setting("spark.sql.ansi.enabled", "flag", "true", "ANSI errors for overflow, bad casts and division by zero."),
         Setting("spark.sql.caseSensitive", "flag", "false", "Whether column names differ by case."),
         Setting("spark.sql.session.timeZone", "text", None, "IANA time zone of timestamps; default: the machine's."),
         Setting("spark.sql.warehouse.dir", "text", "spark-warehouse", "Folder of managed tables."),
-        Setting("spark.sql.sources.default", "text", "delta", "Format of tables and of `load`/`save` without `format`."),
+        Setting(
+            "spark.sql.sources.default", "text", "delta", "Format of tables and of `load`/`save` without `format`."
+        ),
         Setting("spark.sql.shuffle.partitions", "int", "200", "Accepted and pinned in checkpoints; no effect."),
-        Setting("spark.sql.streaming.checkpointLocation", "text", None, "Folder for checkpoints of queries without one."),
+        Setting(
+            "spark.sql.streaming.checkpointLocation", "text", None, "Folder for checkpoints of queries without one."
+        ),
         Setting("spark.sql.streaming.schemaInference", "flag", "false", "Let file streams infer their schema."),
         Setting("spark.sql.streaming.minBatchesToRetain", "int", "100", "Log entries and state versions kept."),
         Setting("spark.sql.streaming.pollingDelay", "duration_ms", "10ms", "Pause between looks for new data."),
         Setting("spark.sql.streaming.numRecentProgressUpdates", "int", "100", "Progress reports kept per query."),
         Setting("spark.sql.streaming.noDataProgressEventInterval", "duration_ms", "10s", "Pause between idle reports."),
         Setting("spark.sql.streaming.stopTimeout", "duration_ms", "0", "How long `stop()` waits; 0 waits for ever."),
-        Setting("spark.sql.streaming.noDataMicroBatches.enabled", "flag", "true", "Run a batch when only the watermark moved."),
+        Setting(
+            "spark.sql.streaming.noDataMicroBatches.enabled",
+            "flag",
+            "true",
+            "Run a batch when only the watermark moved.",
+        ),
         Setting("spark.sql.streaming.multipleWatermarkPolicy", "text", "min", "Watermark of several: min or max."),
-        Setting("spark.sql.streaming.stopActiveRunOnRestart", "flag", "true", "Starting a running query stops its first run."),
-        Setting("headwater.durability", "text", "full", "full: fsync files and folders; spark: rename only; none: for tests."),
+        Setting(
+            "spark.sql.streaming.stopActiveRunOnRestart",
+            "flag",
+            "true",
+            "Starting a running query stops its first run.",
+        ),
+        Setting(
+            "headwater.durability",
+            "text",
+            "full",
+            "full: fsync files and folders; spark: rename only; none: for tests.",
+        ),
     )
 
 
@@ -134,4 +155,6 @@ def _check(row: Setting, value: str) -> None:
         if row.kind == "duration_ms":
             parse_duration_ms(value)
     except ValueError as cause:
-        raise IllegalArgumentError("INVALID_CONF_VALUE.TYPE_MISMATCH", confName=row.key, confValue=value, confType=row.kind) from cause
+        raise IllegalArgumentError(
+            "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=row.key, confValue=value, confType=row.kind
+        ) from cause

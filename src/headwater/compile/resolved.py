@@ -54,6 +54,4 @@ class Resolved:
     @property
     def schema(self) -> StructType:
         """Spark's schema."""
-        return StructType(
-            [StructField(a.name, a.type, a.nullable, dict(a.metadata) or None) for a in self.attributes]
-        )
+        return StructType([StructField(a.name, a.type, a.nullable, dict(a.metadata) or None) for a in self.attributes])

@@ -108,14 +108,6 @@ class Function:
     kind: Kind
     usage: str
 
-    @property
-    def __module__(self) -> str:  # type: ignore[override]
-        return self.build.__module__
-
-    @property
-    def __qualname__(self) -> str:
-        return self.build.__qualname__
-
 
 functions: Registry[Function] = Registry("headwater.functions")
 """All functions by Spark's name."""

@@ -7,7 +7,8 @@ nothing here knows DuckDB or protobuf.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal as OneOf
+from typing import Any
+from typing import Literal as OneOf
 
 from pyspark.sql.types import DataType
 

@@ -399,5 +399,3 @@ class UnboundSQL(Relation):
     query: str
     named: tuple[tuple[str, Expression], ...] = ()
     positional: tuple[Expression, ...] = ()
-
-
