@@ -28,14 +28,14 @@ __all__ = ["Connection", "Database", "Dialect", "DuckError", "ExportState", "Int
 class ExportState(exp.Expression, exp.Func):
     """`aggregate(x) EXPORT_STATE`: the aggregate's state in place of its value."""
 
-    arg_types = {"this": True}
+    arg_types = {"this": True}  # noqa: RUF012 (sqlglot's way)
 
 
 class Dialect(DuckDB):
     """DuckDB's dialect and the nodes that sqlglot lacks."""
 
     class Generator(DuckDB.Generator):  # type: ignore[valid-type,misc]
-        TRANSFORMS = {
+        TRANSFORMS = {  # noqa: RUF012 (sqlglot's way)
             **DuckDB.Generator.TRANSFORMS,
             ExportState: lambda self, node: f"{self.sql(node, 'this')} EXPORT_STATE",
         }
