@@ -1,0 +1,158 @@
+"""`python -m benchmarks`: measure the budgets and write the table.
+
+    python -m benchmarks                      every case, once
+    python -m benchmarks --only P1,P3 --repeat 3
+    python -m benchmarks --spark /path/to/python-with-full-pyspark
+
+Each case runs Headwater and its floor in turn, in processes of their own; ratios are what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import data
+from benchmarks.measure import PYTHON, Run, run
+
+HERE = Path(__file__).resolve().parent
+OUT = HERE / "out"
+ROWS = 2_000_000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table."""
+
+    case: str
+    work: str
+    figure: str
+    floor: str
+    ratio: str
+    budget: str
+    spark: str = "–"
+
+
+class Bench:
+    """Runs cases in a scratch folder, `repeat` times each, and keeps the medians."""
+
+    def __init__(self, scratch: Path, repeat: int, spark: str | None) -> None:
+        self.scratch, self.repeat, self.spark = scratch, repeat, spark
+        self._number = 0
+
+    def fresh(self) -> Path:
+        """A path that does not exist yet."""
+        self._number += 1
+        return self.scratch / f"run-{self._number}"
+
+    def floor(self, kind: str, source: Path, batches: int) -> Run:
+        """The hand-written loop."""
+        return self._median(
+            lambda: run([PYTHON, "-m", "benchmarks.floor", kind, str(source), str(self.fresh()), str(batches)])
+        )
+
+    def headwater(self, source: Path, files_per_batch: int) -> Run:
+        """The job on Headwater."""
+
+        def once() -> Run:
+            output = self.fresh()
+            command = [PYTHON, "-m", "headwater.cli.main", "run", "--warehouse", f"{output}-warehouse"]
+            arguments = [str(HERE / "job.py"), str(source), str(output), str(files_per_batch), "delta"]
+            watch = {"first commit": Path(f"{output}-checkpoint/commits/0")}
+            return run([*command, *arguments], watch=watch)
+
+        return self._median(once)
+
+    def genuine(self, source: Path, files_per_batch: int) -> str:
+        """Wall seconds of the same job on Apache Spark (to Parquet), if it is installed."""
+        if self.spark is None:
+            return "–"
+        command = [self.spark, str(HERE / "job.py"), str(source), str(self.fresh()), str(files_per_batch), "parquet"]
+        return f"{run(command).printed['seconds']:.1f} s"
+
+    def _median(self, once: Callable[[], Run]) -> Run:
+        runs = sorted((once() for _ in range(self.repeat)), key=lambda r: r.printed.get("seconds", r.wall))
+        return runs[len(runs) // 2]
+
+
+def p1(bench: Bench) -> Iterator[Line]:
+    """2 M events in one batch."""
+    source = data.events(OUT / "data", ROWS, 20)
+    floor, ours = bench.floor("delta", source, 1), bench.headwater(source, 20)
+    yield _ratio("P1", "2 M JSON events → Delta, one batch", ours, floor, "≤ 1.3 × floor", bench.genuine(source, 20))
+
+
+def p2(bench: Bench) -> Iterator[Line]:
+    """The same in 20 and 200 batches; P8 is the memory of the first."""
+    source = data.events(OUT / "data", ROWS, 20)
+    floor, ours = bench.floor("delta", source, 20), bench.headwater(source, 1)
+    yield _ratio("P2", "the same in 20 batches", ours, floor, "≤ 1.4 × floor", bench.genuine(source, 1))
+    yield Line("P8", "peak RSS of P2", f"{ours.peak_mb:.0f} MB", f"{floor.peak_mb:.0f} MB", "", "≤ 500 MB")
+    source = data.events(OUT / "data", ROWS, 200)
+    floor, ours = bench.floor("parquet", source, 200), bench.headwater(source, 1)
+    yield _ratio(
+        "P2", "the same in 200 batches (floor: Parquet loop)", ours, floor, "≤ 1.7 × floor", bench.genuine(source, 1)
+    )
+
+
+def p3(bench: Bench) -> Iterator[Line]:
+    """1,000-row batches, and P6: start-up to the first committed batch."""
+    source = data.events(OUT / "data", 200_000, 200)
+    floor, ours = bench.floor("delta", source, 200), bench.headwater(source, 1)
+    for name, pick, budget in (("median", 0.5, "≤ 25 ms"), ("p99", 0.99, "≤ 80 ms")):
+        mine, theirs = _quantile(ours, pick), _quantile(floor, pick)
+        yield Line(
+            "P3", f"1,000-row batch, {name}", f"{mine:.1f} ms", f"{theirs:.1f} ms", f"{mine / theirs:.2f}", budget
+        )
+    first = ours.seen.get("first commit")
+    yield Line("P6", "process start → first commit", f"{first:.2f} s" if first else "not seen", "", "", "≤ 2.0 s")
+
+
+CASES = {"P1": p1, "P2": p2, "P3": p3}
+
+
+def _quantile(result: Run, pick: float) -> float:
+    times = sorted(result.printed["batch_ms"])
+    return statistics.median(times) if pick == 0.5 else times[int(len(times) * pick)]
+
+
+def _ratio(case: str, work: str, ours: Run, floor: Run, budget: str, spark: str) -> Line:
+    mine, theirs = ours.printed["seconds"], floor.printed["seconds"]
+    return Line(case, work, f"{mine:.2f} s", f"{theirs:.2f} s", f"{mine / theirs:.2f}", budget, spark)
+
+
+def table(lines: list[Line]) -> str:
+    """The lines as Markdown."""
+    rows = [f"| {x.case} | {x.work} | {x.figure} | {x.floor} | {x.ratio} | {x.budget} | {x.spark} |" for x in lines]
+    head = "| id | work | Headwater | floor | ratio | budget | Spark (to Parquet) |"
+    return "\n".join([head, "|---|---|---:|---:|---:|---|---:|", *rows])
+
+
+def main() -> None:
+    """Parse the arguments, run, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(CASES), help="comma-separated cases: P1, P2 (with P8), P3 (with P6)")
+    parser.add_argument("--repeat", type=int, default=1, help="runs per case; the median counts")
+    parser.add_argument("--spark", help="a Python with full pyspark, to measure Apache Spark too")
+    given = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
+    lines: list[Line] = []
+    try:
+        bench = Bench(scratch, given.repeat, given.spark)
+        for name in given.only.split(","):
+            print(f"{name} …", flush=True)
+            lines.extend(CASES[name](bench))
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    OUT.mkdir(exist_ok=True)
+    (OUT / "table.md").write_text(table(lines) + "\n", "utf-8")
+    print(table(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""The floor: the same work by hand with DuckDB and delta-rs, no engine around it.
+
+Run as a program: `python -m benchmarks.floor delta|parquet INPUT OUTPUT BATCHES` prints one JSON line with the
+wall seconds and the milliseconds of each batch. `delta` keeps one table handle; `parquet` renames a file into place
+and an offsets file beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+from benchmarks.data import COLUMNS
+
+
+def scan(files: list[str]) -> str:
+    """The typed scan of one batch."""
+    columns = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
+    return f"SELECT * FROM read_json({files!r}, columns = {{{columns}}}, format = 'newline_delimited')"
+
+
+def delta(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[int, list[str]], None]:
+    """A step that appends one batch to a Delta table under a transaction id."""
+    table: list[DeltaTable] = []
+
+    def step(batch: int, files: list[str]) -> None:
+        rows = connection.sql(scan(files)).to_arrow_reader(100_000)
+        properties = CommitProperties(app_transactions=[Transaction("floor", batch)])
+        write_deltalake(table[0] if table else str(output), rows, mode="append", commit_properties=properties)
+        if not table:
+            table.append(DeltaTable(str(output)))
+
+    return step
+
+
+def parquet(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[int, list[str]], None]:
+    """A step that renames one Parquet file and one offsets file into place."""
+    (output / "offsets").mkdir(parents=True, exist_ok=True)
+
+    def step(batch: int, files: list[str]) -> None:
+        aside = output / f".{batch}.tmp"
+        connection.execute(f"COPY ({scan(files)}) TO '{aside}' (FORMAT parquet, COMPRESSION snappy)")
+        os.replace(aside, output / f"part-{batch:05d}.parquet")
+        aside.write_text(json.dumps(files))
+        os.replace(aside, output / "offsets" / str(batch))
+
+    return step
+
+
+def main(kind: str, source: Path, output: Path, batches: int) -> None:
+    """Do the work and print the figures."""
+    files = sorted(str(path) for path in source.glob("*.json"))
+    each = len(files) // batches
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        step = {"delta": delta, "parquet": parquet}[kind](connection, output)
+        began, times = time.perf_counter(), []
+        for batch in range(batches):
+            start = time.perf_counter()
+            step(batch, files[batch * each : (batch + 1) * each])
+            times.append((time.perf_counter() - start) * 1000)
+    print(json.dumps({"seconds": time.perf_counter() - began, "batch_ms": times}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4]))
