@@ -80,10 +80,11 @@ class CachedRemote(Relation):
 
 @dataclass(frozen=True)
 class TableFunction(Relation):
-    """A table-valued function: `range(…)`, `explode(…)`, `read_files(…)`."""
+    """A table-valued function: `range(…)`, `explode(…)`, `read_files(…)`; `streaming` is SQL's `STREAM f(…)`."""
 
     name: str
     arguments: tuple[Expression, ...] = ()
+    streaming: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,221 @@
+"""The grammar: sqlglot's Databricks dialect, changed so that nothing the user wrote is lost on the way.
+
+sqlglot folds functions of many dialects into common nodes. Here every call stays a call under its own name, types
+keep their text, typed literals and intervals become nodes of their own, and operators bind as in Spark's grammar.
+
+Invariants: a syntax error is a `SyntaxFault` that knows its token; parsing never logs and never falls back silently.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlglot import errors, exp
+from sqlglot.dialects.databricks import Databricks
+from sqlglot.tokens import Token, TokenType
+
+_TRIM_SIDES = {"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
+_SUFFIXES = frozenset({"L", "S", "Y", "D", "F", "BD"})
+_CONSTRUCTORS = (
+    exp.DType.DATE,
+    exp.DType.TIME,
+    exp.DType.TIMESTAMP,
+    exp.DType.TIMESTAMPTZ,
+    exp.DType.TIMESTAMPLTZ,
+    exp.DType.TIMESTAMPNTZ,
+)
+UNITS = {
+    **{name: name for name in ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")},
+    **{f"{name}S": name for name in ("YEAR", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")},
+    "MILLISECOND": "MILLISECOND",
+    "MILLISECONDS": "MILLISECOND",
+    "MICROSECOND": "MICROSECOND",
+    "MICROSECONDS": "MICROSECOND",
+    "NANOSECOND": "NANOSECOND",
+    "NANOSECONDS": "NANOSECOND",
+}
+"""Interval units, singular and plural, to their singular name."""
+
+
+class SyntaxFault(errors.ParseError):
+    """Where the text stops making sense; `token` is None at its end."""
+
+    def __init__(self, message: str, token: Token | None) -> None:
+        super().__init__(message)
+        self.token = token
+
+
+class SuffixedNumber(exp.Expression):
+    """`1L`, `2.5BD`: digits and suffix."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "suffix": True}
+
+
+class TypedLiteral(exp.Expression):
+    """`DATE '2020-01-01'`: type name and string."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "kind": True}
+
+
+class IntervalLiteral(exp.Expression):
+    """`INTERVAL '1 2' DAY TO HOUR` or `INTERVAL 1 DAY 2 HOURS`: (text, unit) pairs, the last unit of a range in `to`."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"parts": True, "to": False}
+
+
+class Parser(Databricks.Parser):
+    """See the module."""
+
+    FUNCTIONS: ClassVar[dict[str, Any]] = {}
+    FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+        "CAST": Databricks.Parser.FUNCTION_PARSERS["CAST"],
+        "TRY_CAST": Databricks.Parser.FUNCTION_PARSERS["TRY_CAST"],
+        "EXTRACT": lambda self: self.parse_extract(),
+        "OVERLAY": lambda self: self.parse_worded("overlay", ("PLACING", "FROM", "FOR")),
+        "POSITION": lambda self: self.parse_worded("position", ("IN",)),
+        "SUBSTR": lambda self: self.parse_worded("substr", ("FROM", "FOR")),
+        "SUBSTRING": lambda self: self.parse_worded("substring", ("FROM", "FOR")),
+        "TRIM": lambda self: self.parse_trim(),
+    }
+    NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
+        "CASE": Databricks.Parser.NO_PAREN_FUNCTION_PARSERS["CASE"],
+        "ANY": Databricks.Parser.NO_PAREN_FUNCTION_PARSERS["ANY"],
+    }
+    TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = {
+        kind: lambda self, this, data_type: self.expression(
+            TypedLiteral(this=this.name, kind=data_type.meta.get("text", data_type.sql("databricks")))
+        )
+        for kind in _CONSTRUCTORS
+    }
+    COLUMN_OPERATORS: ClassVar[dict[Any, Any]] = {
+        token: parse
+        for token, parse in Databricks.Parser.COLUMN_OPERATORS.items()
+        if token in (TokenType.DOT, TokenType.DCOLON, TokenType.QDCOLON)
+    }
+    TERM: ClassVar[dict[Any, Any]] = {**Databricks.Parser.TERM, TokenType.DPIPE: exp.DPipe}
+    PLACEHOLDER_PARSERS: ClassVar[dict[Any, Any]] = {
+        **Databricks.Parser.PLACEHOLDER_PARSERS,
+        TokenType.PLACEHOLDER: lambda self: self.parse_question_mark(),
+    }
+
+    def raise_error(self, message: str, token: Token | None = None) -> None:  # type: ignore[override]
+        """Stop at `token`, by default the one being read."""
+        raise SyntaxFault(message, token or self._curr or None)
+
+    def _warn_unsupported(self) -> None:
+        """Nothing: a statement sqlglot does not know is taken over by `statements`."""
+
+    def _parse_statement(self) -> exp.Expr | None:
+        if self._match(TokenType.TABLE):
+            return exp.select("*").from_(self._parse_table())
+        return super()._parse_statement()
+
+    def parse_question_mark(self) -> exp.Expr:
+        """`?`, numbered by its place in the text."""
+        before = self._tokens[: self._index - 1]
+        number = sum(token.token_type == TokenType.PLACEHOLDER for token in before)
+        node = exp.Placeholder()
+        node.meta["number"] = number
+        return node
+
+    def parse_worded(self, name: str, words: tuple[str, ...]) -> exp.Expr:
+        """A call whose arguments are parted by commas or by `words`."""
+        arguments = [self._parse_bitwise()]
+        while self._match(TokenType.COMMA) or self._match_texts(words):
+            arguments.append(self._parse_bitwise())
+        return exp.Anonymous(this=name, expressions=arguments)
+
+    def parse_extract(self) -> exp.Expr:
+        """`EXTRACT(field FROM source)`; the field becomes a string."""
+        if not self._match(TokenType.VAR):
+            self._advance()
+        field = exp.Literal.string(self._prev.text)
+        if not self._match(TokenType.FROM):
+            self.raise_error("Expected FROM")
+        return exp.Anonymous(this="extract", expressions=[field, self._parse_bitwise()])
+
+    def parse_trim(self) -> exp.Expr:
+        """`TRIM([BOTH | LEADING | TRAILING] [characters] [FROM] source)`; Spark's order is (characters, source)."""
+        name = _TRIM_SIDES[self._prev.text.upper()] if self._match_texts(_TRIM_SIDES) else "trim"
+        arguments = [] if self._match(TokenType.FROM) else [self._parse_bitwise()]
+        if not arguments or self._match(TokenType.FROM) or self._match(TokenType.COMMA):
+            arguments.append(self._parse_bitwise())
+        return exp.Anonymous(this=name, expressions=arguments)
+
+    def build_cast(self, strict: bool, **kwargs: Any) -> exp.Expr:  # type: ignore[override]
+        """A number's suffix arrives as a cast to a type named like it."""
+        suffix, this = self._prev.text.upper(), kwargs.get("this")
+        if suffix in _SUFFIXES and isinstance(this, exp.Literal) and not this.is_string:
+            return SuffixedNumber(this=this.name, suffix=suffix)
+        return super().build_cast(strict, **kwargs)
+
+    def _parse_types(self, *args: Any, **kwargs: Any) -> exp.Expr | None:  # type: ignore[override]
+        start = self._curr
+        found = super()._parse_types(*args, **kwargs)
+        if isinstance(found, exp.DataType) and start:
+            found.meta["text"] = self._find_sql(start, self._prev)
+        return found
+
+    def _parse_interval(self, *args: Any, **kwargs: Any) -> exp.Expr | None:  # type: ignore[override]
+        index = self._index
+        if not self._match(TokenType.INTERVAL):
+            return None
+        parts = []
+        while (value := self._interval_value()) is not None:
+            unit = self._interval_unit()
+            parts.append((value, unit))
+            if unit is None:
+                break
+        if not parts:
+            self._retreat(index)
+            return None
+        to = self._interval_unit() if parts[-1][1] and self._match_text_seq("TO") else None
+        return IntervalLiteral(parts=parts, to=to)
+
+    def _interval_value(self) -> str | None:
+        index = self._index
+        sign = "-" if self._match(TokenType.DASH) else ""
+        if not sign:
+            self._match(TokenType.PLUS)
+        if self._match_set((TokenType.STRING, TokenType.NUMBER)):
+            text: str = self._prev.text
+            return text[1:] if sign and text.startswith("-") else sign + text
+        self._retreat(index)
+        return None
+
+    def _interval_unit(self) -> str | None:
+        unit = UNITS.get(self._curr.text.upper()) if self._curr else None
+        if unit:
+            self._advance()
+        return unit
+
+    def _parse_bitwise(self) -> exp.Expr | None:
+        return self._left_deep(self._bitwise_xor, lambda: exp.BitwiseOr if self._match(TokenType.PIPE) else None)
+
+    def _bitwise_xor(self) -> exp.Expr | None:
+        return self._left_deep(self._bitwise_and, lambda: exp.BitwiseXor if self._match(TokenType.CARET) else None)
+
+    def _bitwise_and(self) -> exp.Expr | None:
+        return self._left_deep(self._shift, lambda: exp.BitwiseAnd if self._match(TokenType.AMP) else None)
+
+    def _shift(self) -> exp.Expr | None:
+        return self._left_deep(self._parse_term, self._shift_operator)
+
+    def _shift_operator(self) -> type[exp.Expr] | None:
+        if self._match_pair(TokenType.LT, TokenType.LT):
+            return exp.BitwiseLeftShift
+        if self._match_pair(TokenType.GT, TokenType.GT):
+            return exp.BitwiseRightShift
+        return None
+
+    def _left_deep(self, operand: Any, operator: Any) -> exp.Expr | None:
+        this: exp.Expr | None = operand()
+        while this is not None and (kind := operator()) is not None:
+            this = self.expression(kind(this=this, expression=operand()))
+        return this
+
+
+class HeadwaterDialect(Databricks):
+    """The dialect `parser` reads SQL text with."""
+
+    Parser = Parser
