@@ -1,1 +1,5 @@
-"""Execution of plan commands, one file per family."""
+"""What commands do, one file per family; each registers by decorator."""
+
+from headwater.session.commands.base import command, run_command
+
+__all__ = ["command", "run_command"]

@@ -1,0 +1,158 @@
+"""The durable list of databases, tables and stored views: one SQLite file in the warehouse.
+
+SQLite because it is in Python's standard library, keeps several objects in one transaction (a schema and all its
+tables), locks against other processes, and rolls a killed writer back when the file is next opened.
+
+Invariants: reading never creates the file; every change is one transaction, synced to disk before it returns; a
+connection lives for one operation, so threads and forks never share one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from pyspark.sql.types import StructType
+
+from headwater.catalog.model import DEFAULT_DATABASE, Database, Table
+
+_FOLDER = ".headwater"
+_FILE = "catalog.db"
+_LAYOUT = 1
+_BUSY_SECONDS = 60.0
+_TABLES = """
+CREATE TABLE IF NOT EXISTS databases (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tables (
+    database TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (database, name)) WITHOUT ROWID;
+"""
+
+
+class Metastore:
+    """Databases and tables of one warehouse folder.
+
+    Args:
+        warehouse: absolute path of the folder; made when the first object is stored.
+    """
+
+    def __init__(self, warehouse: str) -> None:
+        self.warehouse = warehouse
+        self._path = os.path.join(warehouse, _FOLDER, _FILE)
+
+    # ── databases ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def databases(self) -> list[Database]:
+        """All databases by name; `default` is always there."""
+        found = {row[0]: _database(row[1]) for row in self._rows("SELECT name, body FROM databases")}
+        found.setdefault(DEFAULT_DATABASE, self._default())
+        return [found[name] for name in sorted(found)]
+
+    def database(self, name: str) -> Database | None:
+        """The database, or None."""
+        for (body,) in self._rows("SELECT body FROM databases WHERE name = ?", name):
+            return _database(body)
+        return self._default() if name == DEFAULT_DATABASE else None
+
+    def add_database(self, database: Database) -> bool:
+        """Store a new database; False if the name is taken."""
+        if database.name == DEFAULT_DATABASE:
+            return False
+        return self._change("INSERT OR IGNORE INTO databases VALUES (?, ?)", database.name, _text(database))
+
+    def drop_database(self, name: str, *, cascade: bool) -> list[Table] | None:
+        """Forget a database and return the tables that went with it.
+
+        None if it still holds tables and `cascade` is false; then nothing changes.
+        """
+        with self._write() as connection:
+            rows = connection.execute("SELECT body FROM tables WHERE database = ?", (name,)).fetchall()
+            if rows and not cascade:
+                return None
+            connection.execute("DELETE FROM tables WHERE database = ?", (name,))
+            connection.execute("DELETE FROM databases WHERE name = ?", (name,))
+        return [_table(body) for (body,) in rows]
+
+    # ── tables ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def tables(self, database: str) -> list[Table]:
+        """Tables and stored views of a database by name."""
+        rows = self._rows("SELECT body FROM tables WHERE database = ? ORDER BY name", database)
+        return [_table(body) for (body,) in rows]
+
+    def table(self, database: str, name: str) -> Table | None:
+        """The table or stored view, or None."""
+        for (body,) in self._rows("SELECT body FROM tables WHERE database = ? AND name = ?", database, name):
+            return _table(body)
+        return None
+
+    def add_table(self, table: Table) -> bool:
+        """Store a new table; False if the name is taken."""
+        sql = "INSERT OR IGNORE INTO tables VALUES (?, ?, ?)"
+        return self._change(sql, table.database, table.name, _text(table))
+
+    def put_table(self, table: Table) -> None:
+        """Store a table in place of whatever had its name."""
+        sql = "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)"
+        self._change(sql, table.database, table.name, _text(table))
+
+    def drop_table(self, database: str, name: str) -> bool:
+        """Forget a table; False if it was not there."""
+        return self._change("DELETE FROM tables WHERE database = ? AND name = ?", database, name)
+
+    # ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _default(self) -> Database:
+        return Database(DEFAULT_DATABASE, self.warehouse, "default database")
+
+    def _rows(self, sql: str, *values: str) -> list[tuple[str, ...]]:
+        if not os.path.exists(self._path):
+            return []
+        with closing(self._open()) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def _change(self, sql: str, *values: str) -> bool:
+        with self._write() as connection:
+            return connection.execute(sql, values).rowcount > 0
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        os.makedirs(os.path.dirname(self._path), exist_ok=True)
+        with closing(self._open()) as connection:
+            if connection.execute("PRAGMA user_version").fetchone()[0] < _LAYOUT:
+                connection.executescript(f"{_TABLES} PRAGMA user_version = {_LAYOUT};")
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)
+        connection.execute("PRAGMA synchronous = FULL")
+        return connection
+
+
+def _text(thing: Database | Table) -> str:
+    row: dict[str, Any] = {key: value for key, value in asdict(thing).items() if value not in (None, "", (), {})}
+    if isinstance(thing, Table) and thing.schema is not None:
+        row["schema"] = thing.schema.jsonValue()
+    return json.dumps(row, separators=(",", ":"))
+
+
+def _database(body: str) -> Database:
+    return Database(**json.loads(body))
+
+
+def _table(body: str) -> Table:
+    row = json.loads(body)
+    if "schema" in row:
+        row["schema"] = StructType.fromJson(row["schema"])
+    for name in ("partition_by", "view_columns"):
+        row[name] = tuple(row.get(name, ()))
+    return Table(**row)

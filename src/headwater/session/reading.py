@@ -1,0 +1,121 @@
+"""What a name or a source stands for when a plan is resolved: a view's plan, or a leaf over a source's files.
+
+Invariants: batch reads go through the source registry, tables included; a stream read outside a running stream is
+a leaf with the schema and no rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, cast
+
+from pyspark.sql.types import StructType
+
+from headwater.catalog import PathTable, Table, View
+from headwater.compile.resolved import Resolved
+from headwater.errors import AnalysisError, unsupported
+from headwater.io.formats.base import FormatOptions
+from headwater.plan.node import Node
+from headwater.plan.relations import CommonTables, ReadSource, ReadTable, Relation, SubqueryAlias, ToDF
+from headwater.session.leaves import empty, leaf
+from headwater.sources.base import BatchInput, SourceContext, SourceProvider, SourceRequest, sources
+
+if TYPE_CHECKING:
+    from headwater.session.session import Session
+
+
+class BatchProvider(SourceProvider, Protocol):
+    """A source that can also be read as a batch."""
+
+    def batch(self, request: SourceRequest, context: SourceContext) -> tuple[BatchInput, StructType]:
+        """All rows there are now."""
+        ...
+
+
+def table(read: ReadTable, session: Session) -> Relation | Resolved:
+    """The plan of a view, or the leaf of a table. Raises TABLE_OR_VIEW_NOT_FOUND."""
+    found = session.catalog.get(read.parts)
+    if isinstance(found, View):
+        return found.plan
+    if isinstance(found, PathTable):
+        return source(ReadSource(found.format, None, read.options, (found.path,), read.streaming), session)
+    if found.is_view:
+        return stored_view(found, session)
+    return replace_qualifier(source(table_source(found, read), session), found)
+
+
+def table_source(found: Table, read: ReadTable) -> ReadSource:
+    """The read of a stored table's files; the read's own options win over the table's."""
+    options = tuple({**found.options, **dict(read.options)}.items())
+    paths = (found.location,) if found.location else ()
+    return ReadSource(found.provider, found.schema, options, paths, read.streaming)
+
+
+def source(read: ReadSource, session: Session) -> Resolved:
+    """The leaf of a source. Raises DATA_SOURCE_NOT_FOUND."""
+    provider = find_provider(read.format)
+    request = source_request(read)
+    context = source_context(session)
+    if read.streaming:
+        return empty(provider.schema(request, context), streaming=True)
+    if not hasattr(provider, "batch"):
+        raise unsupported(f"reading `{read.format}` as a batch", "Read it with spark.readStream.")
+    rows, schema = cast(BatchProvider, provider).batch(request, context)
+    return leaf(rows.query, schema, inputs=rows.inputs)
+
+
+def find_provider(name: str) -> SourceProvider:
+    """The registered source of that format. Raises DATA_SOURCE_NOT_FOUND."""
+    provider = sources.get(name)
+    if provider is None:
+        raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=name)
+    return provider
+
+
+def source_request(read: ReadSource) -> SourceRequest:
+    """The read as sources understand it; the option `path` is one of the paths."""
+    options = FormatOptions(read.options)
+    paths = read.paths or ((options["path"],) if "path" in options else ())
+    return SourceRequest(read.format, read.schema, options, paths)
+
+
+def source_context(session: Session) -> SourceContext:
+    """What a source may use while only its schema or a batch is asked for."""
+    runtime = session.runtime
+    return SourceContext(
+        runtime.database, runtime.storage, runtime.clock, session.settings, runtime.mounts, session.time_zone
+    )
+
+
+def replace_qualifier(resolved: Resolved, found: Table) -> Resolved:
+    """The leaf with its columns reachable by the table's full name."""
+    attributes = tuple(replace(a, qualifiers=(found.full_name,)) for a in resolved.attributes)
+    return replace(resolved, attributes=attributes)
+
+
+# ── stored views ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def stored_view(view: Table, session: Session) -> Relation:
+    """The plan of a stored view's text, its names meaning what they meant where it was made."""
+    plan = qualify(session.sql(view.view_text or "", {}, ()), view.view_database or view.database)
+    if view.view_columns:
+        plan = ToDF(plan, view.view_columns)
+    return SubqueryAlias(plan, view.name)
+
+
+def qualify(plan: Relation, database: str) -> Relation:
+    """The plan with one-part table names bound to a database; names of its own WITH tables stay."""
+    return cast(Relation, _qualify(plan, database, frozenset()))
+
+
+def _qualify(node: Node, database: str, local: frozenset[str]) -> Node:
+    if isinstance(node, ReadTable) and len(node.parts) == 1 and node.parts[0].lower() not in local:
+        return SubqueryAlias(replace(node, parts=(database, *node.parts)), node.parts[0])
+    if isinstance(node, CommonTables):
+        tables = []
+        for name, plan in node.tables:
+            tables.append((name, cast(Relation, _qualify(plan, database, local))))
+            local = local | {name.lower()}
+        return replace(node, tables=tuple(tables), body=cast(Relation, _qualify(node.body, database, local)))
+    return node.map_children(lambda child: _qualify(child, database, local))

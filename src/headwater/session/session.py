@@ -1,0 +1,207 @@
+"""A session: one user's settings, names and kept results over the shared runtime.
+
+It is what the compiler resolves against (`compile.context.Context`), and where relations run and commands act.
+
+Invariants: safe to use from several threads: resolving goes one at a time, executions run side by side, each on a
+connection of its own; a closed session runs nothing more.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from sqlglot import exp
+
+from headwater import compile as compiler
+from headwater.catalog import Catalog
+from headwater.compile.resolved import Resolved
+from headwater.duck import Connection, DuckError, sql_text
+from headwater.errors import AnalysisError
+from headwater.plan.commands import Command
+from headwater.plan.expressions import Expression
+from headwater.plan.relations import HtmlString, ReadSource, ReadTable, Relation, ShowString
+from headwater.session import reading, rendering
+from headwater.session.commands import run_command
+from headwater.session.execution import Execution
+from headwater.session.observing import observations
+from headwater.session.runtime import Runtime
+from headwater.session.translate import translate
+from headwater.session.zone import machine_time_zone
+from headwater.settings import Settings
+
+if TYPE_CHECKING:
+    from headwater.streaming.manager import StreamingQueryManager
+
+_ZONE = "spark.sql.session.timeZone"
+
+
+class Session:
+    """One session.
+
+    Args:
+        runtime: what all sessions share.
+        session_id, user_id: as the client names them.
+        settings: default: the server's.
+        catalog: default: current database `default`, no temporary views.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        session_id: str = "",
+        user_id: str = "",
+        *,
+        settings: Settings | None = None,
+        catalog: Catalog | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.session_id = session_id or str(uuid.uuid4())
+        self.user_id = user_id
+        self.settings = settings or Settings(static=runtime.static_settings)
+        self.catalog = catalog or Catalog(runtime.metastore, runtime.global_views)
+        self._lock = threading.RLock()
+        self._binder: Connection | None = None
+        self._binder_zone = ""
+        self._kept: dict[str, Relation | Resolved] = {}
+        self._checkpoints: dict[str, str] = {}
+
+    @cached_property
+    def streams(self) -> StreamingQueryManager:
+        """The streaming queries started here."""
+        from headwater.streaming.manager import StreamingQueryManager
+
+        return StreamingQueryManager()
+
+    # ── running ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def resolve(self, relation: Relation) -> Resolved:
+        """The compiled relation. Raises AnalysisError."""
+        with self._lock:
+            if isinstance(relation, ShowString | HtmlString):
+                return rendering.shape(relation, compiler.compile_relation(relation.input, self))
+            try:
+                return compiler.compile_relation(relation, self)
+            except DuckError as error:
+                raise translate(error) from error
+
+    def execute(self, relation: Relation) -> Execution:
+        """Start a batch query. Raises AnalysisError, also if a stream is among its leaves."""
+        observed = relation
+        if isinstance(relation, ShowString | HtmlString):
+            observed = relation.input
+            relation = rendering.render(relation, self)
+        resolved = self._batch(relation)
+        return Execution(self.runtime.database, resolved, self.time_zone, observations(observed, self))
+
+    def run(self, command: Command) -> Relation | None:
+        """Act on a command; its result, if it has one, as a relation."""
+        return run_command(command, self)
+
+    def _batch(self, relation: Relation) -> Resolved:
+        resolved = self.resolve(relation)
+        if resolved.streaming:
+            raise AnalysisError("STREAMING_SOURCE_IN_BATCH")
+        return resolved
+
+    # ── what the compiler asks ──────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def time_zone(self) -> str:
+        """IANA name of the session time zone."""
+        return self.settings.lookup(_ZONE) or machine_time_zone()
+
+    def binder(self) -> Connection:
+        """A connection for DESCRIBE, in the session time zone; use it only while resolving."""
+        with self._lock:
+            zone = self.time_zone
+            if self._binder is None or self._binder_zone != zone:
+                if self._binder is not None:
+                    self._binder.close()
+                self._binder, self._binder_zone = self.runtime.database.connect(zone), zone
+            return self._binder
+
+    def table(self, read: ReadTable) -> Relation | Resolved:
+        """What a name stands for. Raises TABLE_OR_VIEW_NOT_FOUND."""
+        return reading.table(read, self)
+
+    def source(self, read: ReadSource) -> Resolved:
+        """The leaf of a source; of a stream, its schema without rows."""
+        return reading.source(read, self)
+
+    def cached(self, relation_id: str) -> Relation | Resolved:
+        """A relation kept here. Raises if it was released."""
+        kept = self._kept.get(relation_id)
+        if kept is None:
+            raise AnalysisError("NO_HANDLER.CACHED_RELATION", relationId=relation_id)
+        return kept
+
+    def sql(self, text: str, named: dict[str, Expression], positional: tuple[Expression, ...]) -> Relation:
+        """The plan of a SQL query."""
+        from headwater.sql import parse_query
+
+        return parse_query(text, named, positional)
+
+    # ── kept relations ──────────────────────────────────────────────────────────────────────────────────────
+
+    def keep(self, relation: Relation | Resolved) -> str:
+        """Keep a relation under a new id (`CachedRemote`) until `release`."""
+        relation_id = str(uuid.uuid4())
+        self._kept[relation_id] = relation
+        return relation_id
+
+    def checkpoint(self, relation: Relation) -> str:
+        """Compute a relation now and keep its rows under a new id until `release`."""
+        resolved = self._batch(relation)
+        relation_id = str(uuid.uuid4())
+        name = f"checkpoint_{uuid.uuid4().hex}"
+        table = exp.to_table(name)
+        self.statement(exp.Create(this=table, kind="TABLE", expression=resolved.query), resolved)
+        columns = [exp.column(attribute.sql, quoted=True) for attribute in resolved.attributes]
+        self._checkpoints[relation_id] = name
+        self._kept[relation_id] = Resolved(exp.select(*columns).from_(table), resolved.attributes)
+        return relation_id
+
+    def release(self, relation_id: str) -> None:
+        """Forget a kept relation and its rows; nothing happens if it is not there."""
+        self._kept.pop(relation_id, None)
+        name = self._checkpoints.pop(relation_id, None)
+        if name is not None:
+            self.statement(exp.Drop(tables=[exp.to_table(name)], kind="TABLE", exists=True))
+
+    def statement(self, tree: exp.Expression, resolved: Resolved | None = None) -> Sequence[tuple[object, ...]]:
+        """Run a DuckDB statement on a connection of its own, with the inputs of `resolved`; its rows."""
+        connection = self.runtime.database.connect(self.time_zone)
+        try:
+            for name, data in (resolved.inputs if resolved else {}).items():
+                connection.register(name, data)
+            result: Sequence[tuple[object, ...]] = connection.execute(sql_text(tree)).fetchall()
+            return result
+        except (DuckError, pa.ArrowException) as error:
+            raise translate(error) from error
+        finally:
+            connection.close()
+
+    # ── life ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def clone(self, session_id: str) -> Session:
+        """A new session that starts with copies of this one's settings, current database and temporary views."""
+        return Session(
+            self.runtime, session_id, self.user_id, settings=self.settings.copy(), catalog=self.catalog.copy()
+        )
+
+    def close(self) -> None:
+        """Stop the session's streams and free what it keeps."""
+        if "streams" in self.__dict__:
+            for query in self.streams.active():
+                query.stop()
+        for relation_id in list(self._kept):
+            self.release(relation_id)
+        with self._lock:
+            if self._binder is not None:
+                self._binder.close()
+                self._binder = None

@@ -1,0 +1,159 @@
+"""What DuckDB says went wrong while a query ran, in Spark's terms.
+
+DuckDB's Python errors carry no code, only a class and a text that begins with the class's name; the patterns here
+are of DuckDB 2.0. Expressions that raise by themselves carry their Spark error whole (`functions.raising`).
+
+Invariants: nothing is swallowed: an unknown text becomes INTERNAL_ERROR with that text; a Spark error passes
+unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from headwater.duck import Interrupted
+from headwater.errors import (
+    ArithmeticSparkError,
+    DateTimeError,
+    FileReadError,
+    NumberFormatError,
+    SparkError,
+)
+from headwater.functions import raising
+
+_ANSI = '"spark.sql.ansi.enabled"'
+
+
+def translate(error: Exception) -> SparkError:
+    """The Spark error for an exception raised by DuckDB or Arrow."""
+    if isinstance(error, SparkError):
+        return error
+    if isinstance(error, Interrupted):
+        return canceled()
+    carried = raising.translate(error)
+    if carried is not None:
+        return carried
+    text = str(error)
+    for pattern, build in _RULES:
+        found = pattern.search(text)
+        if found is not None:
+            return build(found)
+    return SparkError("INTERNAL_ERROR", message=text)
+
+
+def canceled() -> SparkError:
+    """The error of a query that was interrupted."""
+    return SparkError("OPERATION_CANCELED")
+
+
+# ── texts of DuckDB ─────────────────────────────────────────────────────────────────────────────────────────
+
+_SPARK_NAMES = {
+    "INT8": "TINYINT",
+    "INT16": "SMALLINT",
+    "INT32": "INT",
+    "INT64": "BIGINT",
+    "INT128": "BIGINT",
+    "HUGEINT": "BIGINT",
+    "INTEGER": "INT",
+    "BOOL": "BOOLEAN",
+    "VARCHAR": "STRING",
+    "BLOB": "BINARY",
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMP",
+    "TIMESTAMPTZ": "TIMESTAMP",
+    "TIMESTAMP": "TIMESTAMP_NTZ",
+}
+_OPERATIONS = {"addition": "try_add", "subtraction": "try_subtract", "multiplication": "try_multiply"}
+
+
+def _spark_type(name: str) -> str:
+    return '"' + _SPARK_NAMES.get(name.strip().upper(), name.strip().upper()) + '"'
+
+
+def _cast(value: str, source: str, target: str) -> SparkError:
+    is_time = re.search("TIMESTAMP|DATE|TIME", target) is not None
+    kind: type[SparkError] = DateTimeError if is_time else NumberFormatError
+    return kind("CAST_INVALID_INPUT", expression=f"'{value}'", sourceType=source, targetType=target, ansiConfig=_ANSI)
+
+
+def _bad_string(found: re.Match[str]) -> SparkError:
+    return _cast(found["value"], '"STRING"', _spark_type(found["type"]))
+
+
+def _bad_time(found: re.Match[str]) -> SparkError:
+    return _cast(found["value"], '"STRING"', _spark_type(found["type"]))
+
+
+def _cast_overflow(found: re.Match[str]) -> SparkError:
+    return ArithmeticSparkError(
+        "CAST_OVERFLOW",
+        value=found["value"],
+        sourceType=_spark_type(found["source"]),
+        targetType=_spark_type(found["type"]),
+        ansiConfig=_ANSI,
+    )
+
+
+def _decimal_overflow(found: re.Match[str]) -> SparkError:
+    return ArithmeticSparkError(
+        "NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION",
+        value=found["value"],
+        precision=found["precision"],
+        scale=found["scale"],
+        config=_ANSI,
+    )
+
+
+def _overflow(found: re.Match[str]) -> SparkError:
+    kind = _SPARK_NAMES.get(found["type"], found["type"]).lower()
+    hint = _OPERATIONS.get(found["operation"].lower())
+    way = f" Use '{hint}' to tolerate overflow and return NULL instead." if hint else ""
+    return ArithmeticSparkError("ARITHMETIC_OVERFLOW", message=f"{kind} overflow.", alternative=way, config=_ANSI)
+
+
+def _any_overflow(found: re.Match[str]) -> SparkError:
+    text = found["text"].strip().splitlines()[0]
+    return ArithmeticSparkError("ARITHMETIC_OVERFLOW", message=text, alternative="", config=_ANSI)
+
+
+def _by_zero(_: re.Match[str]) -> SparkError:
+    return ArithmeticSparkError("DIVIDE_BY_ZERO", config=_ANSI)
+
+
+def _missing_file(found: re.Match[str]) -> SparkError:
+    return FileReadError("FAILED_READ_FILE.FILE_NOT_EXIST", path=found["path"])
+
+
+def _disk_full(found: re.Match[str]) -> SparkError:
+    return SparkError("DISK_FULL", message=found.string.strip().splitlines()[0])
+
+
+def _bad_file(found: re.Match[str]) -> SparkError:
+    reason = found.string.strip().splitlines()[0]
+    return FileReadError("FAILED_READ_FILE.NO_HINT", path=found["path"], reason=reason)
+
+
+_QUOTED = r"['\"](?P<path>[^'\"]+)['\"]"
+_RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]], ...] = tuple(
+    (re.compile(pattern, re.DOTALL), build)
+    for pattern, build in (
+        (r"No space left on device|[Dd]isk full|failed to offload data block", _disk_full),
+        (r"Could not convert string ['\"](?P<value>.*)['\"] to (?P<type>[A-Z0-9]+)", _bad_string),
+        (r"[Ii]nvalid (?P<type>date|timestamp) field format: \"(?P<value>.*?)\"", _bad_time),
+        (r"(?P<type>date|timestamp) field value out of range: \"(?P<value>.*?)\"", _bad_time),
+        (
+            r"(?:Type (?P<source>\w+) with value|Could not cast value from \w+:?) (?P<value>\S+) can't be cast .*"
+            r"type (?P<type>[A-Z0-9]+)",
+            _cast_overflow,
+        ),
+        (r"Could not cast value (?P<value>\S+) to DECIMAL\((?P<precision>\d+),\s*(?P<scale>\d+)\)", _decimal_overflow),
+        (r"Could not convert string ['\"](?P<value>.*)['\"] to (?P<type>DECIMAL\(.*?\))", _bad_string),
+        (r"Overflow in (?P<operation>\w+) of (?P<type>\w+)", _overflow),
+        (r"[Dd]ivision by zero|[Dd]ivide by zero", _by_zero),
+        (r"Out of Range Error: (?P<text>.*)", _any_overflow),
+        (r"No files found that match the pattern " + _QUOTED, _missing_file),
+        (r"Cannot open file " + _QUOTED + r": No such file", _missing_file),
+        (r"(?:[Ff]ile |reading )" + _QUOTED, _bad_file),
+    )
+)
