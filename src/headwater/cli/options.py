@@ -19,7 +19,7 @@ class Where:
 
     Attributes:
         mounts: `prefix=folder` texts of `--mount`.
-        config: path of a `headwater.toml`, or None for the one in the current folder, if any.
+        config: path of a `headwater.toml`, or None for no such file.
         warehouse: folder of managed tables.
     """
 
@@ -41,7 +41,7 @@ def where_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--config",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="A headwater.toml; default: the one in the current folder.",
+            help="A headwater.toml; default: the one in the current folder or beside the script.",
         ),
         click.option(
             "--mount",
@@ -67,11 +67,17 @@ def parse_mounts(texts: tuple[str, ...]) -> dict[str, str]:
     return rows
 
 
+def find_config(beside: Path | None = None) -> Path | None:
+    """The `headwater.toml` of the current folder, else the one beside a script, else None."""
+    folders = [Path.cwd(), *([beside.resolve().parent] if beside else [])]
+    return next((file for folder in folders if (file := folder / "headwater.toml").exists()), None)
+
+
 def open_runtime(where: Where) -> Runtime:
     """The runtime of an embedded server."""
     from headwater.io.mounts import Mounts
     from headwater.session.runtime import Runtime
 
-    config = where.config or (Path("headwater.toml") if Path("headwater.toml").exists() else None)
-    mounts = Mounts.load(str(config) if config else None, parse_mounts(where.mounts))
+    config = str(where.config) if where.config else None
+    mounts = Mounts.load(config, parse_mounts(where.mounts))
     return Runtime.local(warehouse=str(where.warehouse), mounts=mounts)

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from headwater.cli.options import Where, where_options
+from headwater.cli.options import Where, find_config, where_options
 from headwater.cli.process import (
     DONE,
     accept_local_master,
@@ -41,7 +41,7 @@ def command(
         headwater run --mount s3://my-bucket=./raw job.py
     """
     signal.signal(signal.SIGTERM, _as_interrupt)
-    with embedded_server(Where(mounts, config, warehouse)) as server:
+    with embedded_server(Where(mounts, config or find_config(script), warehouse)) as server:
         try:
             _execute(script, arguments)
             code = _finish(wait_for_streams(server))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from headwater.cli.options import Where, open_runtime, where_options
+from headwater.cli.options import Where, find_config, open_runtime, where_options
 from headwater.cli.process import UNREACHABLE
 
 
@@ -39,7 +39,7 @@ def command(port: int, token_file: Path, mounts: tuple[str, ...], config: Path |
     from headwater.connect.server import Server
 
     token = os.environ.get("SPARK_CONNECT_AUTHENTICATE_TOKEN") or secrets.token_hex(16)
-    server = Server(port=port, token=token, runtime=open_runtime(Where(mounts, config, warehouse)))
+    server = Server(port=port, token=token, runtime=open_runtime(Where(mounts, config or find_config(), warehouse)))
     try:
         server.start()
     except OSError as error:

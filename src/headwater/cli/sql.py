@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from headwater.cli.options import Where, where_options
+from headwater.cli.options import Where, find_config, where_options
 from headwater.cli.process import embedded_server, exit_code_of
 
 
@@ -28,7 +28,7 @@ def command(
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
-    with embedded_server(Where(mounts, config, warehouse)):
+    with embedded_server(Where(mounts, config or find_config(), warehouse)):
         spark = SparkSession.builder.getOrCreate()
         try:
             result = spark.sql(statement)
