@@ -1,0 +1,269 @@
+"""The actions of a Delta log, as immutable values and as the JSON lines they are written in.
+
+Invariants: paths in actions are percent-encoded and relative to the table, as the protocol has them; an action
+that is read and written again keeps every field that Headwater knows.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote, unquote
+
+from pyspark.sql.types import StructType
+
+
+@dataclass(frozen=True)
+class AddFile:
+    """A data file that joins the table.
+
+    Attributes:
+        path: percent-encoded, relative to the table (or an absolute URI).
+        partition_values: text by column name; None is null.
+        size: bytes. modification_time: milliseconds since the epoch.
+        data_change: False if the commit only rearranges rows.
+        stats: Delta's statistics as JSON text, if any.
+        deletion_vector: the descriptor, if rows of the file are deleted.
+    """
+
+    path: str
+    partition_values: Mapping[str, str | None]
+    size: int
+    modification_time: int
+    data_change: bool = True
+    stats: str | None = None
+    deletion_vector: Mapping[str, Any] | None = None
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows by the statistics, if they say."""
+        return json.loads(self.stats).get("numRecords") if self.stats else None
+
+    def action(self) -> dict[str, Any]:
+        """The log line of this file."""
+        line: dict[str, Any] = {
+            "path": self.path,
+            "partitionValues": dict(self.partition_values),
+            "size": self.size,
+            "modificationTime": self.modification_time,
+            "dataChange": self.data_change,
+        }
+        if self.stats is not None:
+            line["stats"] = self.stats
+        return {"add": line}
+
+    def removal(self, timestamp_ms: int) -> RemoveFile:
+        """The action that takes this file out of the table."""
+        return RemoveFile(self.path, timestamp_ms, True, self.partition_values, self.size)
+
+
+@dataclass(frozen=True)
+class RemoveFile:
+    """A data file that leaves the table."""
+
+    path: str
+    deletion_timestamp: int | None
+    data_change: bool = True
+    partition_values: Mapping[str, str | None] | None = None
+    size: int | None = None
+
+    def action(self) -> dict[str, Any]:
+        """The log line of this removal."""
+        return {
+            "remove": {
+                "path": self.path,
+                "deletionTimestamp": self.deletion_timestamp,
+                "dataChange": self.data_change,
+                "extendedFileMetadata": True,
+                "partitionValues": dict(self.partition_values or {}),
+                "size": self.size,
+            }
+        }
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a reader and a writer of the table must be able to do."""
+
+    reader_version: int
+    writer_version: int
+    reader_features: tuple[str, ...] = ()
+    writer_features: tuple[str, ...] = ()
+
+    def action(self) -> dict[str, Any]:
+        """The log line of this protocol."""
+        line: dict[str, Any] = {"minReaderVersion": self.reader_version, "minWriterVersion": self.writer_version}
+        if self.reader_version >= 3:
+            line["readerFeatures"] = list(self.reader_features)
+        if self.writer_version >= 7:
+            line["writerFeatures"] = list(self.writer_features)
+        return {"protocol": line}
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Name, schema, partitioning and properties of the table. `created_time`: milliseconds since the epoch."""
+
+    id: str
+    schema_text: str
+    partition_columns: tuple[str, ...] = ()
+    configuration: Mapping[str, str] = field(default_factory=dict)
+    name: str | None = None
+    description: str | None = None
+    created_time: int | None = None
+
+    @cached_property
+    def schema(self) -> StructType:
+        """The table's columns; Delta's schema JSON is Spark's own."""
+        return StructType.fromJson(json.loads(self.schema_text))
+
+    def action(self) -> dict[str, Any]:
+        """The log line of this metadata."""
+        line: dict[str, Any] = {"id": self.id}
+        if self.name is not None:
+            line["name"] = self.name
+        if self.description is not None:
+            line["description"] = self.description
+        line |= {
+            "format": {"provider": "parquet", "options": {}},
+            "schemaString": self.schema_text,
+            "partitionColumns": list(self.partition_columns),
+            "configuration": dict(self.configuration),
+        }
+        if self.created_time is not None:
+            line["createdTime"] = self.created_time
+        return {"metaData": line}
+
+
+@dataclass(frozen=True)
+class Txn:
+    """A writer's own counter: `app_id` has done everything up to `version`."""
+
+    app_id: str
+    version: int
+    last_updated: int | None = None
+
+    def action(self) -> dict[str, Any]:
+        """The log line of this counter."""
+        line: dict[str, Any] = {"appId": self.app_id, "version": self.version}
+        if self.last_updated is not None:
+            line["lastUpdated"] = self.last_updated
+        return {"txn": line}
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One version of the log. `info` is its `commitInfo` (empty if the writer left none)."""
+
+    version: int
+    adds: tuple[AddFile, ...] = ()
+    removes: tuple[RemoveFile, ...] = ()
+    txns: tuple[Txn, ...] = ()
+    metadata: Metadata | None = None
+    protocol: Protocol | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+    timestamp_ms: int = 0
+
+    @property
+    def changes_data(self) -> bool:
+        """Whether rows came or went, rather than only moved between files."""
+        return any(file.data_change for file in (*self.adds, *self.removes))
+
+    def lines(self) -> bytes:
+        """The bytes of the log file."""
+        parts: Iterable[Any] = (self.protocol, self.metadata, *self.txns, *self.removes, *self.adds)
+        actions = [{"commitInfo": dict(self.info)}, *(part.action() for part in parts if part is not None)]
+        return b"".join(json.dumps(a, separators=(",", ":"), ensure_ascii=False).encode() + b"\n" for a in actions)
+
+
+def parse_commit(version: int, data: bytes, timestamp_ms: int = 0) -> Commit:
+    """A log file as a `Commit`. Unknown actions are passed over, as the protocol asks."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for line in data.splitlines():
+        if line.strip():
+            for kind, body in json.loads(line).items():
+                found.setdefault(kind, []).append(body)
+    info = found.get("commitInfo", [{}])[0]
+    return Commit(
+        version,
+        tuple(map(parse_add, found.get("add", ()))),
+        tuple(map(parse_remove, found.get("remove", ()))),
+        tuple(map(parse_txn, found.get("txn", ()))),
+        *(parse(found[kind][-1]) if kind in found else None for kind, parse in _SINGLE),  # type: ignore[arg-type]
+        info,
+        info.get("inCommitTimestamp") or timestamp_ms,
+    )
+
+
+def parse_add(body: Mapping[str, Any]) -> AddFile:
+    """An `add` of the log."""
+    return AddFile(
+        body["path"],
+        body.get("partitionValues") or {},
+        body["size"],
+        body["modificationTime"],
+        body.get("dataChange", True),
+        body.get("stats"),
+        body.get("deletionVector"),
+    )
+
+
+def parse_remove(body: Mapping[str, Any]) -> RemoveFile:
+    """A `remove` of the log."""
+    return RemoveFile(
+        body["path"],
+        body.get("deletionTimestamp"),
+        body.get("dataChange", True),
+        body.get("partitionValues"),
+        body.get("size"),
+    )
+
+
+def parse_txn(body: Mapping[str, Any]) -> Txn:
+    """A `txn` of the log."""
+    return Txn(body["appId"], body["version"], body.get("lastUpdated"))
+
+
+def parse_metadata(body: Mapping[str, Any]) -> Metadata:
+    """A `metaData` of the log."""
+    return Metadata(
+        body["id"],
+        body["schemaString"],
+        tuple(body.get("partitionColumns") or ()),
+        dict(body.get("configuration") or {}),
+        body.get("name"),
+        body.get("description"),
+        body.get("createdTime"),
+    )
+
+
+def parse_protocol(body: Mapping[str, Any]) -> Protocol:
+    """A `protocol` of the log."""
+    return Protocol(
+        body["minReaderVersion"],
+        body["minWriterVersion"],
+        tuple(body.get("readerFeatures") or ()),
+        tuple(body.get("writerFeatures") or ()),
+    )
+
+
+_SINGLE = (("metaData", parse_metadata), ("protocol", parse_protocol))
+
+
+def new_table_id() -> str:
+    """A fresh table id."""
+    return str(uuid.uuid4())
+
+
+def encode_path(path: str) -> str:
+    """A relative file path as the log writes it."""
+    return quote(path, safe="/-_.~!$&'()*+,;=:@")
+
+
+def decode_path(path: str) -> str:
+    """A log's path as the file system has it."""
+    return unquote(path)

@@ -1,0 +1,68 @@
+"""Keeping a Delta log short: checkpoints, and the clean-up of log files they make superfluous.
+
+delta-rs writes the checkpoint, in the background, so a stream's commits do not wait for it. The distance between
+checkpoints grows with the table, so the work per commit stays the same however many files there are.
+
+Invariants: a checkpoint changes no version; a failure to write one is logged and never fails a commit; at most one
+runs per table and process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from headwater.lake.log import LogState
+from headwater.log import logger
+
+_DEFAULT_INTERVAL = 10
+_FILES_PER_COMMIT = 50
+
+_running: set[str] = set()
+_lock = threading.Lock()
+
+
+def due(state: LogState) -> bool:
+    """Whether the table should have a checkpoint at this version."""
+    if state.metadata is None:
+        return False
+    return state.version - state.checkpoint >= interval(state.metadata.configuration, len(state.files))
+
+
+def interval(configuration: Mapping[str, str], files: int) -> int:
+    """Commits between checkpoints: the table's own `delta.checkpointInterval`, else 10 or a fiftieth of its files."""
+    asked = configuration.get("delta.checkpointInterval", "")
+    return int(asked) if asked.isdigit() and int(asked) > 0 else max(_DEFAULT_INTERVAL, files // _FILES_PER_COMMIT)
+
+
+def start(path: str, state: LogState, *, wait: bool = False) -> None:
+    """Write a checkpoint of the state's version, unless one is being written."""
+    with _lock:
+        if path in _running:
+            return
+        _running.add(path)
+    state.checkpoint = state.version
+    worker = threading.Thread(target=_run, args=(path, state.version), name="headwater-checkpoint", daemon=True)
+    worker.start()
+    if wait:
+        worker.join()
+
+
+def _run(path: str, version: int) -> None:
+    try:
+        write(path, version)
+    except Exception:
+        logger("lake").exception("No checkpoint of version %d of %s could be written", version, path)
+    finally:
+        with _lock:
+            _running.discard(path)
+
+
+def write(path: str, version: int) -> None:
+    """Write the checkpoint of `version` and clean up log files older than the table keeps."""
+    from deltalake import DeltaTable
+
+    table = DeltaTable(path, version=version)
+    table.create_checkpoint()
+    if table.metadata().configuration.get("delta.enableExpiredLogCleanup", "true").lower() == "true":
+        table.cleanup_metadata()

@@ -1,0 +1,159 @@
+"""Writing rows as the Parquet files of a Delta table: DuckDB writes them under their final names.
+
+Invariants: a file is on disk for good (fsync, if asked) before it is returned, so a commit never names a file
+that a power cut can take back; no rows, no file; nothing is read or changed in the log.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql.types import BinaryType, DataType, StringType, StructField, StructType, TimestampType
+from sqlglot import exp
+
+from headwater.duck import Connection, DuckError, sql_text
+from headwater.errors import SparkError
+from headwater.lake.actions import AddFile, Metadata, encode_path
+from headwater.lake.stats import file_stats
+from headwater.types.duck import to_duck
+
+_INDEXED_COLUMNS = "delta.dataSkippingNumIndexedCols"
+
+
+@dataclass(frozen=True)
+class FileWriter:
+    """Writes rows for one table.
+
+    Attributes:
+        folder: the table's folder.
+        metadata: the table's schema and partitioning.
+        durable: flush files and folders to the disk.
+    """
+
+    folder: str
+    metadata: Metadata
+    durable: bool = True
+
+    def write(self, connection: Connection, query: exp.Query, data: StructType) -> list[AddFile]:
+        """Write the rows of `query` (columns as `data`, by position) and return the files, not yet committed.
+
+        Raises DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and FAILED_WRITE_FILE naming the folder if the disk refuses.
+        """
+        partitions = self.metadata.partition_columns
+        rows = fitted(query, data, self.metadata.schema, partitions)
+        target = self.folder if partitions else os.path.join(self.folder, _file_name(str(uuid.uuid4())) + ".parquet")
+        if not os.path.isdir(self.folder):
+            os.makedirs(self.folder, exist_ok=True)
+        try:
+            reports = connection.execute(sql_text(_copy(rows, target, partitions))).fetchall()
+        except DuckError as cause:
+            raise self._failure(cause, target) from cause
+        files = [self._added(*report[:6]) for report in reports if report[1]]
+        if self.durable:
+            _flush(os.path.join(self.folder, report[0]) for report in reports)
+        return files
+
+    def _added(
+        self, path: str, rows: int, size: int, _footer: int, columns: Mapping[str, Any], keys: Mapping[str, Any] | None
+    ) -> AddFile:
+        values = {name: (keys or {}).get(name) for name in self.metadata.partition_columns}
+        indexed = int(self.metadata.configuration.get(_INDEXED_COLUMNS, "32"))
+        return AddFile(
+            encode_path(os.path.relpath(path, self.folder)),
+            values,
+            size,
+            os.stat(path).st_mtime_ns // 1_000_000,
+            stats=file_stats(rows, columns, self.metadata.schema, indexed),
+        )
+
+    def _failure(self, cause: DuckError, target: str) -> Exception:
+        text = str(cause)
+        if _NOT_NULL in text:
+            column = text.split(_NOT_NULL, 1)[1].split("\n")[0]
+            return SparkError("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", columnName=column)
+        if any(word in text for word in ("No space left", "Could not write", "Disk quota", "Read-only file system")):
+            return SparkError("TASK_WRITE_FAILED", path=target, reason=text.split("\n")[0])
+        return cause
+
+
+_NOT_NULL = "NOT NULL constraint violated for column: "
+
+
+def fitted(query: exp.Query, data: StructType, table: StructType, partitions: Sequence[str] = ()) -> exp.Select:
+    """`query` with the table's columns in the table's order and types; partition columns as Delta's text."""
+    positions = {field.name.lower(): index for index, field in enumerate(data.fields)}
+    columns = []
+    for field in table.fields:
+        index = positions.get(field.name.lower())
+        value = _value(None if index is None else data.fields[index], index, field)
+        if field.name in partitions:
+            value = partition_text(value, field.dataType)
+        columns.append(exp.alias_(value, field.name, quoted=True))
+    names = [exp.to_identifier(f"c{index}") for index in range(len(data.fields))]
+    rows = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("rows_"), columns=names))
+    return exp.Select(expressions=columns).from_(rows)
+
+
+def _value(source: StructField | None, index: int | None, target: StructField) -> exp.Expression:
+    value: exp.Expression = exp.Null() if index is None else exp.column(f"c{index}", table="rows_")
+    if source is None or source.dataType != target.dataType:
+        value = exp.Cast(this=value, to=to_duck(target.dataType))
+    if target.nullable:
+        return value
+    failure = exp.Anonymous(this="error", expressions=[exp.Literal.string(_NOT_NULL + target.name)])
+    return exp.Case().when(exp.Is(this=value, expression=exp.Null()), failure).else_(value.copy())
+
+
+def partition_text(value: exp.Expression, kind: DataType) -> exp.Expression:
+    """A partition value as the log writes it: text; instants in UTC; the empty string is null, as in Delta."""
+    if isinstance(kind, TimestampType):
+        utc = exp.Anonymous(this="timezone", expressions=[exp.Literal.string("UTC"), value])
+        return exp.Anonymous(this="strftime", expressions=[utc, exp.Literal.string("%Y-%m-%dT%H:%M:%S.%fZ")])
+    if isinstance(kind, BinaryType):
+        value = exp.Anonymous(this="decode", expressions=[value])
+    text = exp.Cast(this=value, to=exp.DataType.build("text"))
+    return exp.Nullif(this=text, expression=exp.Literal.string("")) if isinstance(kind, StringType) else text
+
+
+def _copy(rows: exp.Select, target: str, partitions: Sequence[str]) -> exp.Copy:
+    options: dict[str, exp.Expression | None] = {
+        "FORMAT": exp.var("parquet"),
+        "COMPRESSION": exp.var("snappy"),
+        "RETURN_STATS": None,
+    }
+    if partitions:
+        columns = [exp.column(name, quoted=True) for name in partitions]
+        options["PARTITION_BY"] = exp.Tuple(expressions=columns)
+        options["FILENAME_PATTERN"] = exp.Literal.string(_file_name("{uuid}"))
+        options["APPEND"] = exp.true()
+    else:
+        options["WRITE_EMPTY_FILE"] = exp.false()
+    params = [exp.CopyParameter(this=exp.var(name), expression=value) for name, value in options.items()]
+    return exp.Copy(this=exp.Subquery(this=rows), kind=False, files=[exp.Literal.string(target)], params=params)
+
+
+def _file_name(unique: str) -> str:
+    return f"part-00000-{unique}-c000.snappy"
+
+
+def _flush(paths: Iterable[str]) -> None:
+    folders = set()
+    for path in paths:
+        if os.path.exists(path):
+            flush(path)
+            folders.add(os.path.dirname(path))
+    for folder in folders:
+        flush(folder)
+
+
+def flush(path: str) -> None:
+    """Put a file or folder on the disk for good."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

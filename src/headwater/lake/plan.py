@@ -1,0 +1,183 @@
+"""What a write will do to a Delta table, decided before any row is written: schema, partitioning, what it replaces.
+
+Invariants: pure (no files, no clock); a write that the table's schema or properties forbid is refused here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from pyspark.sql.types import StructType
+
+from headwater.errors import AnalysisError, SparkError
+from headwater.lake.actions import AddFile, Metadata, Protocol, new_table_id
+from headwater.lake.features import check_mapping, check_writable, protocol_for
+from headwater.lake.log import LogState
+from headwater.lake.schema import as_nullable, check_partitioning, check_storable, merge
+from headwater.lake.transaction import Draft, Operation
+
+if TYPE_CHECKING:
+    from typing_extensions import TypedDict
+
+    class WriteArguments(TypedDict, total=False):
+        """What `LakeTable.append` and `overwrite` take besides the rows; see `Write`."""
+
+        txn: tuple[str, int] | None
+        merge_schema: bool
+        overwrite_schema: bool
+        partition_by: tuple[str, ...]
+        dynamic_partitions: bool
+        properties: Mapping[str, str]
+        operation: Operation | None
+        user_metadata: str | None
+        durable: bool
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write as asked for.
+
+    Attributes:
+        schema: the rows' columns.
+        txn: (application, version): the write is done once for it.
+        merge_schema: add columns that the table lacks. overwrite_schema: with `overwrite`, take the rows' schema.
+        partition_by: for a new table; must agree with an existing one.
+        dynamic_partitions: with `overwrite`, replace only partitions that get rows.
+        properties: for a new table.
+        operation: how history names it; default `WRITE`. user_metadata: free text for history.
+        durable: flush data files to the disk before the commit.
+    """
+
+    schema: StructType
+    mode: Literal["append", "overwrite"]
+    txn: tuple[str, int] | None = None
+    merge_schema: bool = False
+    overwrite_schema: bool = False
+    partition_by: tuple[str, ...] = ()
+    dynamic_partitions: bool = False
+    properties: Mapping[str, str] | None = None
+    operation: Operation | None = None
+    user_metadata: str | None = None
+    durable: bool = True
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A write that is allowed. `metadata` is the table's when it is done; `changed` says if it must be committed."""
+
+    write: Write
+    metadata: Metadata
+    protocol: Protocol | None
+    changed: bool
+    read_version: int
+
+    def draft(self, adds: tuple[AddFile, ...]) -> Draft:
+        """The transaction that makes `adds` part of the table."""
+        return Draft(
+            self._operation(),
+            self.read_version,
+            adds,
+            self._removes(adds),
+            txn=self.write.txn,
+            metadata=self.metadata if self.changed else None,
+            protocol=self.protocol,
+        )
+
+    def _operation(self) -> Operation:
+        if self.write.operation is not None:
+            return self.write.operation
+        mode = {"append": "Append", "overwrite": "Overwrite"}[self.write.mode]
+        parameters = {"mode": mode, "partitionBy": json.dumps(self.metadata.partition_columns)}
+        return Operation("WRITE", parameters, self.write.user_metadata)
+
+    def _removes(self, adds: tuple[AddFile, ...]) -> _Removal | None:
+        if self.write.mode == "append":
+            return None
+        if not self.write.dynamic_partitions:
+            return _Removal(None)
+        return _Removal(frozenset(_partition(file) for file in adds))
+
+
+@dataclass(frozen=True)
+class _Removal:
+    """Picks the live files that leave: those of `partitions`, None for all."""
+
+    partitions: frozenset[tuple[tuple[str, str | None], ...]] | None
+
+    def __call__(self, state: LogState) -> Iterable[AddFile]:
+        return [f for f in state.files.values() if self.partitions is None or _partition(f) in self.partitions]
+
+
+def _partition(file: AddFile) -> tuple[tuple[str, str | None], ...]:
+    return tuple(sorted(file.partition_values.items()))
+
+
+def plan(state: LogState, write: Write, now_ms: int) -> Planned:
+    """Check `write` against the table at `state`. Raises Delta's schema, partition and feature errors."""
+    check_storable(write.schema)
+    if state.metadata is None or state.protocol is None:
+        metadata, protocol = new_table(as_nullable(write.schema), write.partition_by, write.properties or {}, now_ms)
+        return Planned(write, metadata, protocol, True, state.version)
+    check_mapping(state.metadata, "")
+    check_writable(state.protocol, state.metadata, "")
+    _check_mode(state.metadata, write)
+    metadata = _evolved(state.metadata, write)
+    changed = metadata != state.metadata
+    protocol = _raised(state.protocol, metadata.schema) if changed else None
+    return Planned(write, metadata, protocol, changed, state.version)
+
+
+def new_table(
+    schema: StructType, partition_by: tuple[str, ...], properties: Mapping[str, str], now_ms: int
+) -> tuple[Metadata, Protocol]:
+    """Metadata and protocol of a table that does not exist yet."""
+    check_storable(schema)
+    if not schema.fields:
+        raise AnalysisError("DELTA_EMPTY_DATA")
+    partitions = check_partitioning(schema, partition_by)
+    metadata = Metadata(new_table_id(), schema.json(), partitions, dict(properties), created_time=now_ms)
+    protocol = protocol_for(schema)
+    check_writable(protocol, metadata, "")
+    return metadata, protocol
+
+
+def _check_mode(metadata: Metadata, write: Write) -> None:
+    if write.mode == "overwrite" and metadata.configuration.get("delta.appendOnly", "").lower() == "true":
+        raise SparkError("DELTA_CANNOT_MODIFY_APPEND_ONLY", table_name=metadata.name or metadata.id)
+    if write.overwrite_schema and write.dynamic_partitions:
+        raise AnalysisError("DELTA_OVERWRITE_SCHEMA_WITH_DYNAMIC_PARTITION_OVERWRITE")
+
+
+def _evolved(metadata: Metadata, write: Write) -> Metadata:
+    if write.mode == "overwrite" and write.overwrite_schema:
+        schema = as_nullable(write.schema)
+        partitions = check_partitioning(schema, write.partition_by)
+        if (schema, partitions) == (metadata.schema, metadata.partition_columns):
+            return metadata
+        return replace(metadata, schema_text=schema.json(), partition_columns=partitions)
+    _check_partitions(metadata, write)
+    schema = merge(metadata.schema, write.schema, grow=write.merge_schema)
+    return metadata if schema == metadata.schema else replace(metadata, schema_text=schema.json())
+
+
+def _check_partitions(metadata: Metadata, write: Write) -> None:
+    asked = tuple(name.lower() for name in write.partition_by)
+    if asked and asked != tuple(name.lower() for name in metadata.partition_columns):
+        raise AnalysisError(
+            "DELTA_PARTITION_MISMATCH",
+            provided=", ".join(write.partition_by),
+            current=", ".join(metadata.partition_columns) or "none",
+        )
+
+
+def _raised(protocol: Protocol, schema: StructType) -> Protocol | None:
+    """The protocol that the schema needs, if the table's is less."""
+    needed = protocol_for(schema)
+    missing = set(needed.writer_features) - set(protocol.writer_features)
+    if not missing:
+        return None
+    readers = sorted({*protocol.reader_features, *needed.reader_features})
+    return Protocol(3, 7, tuple(readers), tuple(sorted({*protocol.writer_features, *needed.writer_features})))

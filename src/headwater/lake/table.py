@@ -1,0 +1,203 @@
+"""A Delta table: the only face of Delta for the rest of the house.
+
+A `LakeTable` is a handle on one table folder. It holds the newest version it has seen and moves forward commit by
+commit; reads go through immutable snapshots. Rows are written by DuckDB, straight from its query to the table's
+files, and become visible with one commit.
+
+Invariants: a write is all or nothing; a batch with a `txn` is added once, however many processes try; a snapshot is
+untouched by later commits. A handle may be used by several threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyspark.sql.types import StructType
+from sqlglot import exp
+
+from headwater.clock import Clock, SystemClock
+from headwater.crash import crash_point
+from headwater.duck import Connection
+from headwater.errors import AnalysisError
+from headwater.io.local import LocalStorage
+from headwater.io.storage import Storage
+from headwater.lake import checkpoint
+from headwater.lake.actions import Commit, Metadata
+from headwater.lake.features import check_mapping
+from headwater.lake.files import FileWriter
+from headwater.lake.log import DeltaLog, LogState
+from headwater.lake.plan import Write, new_table, plan
+from headwater.lake.snapshot import Snapshot
+from headwater.lake.transaction import Draft, Operation, WriteResult, commit, seen
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from headwater.lake.plan import WriteArguments
+
+_locks: dict[str, threading.RLock] = {}
+_locks_guard = threading.Lock()
+
+
+def _lock_of(path: str) -> threading.RLock:
+    """One per table and process: threads of one server queue up instead of racing for version numbers."""
+    with _locks_guard:
+        return _locks.setdefault(os.path.realpath(path), threading.RLock())
+
+
+class LakeTable:
+    """A handle on the Delta table in the folder `path`.
+
+    Use `open`, `at` or `create`.
+    """
+
+    def __init__(self, path: str, storage: Storage, clock: Clock) -> None:
+        self.path = path
+        self._log = DeltaLog(path, storage)
+        self._storage = storage
+        self._clock = clock
+        self._lock = _lock_of(path)
+        self._state = LogState()
+        self._snapshot: Snapshot | None = None
+
+    # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @classmethod
+    def at(cls, path: str, storage: Storage | None = None, clock: Clock | None = None) -> LakeTable:
+        """A handle on `path` whether or not a table is there (`version` -1: the first write makes it)."""
+        table = cls(os.path.abspath(path), storage or LocalStorage(), clock or SystemClock())
+        with table._lock:
+            table._state = table._log.load()
+        return table
+
+    @classmethod
+    def open(cls, path: str, storage: Storage | None = None, clock: Clock | None = None) -> LakeTable:
+        """A handle on an existing table. Raises DELTA_TABLE_NOT_FOUND."""
+        table = cls.at(path, storage, clock)
+        if table.version < 0:
+            raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{table.path}`")
+        return table
+
+    @staticmethod
+    def exists(path: str) -> bool:
+        """Whether a Delta table is in the folder `path`."""
+        return DeltaLog(path, LocalStorage()).exists()
+
+    @classmethod
+    def create(
+        cls,
+        path: str,
+        schema: StructType,
+        partition_by: Sequence[str] = (),
+        properties: Mapping[str, str] | None = None,
+        description: str | None = None,
+    ) -> LakeTable:
+        """Make an empty table. Raises DELTA_TABLE_ALREADY_EXISTS."""
+        table = cls.at(path)
+        if table.version >= 0:
+            raise AnalysisError("DELTA_TABLE_ALREADY_EXISTS", tableName=f"delta.`{table.path}`")
+        metadata, protocol = new_table(schema, tuple(partition_by), properties or {}, table._clock.now_ms())
+        metadata = replace(metadata, description=description)
+        parameters = {"partitionBy": json.dumps(metadata.partition_columns), "isManaged": "false"}
+        table._commit(Draft(Operation("CREATE TABLE", parameters), -1, metadata=metadata, protocol=protocol))
+        return table
+
+    # ── what it is ──────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def version(self) -> int:
+        """The newest version this handle has seen; -1 if there is no table yet."""
+        return self._state.version
+
+    @property
+    def metadata(self) -> Metadata:
+        """Schema, partitioning and properties. Raises DELTA_TABLE_NOT_FOUND if there is no table yet."""
+        if self._state.metadata is None:
+            raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{self.path}`")
+        return self._state.metadata
+
+    @property
+    def schema(self) -> StructType:
+        """The table's columns."""
+        return self.metadata.schema
+
+    @property
+    def partition_by(self) -> tuple[str, ...]:
+        """The partition columns."""
+        return self.metadata.partition_columns
+
+    def refresh(self) -> int:
+        """Move the handle to the newest version; returns it."""
+        with self._lock:
+            self._log.advance(self._state)
+            return self._state.version
+
+    def transaction_version(self, app_id: str) -> int | None:
+        """The last version that `app_id` has written, at this handle's version."""
+        return self._state.txns.get(app_id)
+
+    # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def snapshot(self, version: int | None = None, timestamp_ms: int | None = None) -> Snapshot:
+        """The table at a version, or at a time (milliseconds since the epoch), or as the handle has it.
+
+        Raises DELTA_VERSION_NOT_FOUND, DELTA_TIMESTAMP_GREATER_THAN_COMMIT and their kin.
+        """
+        with self._lock:
+            if timestamp_ms is not None:
+                version = self.version_at(timestamp_ms)
+            if version is None or version == self._state.version:
+                if self._snapshot is None or self._snapshot.version != self._state.version:
+                    self._snapshot = self._as_snapshot(self._state)
+                return self._snapshot
+            return self._as_snapshot(self._log.load(version))
+
+    def changes(self, first: int, last: int | None = None) -> Iterator[Commit]:
+        """The commits from version `first` up to the handle's version (or `last`), oldest first."""
+        return self._log.commits(first, self.version if last is None else last)
+
+    def _as_snapshot(self, state: LogState) -> Snapshot:
+        if state.metadata is None or state.protocol is None:
+            raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{self.path}`")
+        check_mapping(state.metadata, self.path)
+        files = tuple(state.files.values())
+        return Snapshot(self.path, state.version, state.metadata, state.protocol, files, state.timestamp_ms)
+
+    # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def append(
+        self, connection: Connection, query: exp.Query, schema: StructType, **arguments: Unpack[WriteArguments]
+    ) -> WriteResult:
+        """Add the rows of `query`, whose columns are `schema` by position; makes the table if there is none.
+
+        See `plan.WriteArguments` for the arguments. Raises Delta's schema and conflict errors.
+        """
+        return self._write(connection, query, Write(schema, "append", **arguments))
+
+    def overwrite(
+        self, connection: Connection, query: exp.Query, schema: StructType, **arguments: Unpack[WriteArguments]
+    ) -> WriteResult:
+        """Put the rows of `query` in place of the table's, or of the part that the arguments name."""
+        return self._write(connection, query, Write(schema, "overwrite", **arguments))
+
+    def _write(self, connection: Connection, query: exp.Query, write: Write) -> WriteResult:
+        with self._lock:
+            self._log.advance(self._state)
+            if seen(self._state, write.txn):
+                return WriteResult(self._state.version, False)
+            planned = plan(self._state, write, self._clock.now_ms())
+        adds = FileWriter(self.path, planned.metadata, write.durable).write(connection, query, write.schema)
+        crash_point("lake.data_written")
+        return self._commit(planned.draft(tuple(adds)))
+
+    def _commit(self, draft: Draft) -> WriteResult:
+        with self._lock:
+            result = commit(self._log, self._state, draft, self._clock)
+            if checkpoint.due(self._state):
+                checkpoint.start(self.path, self._state)
+        return result
