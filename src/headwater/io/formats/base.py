@@ -1,7 +1,7 @@
 """The contract of a file format: options in, a DuckDB query over files out.
 
 Invariants: a scan's columns are exactly the schema's fields, in order, with the DuckDB types of
-`types.duckdb`; rows never pass through Python; a bad record never removes a good one.
+`types.duck`; rows never pass through Python; a bad record never removes a good one.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class ScanRequest:
         rescue: name of the rescued-data column to add at the end, or None.
         metadata: add a struct column `_metadata` (Spark's hidden file columns) at the end.
         time_zone: the session's.
+        partition_schema: columns that the folders give, added after the rescued-data column.
+        partition_values: file path to their texts, in the order of `partition_schema`; None is null.
     """
 
     files: tuple[FileStatus, ...]
@@ -63,6 +65,8 @@ class ScanRequest:
     rescue: str | None = None
     metadata: bool = False
     time_zone: str = "UTC"
+    partition_schema: StructType = field(default_factory=StructType)
+    partition_values: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
 
 
 class Format(Protocol):
@@ -75,7 +79,7 @@ class Format(Protocol):
         ...
 
     def scan(self, request: ScanRequest) -> exp.Query:
-        """A query with the columns of `request.schema` (then rescue, then `_metadata`)."""
+        """A query with the columns of `request.schema`, then rescue, partition columns, `_metadata`."""
         ...
 
     def copy_options(self, options: FormatOptions) -> dict[str, exp.Expression]:

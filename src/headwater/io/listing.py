@@ -1,0 +1,221 @@
+"""Which files a path means: Hadoop globs, Spark's hidden-file rule, the listing options of its readers.
+
+Invariants: one `scandir` per folder and no `stat` beyond the files returned; a file that vanishes while it is
+listed is left out; results are sorted by path.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.io.formats.base import FormatOptions
+from headwater.io.mounts import Mounts
+from headwater.io.storage import FileStatus
+
+_GLOB = re.compile(r"[*?\[{]")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Files and the folders they were found under.
+
+    Attributes:
+        files: sorted by path.
+        roots: for partition discovery: the folder each root path of the user resolved to.
+    """
+
+    files: tuple[FileStatus, ...]
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ListingOptions:
+    """The reader options that decide which files count.
+
+    Attributes:
+        name_glob: `pathGlobFilter`, compared with the file's name.
+        recursive: `recursiveFileLookup`: take all folders and discover no partitions.
+        before_ms, after_ms: `modifiedBefore`/`modifiedAfter`, exclusive, milliseconds since the epoch.
+    """
+
+    name_glob: str | None = None
+    recursive: bool = False
+    before_ms: int | None = None
+    after_ms: int | None = None
+
+    @classmethod
+    def of(cls, options: FormatOptions, time_zone: str = "UTC") -> ListingOptions:
+        """From reader options. Raises IllegalArgumentError for a time that is not one."""
+        return cls(
+            options.get("pathglobfilter"),
+            options.flag("recursiveFileLookup"),
+            _moment(options, "modifiedBefore", time_zone),
+            _moment(options, "modifiedAfter", time_zone),
+        )
+
+
+def list_files(
+    mounts: Mounts, paths: Sequence[str], options: ListingOptions = ListingOptions(), *, missing_ok: bool = False
+) -> Listing:
+    """All visible files under `paths` (files, folders or globs).
+
+    Raises PATH_NOT_FOUND for a path that matches nothing, unless `missing_ok`.
+    """
+    found: dict[str, FileStatus] = {}
+    roots: list[str] = []
+    for path in paths:
+        matches = expand(mounts.local(path))
+        if not matches and not missing_ok:
+            raise AnalysisError("PATH_NOT_FOUND", path=mounts.uri(path))
+        origin = _Origin.of(mounts, path)
+        for match in matches:
+            roots.append(match)
+            for entry_path, stat in _walk(match):
+                if _wanted(entry_path, stat, options):
+                    status = FileStatus(entry_path, stat.st_size, stat.st_mtime_ns // 1_000_000, origin.uri(entry_path))
+                    found[entry_path] = status
+    return Listing(tuple(found[path] for path in sorted(found)), tuple(dict.fromkeys(roots)))
+
+
+def expand(pattern: str) -> list[str]:
+    """The existing local paths that a Hadoop glob matches, sorted; a plain path matches itself if it exists."""
+    if not _GLOB.search(pattern) or os.path.exists(pattern):
+        return [pattern] if os.path.exists(pattern) else []
+    found = {path for alternative in _braces(pattern) for path in _expand_segments(alternative)}
+    return sorted(found)
+
+
+@lru_cache(maxsize=512)
+def glob_pattern(glob: str) -> re.Pattern[str]:
+    """A Hadoop glob of one path segment as a regular expression: `*`, `?`, `[a-z]`, `[^a]`, `{a,b}`, `\\x`."""
+    return re.compile("".join(_translate(glob)), re.DOTALL)
+
+
+def hidden(name: str) -> bool:
+    """Whether Spark's readers pass over a file or folder of this name."""
+    partition_like = name.startswith("_") and "=" in name
+    return (name[:1] in {"_", "."} and not partition_like) or name.endswith("._COPYING_")
+
+
+def _braces(pattern: str) -> Iterator[str]:
+    """`{a/b,c}` may span segments, so alternatives are spread first."""
+    match = re.search(r"(?<!\\)\{([^{}]*)\}", pattern)
+    if match is None:
+        yield pattern
+        return
+    for choice in match[1].split(","):
+        yield from _braces(pattern[: match.start()] + choice + pattern[match.end() :])
+
+
+def _expand_segments(pattern: str) -> Iterator[str]:
+    segments = pattern.strip("/").split("/")
+    level = ["/"]
+    for segment in segments:
+        if _GLOB.search(segment):
+            level = [os.path.join(folder, name) for folder in level for name in _matching(folder, segment)]
+        else:
+            level = [path for folder in level if os.path.lexists(path := os.path.join(folder, segment))]
+    yield from (path for path in level if os.path.exists(path))
+
+
+def _matching(folder: str, segment: str) -> list[str]:
+    pattern = glob_pattern(segment)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return []
+    return sorted(name for name in names if not hidden(name) and pattern.fullmatch(name))
+
+
+def _translate(glob: str) -> Iterator[str]:
+    index, depth = 0, 0
+    while index < len(glob):
+        char = glob[index]
+        index += 1
+        if char == "\\" and index < len(glob):
+            yield re.escape(glob[index])
+            index += 1
+        elif char == "[" and "]" in glob[index + 1 :]:
+            end = glob.index("]", index + 1)
+            body = glob[index:end].replace("\\", r"\\").replace("[", r"\[")
+            yield f"[{'^' + body[1:] if body[0] in '!^' else body}]"
+            index = end + 1
+        elif char == "{":
+            depth += 1
+            yield "(?:"
+        elif char == "}" and depth:
+            depth -= 1
+            yield ")"
+        elif char == "," and depth:
+            yield "|"
+        else:
+            yield {"*": "[^/]*", "?": "[^/]"}.get(char, re.escape(char))
+
+
+def _walk(path: str) -> Iterator[tuple[str, os.stat_result]]:
+    """Files at or below `path`; hidden folders and files below it are passed over."""
+    try:
+        entries = list(os.scandir(path))
+    except NotADirectoryError:
+        yield path, os.stat(path)
+        return
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if hidden(entry.name):
+            continue
+        try:
+            if entry.is_dir():
+                yield from _walk(entry.path)
+            elif entry.is_file():
+                yield entry.path, entry.stat()
+        except FileNotFoundError:
+            continue
+
+
+def _wanted(path: str, stat: os.stat_result, options: ListingOptions) -> bool:
+    modified = stat.st_mtime_ns // 1_000_000
+    if options.name_glob is not None and not glob_pattern(options.name_glob).fullmatch(os.path.basename(path)):
+        return False
+    if options.before_ms is not None and modified >= options.before_ms:
+        return False
+    return options.after_ms is None or modified > options.after_ms
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """How a local path below a user's path is spelled in the user's terms."""
+
+    local: str
+    spelled: str
+
+    @classmethod
+    def of(cls, mounts: Mounts, path: str) -> _Origin:
+        fixed = path[: match.start()].rpartition("/")[0] if (match := _GLOB.search(path)) else path
+        if match is not None and os.path.exists(mounts.local(path)):
+            fixed = path
+        return cls(mounts.local(fixed or "/").rstrip("/"), mounts.uri(fixed or "/").rstrip("/"))
+
+    def uri(self, path: str) -> str:
+        return self.spelled + path[len(self.local) :]
+
+
+def _moment(options: FormatOptions, name: str, time_zone: str) -> int | None:
+    text = options.get(name.lower())
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError as cause:
+        raise IllegalArgumentError(
+            "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=name, confValue=text, confType="timestamp"
+        ) from cause
+    zone = timezone.utc if time_zone == "UTC" else ZoneInfo(time_zone)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)
