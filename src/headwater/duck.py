@@ -41,7 +41,7 @@ class Dialect(DuckDB):
         }
 
 
-def sql_text(tree: exp.Expression) -> str:
+def sql_text(tree: exp.Expr) -> str:
     """The DuckDB text of a sqlglot tree."""
     return tree.sql(dialect=Dialect)
 
@@ -83,7 +83,7 @@ class Database:
         self._root.close()
 
 
-def arrow(connection: Connection, query: exp.Expression | str) -> pa.Table:
+def arrow(connection: Connection, query: exp.Expr | str) -> pa.Table:
     """Run a query and return all its rows."""
     text = query if isinstance(query, str) else sql_text(query)
     return connection.sql(text).to_arrow_table()

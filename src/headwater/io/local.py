@@ -37,7 +37,7 @@ class LocalStorage:
                 confValue=durability,
                 confType="full, spark or none",
             )
-        self._flush = durability == "full"
+        self.durable = self._flush = durability == "full"
 
     def create(self, path: str, data: bytes) -> None:
         """See `Storage.create`."""

@@ -171,7 +171,7 @@ class Commit:
     @property
     def changes_data(self) -> bool:
         """Whether rows came or went, rather than only moved between files."""
-        return any(file.data_change for file in (*self.adds, *self.removes))
+        return any(file.data_change for file in self.adds) or any(file.data_change for file in self.removes)
 
     def lines(self) -> bytes:
         """The bytes of the log file."""
@@ -188,12 +188,14 @@ def parse_commit(version: int, data: bytes, timestamp_ms: int = 0) -> Commit:
             for kind, body in json.loads(line).items():
                 found.setdefault(kind, []).append(body)
     info = found.get("commitInfo", [{}])[0]
+    metadata, protocol = found.get("metaData"), found.get("protocol")
     return Commit(
         version,
         tuple(map(parse_add, found.get("add", ()))),
         tuple(map(parse_remove, found.get("remove", ()))),
         tuple(map(parse_txn, found.get("txn", ()))),
-        *(parse(found[kind][-1]) if kind in found else None for kind, parse in _SINGLE),  # type: ignore[arg-type]
+        parse_metadata(metadata[-1]) if metadata else None,
+        parse_protocol(protocol[-1]) if protocol else None,
         info,
         info.get("inCommitTimestamp") or timestamp_ms,
     )
@@ -249,9 +251,6 @@ def parse_protocol(body: Mapping[str, Any]) -> Protocol:
         tuple(body.get("readerFeatures") or ()),
         tuple(body.get("writerFeatures") or ()),
     )
-
-
-_SINGLE = (("metaData", parse_metadata), ("protocol", parse_protocol))
 
 
 def new_table_id() -> str:

@@ -41,15 +41,16 @@ class FileWriter:
     def write(self, connection: Connection, query: exp.Query, data: StructType) -> list[AddFile]:
         """Write the rows of `query` (columns as `data`, by position) and return the files, not yet committed.
 
-        Raises DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and FAILED_WRITE_FILE naming the folder if the disk refuses.
+        Raises DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and TASK_WRITE_FAILED naming the folder if the disk refuses.
         """
         partitions = self.metadata.partition_columns
         rows = fitted(query, data, self.metadata.schema, partitions)
         target = self.folder if partitions else os.path.join(self.folder, _file_name(str(uuid.uuid4())) + ".parquet")
-        if not os.path.isdir(self.folder):
-            os.makedirs(self.folder, exist_ok=True)
         try:
+            os.makedirs(self.folder, exist_ok=True)
             reports = connection.execute(sql_text(_copy(rows, target, partitions))).fetchall()
+        except OSError as cause:
+            raise SparkError("TASK_WRITE_FAILED", path=self.folder, reason=str(cause)) from cause
         except DuckError as cause:
             raise self._failure(cause, target) from cause
         files = [self._added(*report[:6]) for report in reports if report[1]]

@@ -10,7 +10,6 @@ that names the missing file).
 from __future__ import annotations
 
 import copy
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -88,8 +87,7 @@ class DeltaLog:
     def load(self, version: int | None = None) -> LogState:
         """The state at `version`, default the newest.
 
-        Raises DELTA_VERSION_NOT_FOUND if the log does not reach that version, and DELTA_TABLE_NOT_FOUND's error
-        class at the caller's side if there is no log (the state's version is then -1).
+        Without a log the state's version is -1. Raises DELTA_VERSION_NOT_FOUND if the log does not reach `version`.
         """
         names = self._storage.list(self.folder)
         state = self._from_checkpoint(names, version)
@@ -138,6 +136,18 @@ class DeltaLog:
         except FileExistsError:
             return False
         return True
+
+    def times(self) -> list[tuple[int, int]]:
+        """Each version whose commit file is there, with its time in milliseconds; times rise, as Delta reads them."""
+        times: list[tuple[int, int]] = []
+        first, last = self.versions()
+        for version in range(first, last + 1):
+            found = self._commit_ms(version)
+            times.append((version, max(found, times[-1][1] + 1 if times else 0)))
+        return times
+
+    def _commit_ms(self, version: int) -> int:
+        return _modified_ms(self._commit_path(version))
 
     def versions(self) -> tuple[int, int]:
         """The first and last version whose commit file is there; (-1, -1) without any."""
@@ -209,11 +219,3 @@ def _modified_ms(path: str) -> int:
         return os.stat(path).st_mtime_ns // 1_000_000
     except OSError:
         return 0
-
-
-def last_checkpoint_hint(storage: Storage, folder: str) -> int:
-    """The version in `_last_checkpoint`, or -1."""
-    try:
-        return int(json.loads(storage.read(os.path.join(folder, "_last_checkpoint")))["version"])
-    except (OSError, ValueError, KeyError):
-        return -1

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         properties: Mapping[str, str]
         operation: Operation | None
         user_metadata: str | None
-        durable: bool
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,6 @@ class Write:
         dynamic_partitions: with `overwrite`, replace only partitions that get rows.
         properties: for a new table.
         operation: how history names it; default `WRITE`. user_metadata: free text for history.
-        durable: flush data files to the disk before the commit.
     """
 
     schema: StructType
@@ -61,7 +59,6 @@ class Write:
     properties: Mapping[str, str] | None = None
     operation: Operation | None = None
     user_metadata: str | None = None
-    durable: bool = True
 
 
 @dataclass(frozen=True)
@@ -119,8 +116,8 @@ def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     """Check `write` against the table at `state`. Raises Delta's schema, partition and feature errors."""
     check_storable(write.schema)
     if state.metadata is None or state.protocol is None:
-        metadata, protocol = new_table(as_nullable(write.schema), write.partition_by, write.properties or {}, now_ms)
-        return Planned(write, metadata, protocol, True, state.version)
+        made = new_table(as_nullable(write.schema), write.partition_by, write.properties or {}, now_ms)
+        return Planned(write, *made, changed=True, read_version=state.version)
     check_mapping(state.metadata, "")
     check_writable(state.protocol, state.metadata, "")
     _check_mode(state.metadata, write)

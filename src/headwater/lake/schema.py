@@ -108,7 +108,7 @@ def check_partitioning(schema: StructType, partition_by: tuple[str, ...]) -> tup
 
 def as_nullable(schema: StructType) -> StructType:
     """The schema with every column, element and value nullable: what a DataFrame's write gives a new table."""
-    return _nullable(schema)  # type: ignore[return-value]
+    return StructType([StructField(f.name, _nullable(f.dataType), True, f.metadata) for f in schema.fields])
 
 
 def _nullable(kind: DataType) -> DataType:
@@ -179,5 +179,5 @@ def fits(data: DataType, table: DataType) -> bool:
 def _fits_decimal(data: DataType, table: DecimalType) -> bool:
     whole = table.precision - table.scale
     if isinstance(data, DecimalType):
-        return data.scale <= table.scale and data.precision - data.scale <= whole
+        return bool(data.scale <= table.scale and data.precision - data.scale <= whole)
     return type(data) in _DIGITS and _DIGITS[type(data)] <= whole

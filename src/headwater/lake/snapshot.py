@@ -90,7 +90,7 @@ def _read_group(path: str, metadata: Metadata, values: tuple[str | None, ...], f
     return exp.Select(expressions=columns).from_(exp.Table(this=scan))
 
 
-def _options(stored: Sequence[StructField]) -> list[exp.Expression]:
+def _options(stored: Sequence[StructField]) -> list[exp.Expr]:
     """By name, with the table's types: a column that an older file lacks is null."""
     entries = [
         exp.PropertyEQ(
@@ -114,14 +114,14 @@ def _options(stored: Sequence[StructField]) -> list[exp.Expression]:
     ]
 
 
-def _constant(text: str | None, field: StructField) -> exp.Expression:
-    literal: exp.Expression = exp.Null() if text is None else exp.Literal.string(text)
+def _constant(text: str | None, field: StructField) -> exp.Expr:
+    literal: exp.Expr = exp.Null() if text is None else exp.Literal.string(text)
     if isinstance(field.dataType, BinaryType) and text is not None:
         return exp.Anonymous(this="encode", expressions=[literal])
     return exp.Cast(this=literal, to=to_duck(field.dataType))
 
 
-def _named(value: exp.Expression, field: StructField) -> exp.Expression:
+def _named(value: exp.Expr, field: StructField) -> exp.Expr:
     return exp.alias_(value, field.name, quoted=True)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -123,7 +123,7 @@ def _instant(text: str, kind: DataType, *, up: bool) -> str | None:
     except ValueError:
         return None
     if isinstance(kind, TimestampType):
-        moment = moment.astimezone(timezone.utc)
+        moment = moment.astimezone(UTC)
     cut = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
     if up and cut != moment:
         cut += timedelta(milliseconds=1)

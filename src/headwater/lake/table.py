@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pyspark.sql.types import StructType
@@ -59,7 +60,7 @@ class LakeTable:
     def __init__(self, path: str, storage: Storage, clock: Clock) -> None:
         self.path = path
         self._log = DeltaLog(path, storage)
-        self._storage = storage
+        self._durable = bool(getattr(storage, "durable", True))
         self._clock = clock
         self._lock = _lock_of(path)
         self._state = LogState()
@@ -157,6 +158,50 @@ class LakeTable:
                 return self._snapshot
             return self._as_snapshot(self._log.load(version))
 
+    def version_at(self, timestamp_ms: int) -> int:
+        """The newest version committed at or before a time. Raises if that is before the first or after the last."""
+        times = self._log.times()
+        if not times or timestamp_ms < times[0][1]:
+            first = _instant(times[0][1]) if times else "none"
+            raise AnalysisError(
+                "DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION",
+                userTimestamp=_instant(timestamp_ms),
+                commitTs=first,
+                timestampString=first,
+            )
+        if timestamp_ms > times[-1][1]:
+            raise AnalysisError(
+                "DELTA_TIMESTAMP_GREATER_THAN_COMMIT",
+                providedTimestamp=_instant(timestamp_ms),
+                tableName=self.path,
+                maximumTimestamp=_instant(times[-1][1]),
+            )
+        return max(version for version, at in times if at <= timestamp_ms)
+
+    def version_after(self, timestamp_ms: int) -> int:
+        """The first version committed at or after a time: where a stream with `startingTimestamp` begins.
+
+        Raises DELTA_TIMESTAMP_GREATER_THAN_COMMIT if there is none.
+        """
+        times = self._log.times()
+        for version, at in times:
+            if at >= timestamp_ms:
+                return version
+        raise AnalysisError(
+            "DELTA_TIMESTAMP_GREATER_THAN_COMMIT",
+            providedTimestamp=_instant(timestamp_ms),
+            tableName=self.path,
+            maximumTimestamp=_instant(times[-1][1]) if times else "none",
+        )
+
+    def history(self, limit: int | None = None) -> list[Commit]:
+        """The commits still in the log, newest first, at most `limit`."""
+        first, last = self._log.versions()
+        if limit is not None:
+            first = max(first, last - limit + 1)
+        times = dict(self._log.times())
+        return [replace(c, timestamp_ms=times[c.version]) for c in self._log.commits(first, last)][::-1]
+
     def changes(self, first: int, last: int | None = None) -> Iterator[Commit]:
         """The commits from version `first` up to the handle's version (or `last`), oldest first."""
         return self._log.commits(first, self.version if last is None else last)
@@ -191,7 +236,7 @@ class LakeTable:
             if seen(self._state, write.txn):
                 return WriteResult(self._state.version, False)
             planned = plan(self._state, write, self._clock.now_ms())
-        adds = FileWriter(self.path, planned.metadata, write.durable).write(connection, query, write.schema)
+        adds = FileWriter(self.path, planned.metadata, self._durable).write(connection, query, write.schema)
         crash_point("lake.data_written")
         return self._commit(planned.draft(tuple(adds)))
 
@@ -201,3 +246,7 @@ class LakeTable:
             if checkpoint.due(self._state):
                 checkpoint.start(self.path, self._state)
         return result
+
+
+def _instant(timestamp_ms: int) -> str:
+    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).isoformat(sep=" ", timespec="milliseconds")

@@ -1,0 +1,111 @@
+"""The `delta` sink: each batch is one commit of a Delta table, exactly once.
+
+The commit carries (query id, batch id) as the table's own transaction counter, so a batch that is run again, here
+or by another process, adds nothing. The table is made by the first batch, or at the start for `toTable`.
+
+Invariants: see `lake.table`; an empty batch is committed too, so the counter follows the query.
+"""
+
+from __future__ import annotations
+
+from headwater.catalog import Catalog, Table
+from headwater.catalog.model import TableKind
+from headwater.errors import AnalysisError
+from headwater.lake.schema import as_nullable
+from headwater.lake.table import LakeTable
+from headwater.lake.transaction import Operation
+from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
+
+
+class DeltaSink:
+    """One query's end of a Delta table.
+
+    Args:
+        table: the table, there or not yet. request: schema handling and partitioning. query_id: the counter's name.
+    """
+
+    def __init__(self, table: LakeTable, request: SinkRequest, query_id: str, description: str) -> None:
+        self.description = description
+        self._table = table
+        self._request = request
+        self._query_id = query_id
+
+    def add_batch(self, batch: Batch) -> SinkResult:
+        """Commit the batch. Raises Delta's schema and conflict errors."""
+        complete = batch.output_mode == "complete"
+        write = self._table.overwrite if complete else self._table.append
+        options = self._request.options
+        result = write(
+            batch.connection,
+            batch.query,
+            batch.schema,
+            txn=(self._query_id, batch.batch_id),
+            merge_schema=options.flag("mergeSchema"),
+            overwrite_schema=complete and options.flag("overwriteSchema"),
+            partition_by=self._request.partition_by,
+            operation=self._operation(batch),
+        )
+        if result.committed:
+            batch.ran()
+        return SinkResult()
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+    def _operation(self, batch: Batch) -> Operation:
+        parameters = {
+            "outputMode": batch.output_mode.capitalize(),
+            "queryId": self._query_id,
+            "epochId": str(batch.batch_id),
+        }
+        return Operation("STREAMING UPDATE", parameters, self._request.options.get("usermetadata"))
+
+
+class DeltaProvider:
+    """`writeStream.format("delta")` to a path or a table.
+
+    Options: `path`, `mergeSchema`, `overwriteSchema` (complete mode), `userMetadata`.
+    """
+
+    output_modes: tuple[OutputMode, ...] = ("append", "complete")
+
+    def open(self, request: SinkRequest, context: SinkContext) -> DeltaSink:
+        """Check mode and target, and make the table of `toTable` if there is none. Raises Delta's errors."""
+        if request.output_mode not in self.output_modes:
+            mode = request.output_mode.capitalize()
+            raise AnalysisError("DELTA_UNSUPPORTED_OUTPUT_MODE", dataSource="delta", mode=mode)
+        path = request.path or request.options.get("path")
+        if request.table:
+            location = _location(request, context, path)
+        elif path:
+            location = path
+        else:
+            raise AnalysisError("_LEGACY_ERROR_TEMP_2047")
+        table = LakeTable.at(context.mounts.local(location), context.storage, context.clock)
+        return DeltaSink(table, request, context.query_id, f"DeltaSink[{context.mounts.uri(location)}]")
+
+
+def _location(request: SinkRequest, context: SinkContext, path: str | None) -> str:
+    """Where the table of `toTable` lies; makes it if the catalog does not know it."""
+    catalog: Catalog = context.catalog
+    found = catalog.stored(request.table)
+    if found is None:
+        return _create(request, catalog, context, path)
+    if found.provider != "delta" or found.location is None:
+        name = ".".join(found.full_name)
+        raise AnalysisError("DELTA_NOT_A_DELTA_TABLE", tableName=name)
+    return found.location
+
+
+def _create(request: SinkRequest, catalog: Catalog, context: SinkContext, path: str | None) -> str:
+    database, name = catalog.split(request.table)
+    location = context.mounts.local(path) if path else catalog.managed_location(request.table)
+    if not LakeTable.exists(location):
+        LakeTable.create(location, as_nullable(request.schema), request.partition_by)
+    kind: TableKind = "EXTERNAL" if path else "MANAGED"
+    table = Table(database, name, kind, "delta", location, created_ms=context.clock.now_ms())
+    catalog.add_table(table, if_not_exists=True)
+    return location
+
+
+sinks.register("delta")(DeltaProvider())
