@@ -70,6 +70,8 @@ class Batch:
         query: the rows, as a DuckDB query to run on `connection` (once: sources may be one-pass).
         schema: Spark names and types of the query's columns.
         plan: the batch as a plan relation, for `foreachBatch`.
+        ran: to be called right after `query` has run, before anything else runs on `connection`: the engine then
+            reads DuckDB's profile of it (how many rows each source gave).
     """
 
     batch_id: int
@@ -78,6 +80,7 @@ class Batch:
     schema: StructType
     output_mode: OutputMode
     plan: Any = None
+    ran: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,382 @@
+"""The micro-batch driver. One trigger is these eight steps, in this order; the order is the contract.
+
+    step  what                                                              a crash right after it means
+    1     read the logs, ask `protocol` what is next                        nothing happened
+    2     sources report end offsets under the rate limits; watermark fixed nothing happened
+    3     `offsets/N` created, no overwrite, flushed                        N is run again with exactly these offsets
+    4     plan bound to the offset ranges and run in DuckDB                 as 3
+    5     state version N+1 written beside N                                as 3; the replay starts from N, rewrites N+1
+    6     sink commits batch N under (query id, N)                          replay finds N in the sink, adds nothing
+    7     `commits/N` with the next watermark                               N is done
+    8     sources told, progress published, old logs and versions purged    purge is repeated
+
+State version v is the state before batch v. A stateless plan runs inside the sink's statement, so step 4 only binds it.
+
+Invariants: the plan is compiled before the first trigger, never in one; a failed trigger ends the run, so nothing that
+memory holds has to be undone; all work happens on the query's own connection, in the query's own thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pyspark.sql.types import StructType
+from sqlglot import exp
+
+from headwater.clock import Clock
+from headwater.crash import crash_point
+from headwater.duck import Connection, Dialect, sql_text
+from headwater.plan.commands import Trigger
+from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
+from headwater.sources.base import BatchInput, Offset, ReadLimit, StreamSource
+from headwater.streaming import profile
+from headwater.streaming.checkpoint import Checkpoint
+from headwater.streaming.logs import CommitEntry, OffsetEntry
+from headwater.streaming.naming import unique_names
+from headwater.streaming.operators.base import StatefulOperator
+from headwater.streaming.progress import BatchReport, SourceReport, StateReport, Status, Stopwatch
+from headwater.streaming.protocol import Action, Facts, Position, must_ask_sources, next_instruction
+from headwater.types.duck import to_duck
+
+OUTPUT = "stream_output"
+"""The temporary view that stands for the whole plan."""
+
+
+@dataclass(frozen=True)
+class CompiledStream:
+    """A streaming query, ready to run.
+
+    Attributes:
+        query: the output, over the temporary views `stream_<i>` and the operators' results.
+        schema: Spark's schema of the output; columns of `query` by position.
+        inputs: Arrow data of the static side.
+        leaves: the column names of each `stream_<i>`, in the order of the sources.
+        operators: stateful operators, inputs before what reads them.
+    """
+
+    query: exp.Query
+    schema: StructType
+    leaves: tuple[tuple[str, ...], ...]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    operators: tuple[StatefulOperator, ...] = ()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an engine drives, opened by `start`."""
+
+    stream: CompiledStream
+    sources: tuple[StreamSource, ...]
+    sink: StreamSink
+    checkpoint: Checkpoint
+    connection: Connection
+    clock: Clock
+    output_mode: OutputMode
+    trigger: Trigger
+    retain: int
+    conf: dict[str, str]
+
+
+@dataclass
+class _Planned:
+    """One batch between step 2 and step 8."""
+
+    batch_id: int
+    starts: tuple[Offset | None, ...]
+    ends: tuple[Offset | None, ...]
+    watermark_ms: int
+    inputs: list[BatchInput | None] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+
+class MicroBatchEngine:
+    """Runs triggers one by one; `open` first.
+
+    Args:
+        parts: what to drive.
+        on_status: told of every change of the query's status.
+        on_batch: told of every finished batch.
+    """
+
+    def __init__(
+        self, parts: Parts, on_status: Callable[[Status], None], on_batch: Callable[[BatchReport], None]
+    ) -> None:
+        self._parts = parts
+        self._on_status = on_status
+        self._on_batch = on_batch
+        self._position = Position(0, False)
+        self._offsets: tuple[Offset | None, ...] = ()
+        self._replay: OffsetEntry | None = None
+        self._conf = parts.conf
+        self._watermark_ms = 0
+        self._finished = 0
+        self._purged = 0
+        self._previous_ms: int | None = None
+        self.available: tuple[Offset | None, ...] = ()
+
+    @property
+    def committed(self) -> tuple[Offset | None, ...]:
+        """Each source's offset up to which rows are in the sink."""
+        return self._offsets
+
+    # ── start ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def open(self) -> None:
+        """Find the position in the logs, restore state, prepare the connection."""
+        parts = self._parts
+        log = parts.checkpoint.offsets
+        self._position = parts.checkpoint.position()
+        batch = self._position.batch_id
+        self._offsets = (None,) * len(parts.sources)
+        if batch > 0:
+            self._resume(self._logged(batch - 1))
+        if self._position.planned:
+            self._replay = self._logged(batch)
+            self._conf = {**self._conf, **self._replay.conf}
+        if parts.trigger.kind == "available_now":
+            for source in parts.sources:
+                source.prepare_available_now()
+        ids = log.ids()
+        self._purged = ids[0] if ids else 0
+        self._prepare()
+        for operator in parts.stream.operators:
+            operator.restore(parts.connection, batch)
+
+    def _logged(self, batch: int) -> OffsetEntry:
+        entry = self._parts.checkpoint.offsets.get(batch)
+        if entry is None:
+            msg = f"offsets/{batch} vanished while the query was starting"
+            raise FileNotFoundError(msg)
+        self._parts.checkpoint.check_sources(entry, len(self._parts.sources))
+        return entry
+
+    def _resume(self, done: OffsetEntry) -> None:
+        commit = self._parts.checkpoint.commits.get(self._position.batch_id - 1)
+        self._offsets = done.offsets
+        self._watermark_ms = commit.next_watermark_ms if commit else done.watermark_ms
+        self._conf = {**self._conf, **done.conf}
+
+    def _prepare(self) -> None:
+        connection, stream = self._parts.connection, self._parts.stream
+        profile.enable(connection)
+        for name, data in stream.inputs.items():
+            connection.register(name, data)
+        for index in range(len(self._parts.sources)):
+            self._bind(index, None)
+        for operator in stream.operators:
+            operator.prepare(connection)
+        create_view(connection, OUTPUT, stream.query, unique_names(stream.schema))
+
+    # ── one trigger ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def trigger(self, stopping: bool = False) -> Action:
+        """One trigger; returns what was done."""
+        watch = Stopwatch()
+        started = self._parts.clock.now_ms()
+        with watch.part("triggerExecution"):
+            action, planned = self._decide(stopping, watch)
+            if planned is None:
+                self._previous_ms = started
+                return action
+            if action is not Action.REPLAY:
+                self._log(planned, started, watch)
+            result, states = self._run(planned, watch)
+            with watch.part("commitOffsets"):
+                self._parts.checkpoint.commits.add(planned.batch_id, CommitEntry(planned.watermark_ms))
+            crash_point("step7")
+        self._finish(planned)
+        self._report(planned, started, watch, result, states)
+        crash_point("step8")
+        return action
+
+    def _decide(self, stopping: bool, watch: Stopwatch) -> tuple[Action, _Planned | None]:
+        kind = self._parts.trigger.kind
+        facts = Facts(self._position, kind, self._finished, None, False, stopping)
+        crash_point("step1")
+        ends: tuple[Offset | None, ...] = ()
+        if must_ask_sources(facts):
+            ends = self._ask(watch)
+            self.available = ends
+            facts = Facts(self._position, kind, self._finished, ends != self._starts(), False, stopping)
+        instruction = next_instruction(facts)
+        if instruction.action is Action.REPLAY and self._replay is not None:
+            ends, watermark = self._replay.offsets, self._replay.watermark_ms
+            self.available = ends
+        elif instruction.action in (Action.RUN, Action.RUN_WITHOUT_DATA):
+            watermark = self._watermark_ms
+        else:
+            return instruction.action, None
+        return instruction.action, _Planned(instruction.batch_id, self._starts(), ends, watermark)
+
+    def _starts(self) -> tuple[Offset | None, ...]:
+        return tuple(
+            offset if offset is not None else source.initial_offset()
+            for source, offset in zip(self._parts.sources, self._offsets, strict=True)
+        )
+
+    def _ask(self, watch: Stopwatch) -> tuple[Offset | None, ...]:
+        """Step 2. A source without news keeps its offset."""
+        limit = ReadLimit(all=self._parts.trigger.kind == "once")
+        ends = []
+        with watch.part("latestOffset"):
+            for source, start in zip(self._parts.sources, self._starts(), strict=True):
+                self._on_status(Status(f"Getting offsets from {source.description}", False, True))
+                end = source.latest_offset(start, limit)
+                ends.append(start if end is None else end)
+        return tuple(ends)
+
+    def _log(self, planned: _Planned, started: int, watch: Stopwatch) -> None:
+        crash_point("step2")
+        self._on_status(Status("Writing offsets to log", False, True))
+        with watch.part("walCommit"):
+            entry = OffsetEntry(planned.ends, planned.watermark_ms, started, self._conf)
+            self._parts.checkpoint.offsets.add(planned.batch_id, entry)
+        crash_point("step3")
+
+    # ── steps 4 to 6 ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _run(self, planned: _Planned, watch: Stopwatch) -> tuple[SinkResult, list[StateReport]]:
+        connection, stream = self._parts.connection, self._parts.stream
+        self._on_status(Status("Processing new data", True, True))
+        with watch.part("getBatch"):
+            self._bind_batch(planned)
+        states: list[StateReport] = []
+        with watch.part("addBatch"):
+            for operator in stream.operators:
+                operator.advance(connection, planned.watermark_ms)
+                self._count(planned)
+            crash_point("step4")
+            for operator in stream.operators:
+                states.append(operator.commit(connection, planned.batch_id + 1))
+            crash_point("step5")
+            result = self._parts.sink.add_batch(self._batch(planned))
+            self._count(planned)
+        crash_point("step6")
+        self._unbind(planned)
+        return result, states
+
+    def _batch(self, planned: _Planned) -> Batch:
+        names = [exp.column(name, quoted=True) for name in unique_names(self._parts.stream.schema)]
+        return Batch(
+            planned.batch_id,
+            self._parts.connection,
+            exp.select(*names).from_(OUTPUT),
+            self._parts.stream.schema,
+            self._parts.output_mode,
+            ran=lambda: self._count(planned),
+        )
+
+    def _bind_batch(self, planned: _Planned) -> None:
+        for index, source in enumerate(self._parts.sources):
+            start, end = planned.starts[index], planned.ends[index]
+            rows = None if end is None or end == start else source.relation(self._parts.connection, start, end)
+            planned.inputs.append(rows)
+            self._bind(index, rows)
+
+    def _bind(self, index: int, rows: BatchInput | None) -> None:
+        schema = self._parts.sources[index].schema
+        for name, data in (rows.inputs if rows else {}).items():
+            self._parts.connection.register(name, data)
+        query = rows.query if rows else no_rows(schema)
+        create_view(self._parts.connection, f"stream_{index}", query, self._parts.stream.leaves[index])
+
+    def _unbind(self, planned: _Planned) -> None:
+        for rows in planned.inputs:
+            for name in rows.inputs if rows else ():
+                self._parts.connection.unregister(name)
+
+    def _count(self, planned: _Planned) -> None:
+        """Note how many rows each source gave, once, from the profile of the statement that just ran."""
+        if planned.rows:
+            return
+        unknown = any(rows is not None and rows.rows is None for rows in planned.inputs)
+        scans = profile.Profile(self._parts.connection) if unknown else None
+        if unknown and not scans:
+            return
+        planned.rows = [_rows(rows, scans) for rows in planned.inputs]
+
+    # ── steps 7 and 8 ───────────────────────────────────────────────────────────────────────────────────────
+
+    def _finish(self, planned: _Planned) -> None:
+        self._offsets = planned.ends
+        self._replay = None
+        self._finished += 1
+        self._position = Position(planned.batch_id + 1, False)
+        for source, end in zip(self._parts.sources, planned.ends, strict=True):
+            if end is not None:
+                source.commit(end)
+        self._purge(planned.batch_id - self._parts.retain)
+
+    def _purge(self, before: int) -> None:
+        if before <= self._purged:
+            return
+        self._parts.checkpoint.offsets.purge(before, self._purged)
+        self._parts.checkpoint.commits.purge(before, self._purged)
+        for operator in self._parts.stream.operators:
+            operator.purge(before)
+        self._purged = before
+
+    def _report(
+        self, planned: _Planned, started: int, watch: Stopwatch, result: SinkResult, states: Sequence[StateReport]
+    ) -> None:
+        rows = planned.rows or [0] * len(self._parts.sources)
+        sources = [
+            SourceReport(source.description, start, end, source.reported_latest(), count, source.metrics())
+            for source, start, end, count in zip(self._parts.sources, planned.starts, planned.ends, rows, strict=True)
+        ]
+        sink = (self._parts.sink.description, result.rows, result.metrics)
+        self._on_batch(
+            BatchReport(
+                planned.batch_id, started, self._previous_ms, watch.milliseconds(), sources, sink, tuple(states)
+            )
+        )
+        self._previous_ms = started
+
+    def explain(self, extended: bool) -> str:
+        """The plan as text: the DuckDB query over the sources' views, with `extended` its schema too."""
+        text = self._parts.stream.query.sql(dialect=Dialect, pretty=True)
+        physical = f"== Physical Plan ==\n{text}\n"
+        if not extended:
+            return physical
+        columns = "\n".join(f"{field.name}: {field.dataType.simpleString()}" for field in self._parts.stream.schema)
+        return f"== Analyzed Logical Plan ==\n{columns}\n\n{physical}"
+
+    def close(self) -> None:
+        """Free the sources, the sink and the connection."""
+        for source in self._parts.sources:
+            source.stop()
+        self._parts.sink.stop()
+        self._parts.connection.close()
+
+
+def create_view(connection: Connection, name: str, query: exp.Query, columns: Sequence[str]) -> None:
+    """Create or replace a temporary view whose columns are named by position."""
+    inner = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("rows"), columns=_names(columns)))
+    view = exp.Create(
+        this=exp.to_table(name),
+        kind="VIEW",
+        replace=True,
+        properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
+        expression=exp.select("*").from_(inner),
+    )
+    connection.execute(sql_text(view)).fetchall()
+
+
+def no_rows(schema: StructType) -> exp.Query:
+    """A query with the columns of `schema` and no rows."""
+    columns = [exp.alias_(exp.cast(exp.null(), to_duck(f.dataType)), f"c{i}") for i, f in enumerate(schema.fields)]
+    return exp.select(*columns).where(exp.false())
+
+
+def _names(columns: Sequence[str]) -> list[exp.Identifier]:
+    return [exp.to_identifier(name, quoted=True) for name in columns]
+
+
+def _rows(rows: BatchInput | None, scans: profile.Profile | None) -> int:
+    if rows is None:
+        return 0
+    if rows.rows is not None:
+        return rows.rows
+    return scans.rows(rows.query) if scans else 0

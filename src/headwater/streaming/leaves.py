@@ -1,0 +1,167 @@
+"""The streams in a plan: each streaming read becomes a numbered leaf that the engine binds per batch.
+
+Views, tables and SQL text are opened only as far as streams may hide in them; everything else stays as it is and is
+resolved by the session.
+
+Invariants: leaves are numbered in plan order, from 0, and one read is one source; a leaf has the schema of its source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, cast
+
+from pyspark.sql.types import StructType
+from sqlglot import exp
+
+from headwater.catalog import PathTable, Table
+from headwater.compile.context import Context
+from headwater.compile.resolved import Attribute, Resolved
+from headwater.duck import Connection
+from headwater.errors import AnalysisError
+from headwater.io.formats.base import FormatOptions
+from headwater.plan.expressions import Expression
+from headwater.plan.node import Node
+from headwater.plan.relations import (
+    CachedRemote,
+    CommonTables,
+    ReadSource,
+    ReadTable,
+    Relation,
+    SubqueryAlias,
+    UnboundSQL,
+)
+from headwater.settings import Settings
+from headwater.sources.base import SourceProvider, SourceRequest, sources
+from headwater.streaming.naming import unique_names
+
+
+class StreamSession(Context, Protocol):
+    """What the streaming room needs of a session, beyond what the compiler asks."""
+
+    catalog: Any
+    runtime: Any
+    streams: Any
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One streaming read of the plan."""
+
+    relation_id: str
+    provider: SourceProvider
+    request: SourceRequest
+    schema: StructType
+    columns: tuple[str, ...]
+
+    def resolved(self, index: int) -> Resolved:
+        """A query over the view `stream_<index>`."""
+        query = exp.select(*(exp.column(name, quoted=True) for name in self.columns)).from_(f"stream_{index}")
+        attributes = tuple(
+            Attribute(f.name, f.dataType, f.nullable, name, metadata=f.metadata or {})
+            for f, name in zip(self.schema.fields, self.columns, strict=True)
+        )
+        return Resolved(query, attributes, streaming=True)
+
+
+@dataclass
+class Leaves:
+    """Finds the streams of one plan."""
+
+    session: StreamSession
+    schema: Callable[[SourceProvider, SourceRequest], StructType]
+    found: list[Leaf] = field(default_factory=list)
+
+    def expand(self, plan: Relation) -> Relation:
+        """The plan with every streaming read replaced by `CachedRemote("stream_<i>")`."""
+        return cast(Relation, self._expand(plan, frozenset()))
+
+    def _expand(self, node: Node, local: frozenset[str]) -> Node:
+        if isinstance(node, ReadSource) and node.streaming:
+            return self._leaf(node)
+        if isinstance(node, ReadTable) and not (len(node.parts) == 1 and node.parts[0].lower() in local):
+            return self._table(node)
+        if isinstance(node, UnboundSQL):
+            inner = self.session.sql(node.query, dict(node.named), node.positional)
+            return self._replaced(node, self._expand(inner, local))
+        if isinstance(node, CommonTables):
+            return self._common(node, local)
+        return node.map_children(lambda child: self._expand(child, local))
+
+    def _common(self, node: CommonTables, local: frozenset[str]) -> Node:
+        tables = []
+        for name, plan in node.tables:
+            tables.append((name, cast(Relation, self._expand(plan, local))))
+            local = local | {name.lower()}
+        return replace(node, tables=tuple(tables), body=cast(Relation, self._expand(node.body, local)))
+
+    def _table(self, read: ReadTable) -> Relation:
+        found = self.session.catalog.get(read.parts)
+        if read.streaming and isinstance(found, PathTable):
+            return self._leaf(ReadSource(found.format, None, read.options, (found.path,), True, plan_id=read.plan_id))
+        if read.streaming and isinstance(found, Table) and not found.is_view:
+            options = tuple({**found.options, **dict(read.options)}.items())
+            paths = (found.location,) if found.location else ()
+            leaf = self._leaf(ReadSource(found.provider, found.schema, options, paths, True, plan_id=read.plan_id))
+            return SubqueryAlias(leaf, read.parts[-1], plan_id=read.plan_id)
+        if isinstance(found, PathTable) or (isinstance(found, Table) and not found.is_view):
+            return read
+        plan = self.session.table(replace(read, streaming=False))
+        if isinstance(plan, Resolved):
+            return read
+        inner = self._replaced(read, self._expand(plan, frozenset()))
+        return inner if inner is read else SubqueryAlias(inner, read.parts[-1], plan_id=read.plan_id)
+
+    def _replaced(self, node: Relation, inner: Node) -> Relation:
+        """`inner` if there are streams in it, else `node` as it was."""
+        marks = {leaf.relation_id for leaf in self.found}
+        streams = any(isinstance(one, CachedRemote) and one.relation_id in marks for one in inner.walk())
+        return cast(Relation, inner) if streams else node
+
+    def _leaf(self, read: ReadSource) -> Relation:
+        provider = sources.get(read.format)
+        if provider is None:
+            raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=read.format)
+        options = FormatOptions(read.options)
+        paths = read.paths or ((options["path"],) if "path" in options else ())
+        request = SourceRequest(read.format, read.schema, options, paths)
+        schema = self.schema(provider, request)
+        relation_id = f"stream_{len(self.found)}"
+        self.found.append(Leaf(relation_id, provider, request, schema, unique_names(schema)))
+        return CachedRemote(relation_id, plan_id=read.plan_id)
+
+
+class StreamContext:
+    """A session as the compiler sees it while a stream is compiled: the same, and the stream's own leaves."""
+
+    def __init__(self, session: StreamSession, leaves: Mapping[str, Resolved]) -> None:
+        self._session = session
+        self._leaves = dict(leaves)
+        self.settings: Settings = session.settings
+
+    @property
+    def time_zone(self) -> str:
+        """See `Context`."""
+        return self._session.time_zone
+
+    def binder(self) -> Connection:
+        """See `Context`."""
+        return self._session.binder()
+
+    def table(self, read: ReadTable) -> Relation | Resolved:
+        """See `Context`."""
+        return self._session.table(read)
+
+    def source(self, read: ReadSource) -> Resolved:
+        """See `Context`."""
+        return self._session.source(read)
+
+    def cached(self, relation_id: str) -> Relation | Resolved:
+        """See `Context`; the stream's leaves come first."""
+        leaf = self._leaves.get(relation_id)
+        return leaf if leaf is not None else self._session.cached(relation_id)
+
+    def sql(self, text: str, named: dict[str, Expression], positional: tuple[Expression, ...]) -> Relation:
+        """See `Context`."""
+        return self._session.sql(text, named, positional)

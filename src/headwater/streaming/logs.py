@@ -1,0 +1,243 @@
+"""A checkpoint's logs in Apache Spark's own text: `metadata`, `offsets/<n>`, `commits/<n>`.
+
+Each entry is created once, whole, never overwritten: an entry that is there already was written by another run
+(CONCURRENT_STREAM_LOG_UPDATE). Hadoop's `.NAME.crc` side file is written after its entry, verified when it is there,
+and never required. The text is specified in `docs/spec/checkpoint.md`.
+
+Invariants: only names made of digits are batches; ids are contiguous; what `add` wrote, `get` returns.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import uuid
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from headwater.errors import ConcurrentWriteError, RuntimeSparkError
+from headwater.io.storage import Storage
+
+VERSION = "v1"
+_CHUNK = 512
+_CRC_HEADER = b"crc\0" + struct.pack(">I", _CHUNK)
+
+PINNED = {
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider"
+    ),
+    "spark.sql.dropDuplicates.deterministicKeyOrder.enabled": "true",
+    "spark.sql.streaming.stateStore.rocksdb.mergeOperatorVersion": "2",
+    "spark.sql.streaming.stateStore.rocksdb.formatVersion": "5",
+    "spark.sql.streaming.queryEvolution.enableSourceEvolution": "false",
+    "spark.sql.streaming.stateStore.encodingFormat": "unsaferow",
+    "spark.sql.streaming.statefulOperator.useStrictDistribution": "true",
+    "spark.sql.streaming.flatMapGroupsWithState.stateFormatVersion": "2",
+    "spark.sql.streaming.multipleWatermarkPolicy": "min",
+    "spark.sql.streaming.stateStore.rowChecksum.enabled": "false",
+    "spark.sql.streaming.statefulOperator.alwaysNullableOutput.enabled": "true",
+    "spark.sql.streaming.aggregation.stateFormatVersion": "2",
+    "spark.sql.function.protobufExtensions.enabled": "false",
+    "spark.sql.shuffle.partitions": "200",
+    "spark.sql.streaming.join.stateFormatVersion": "2",
+    "spark.sql.streaming.stateStore.compression.codec": "lz4",
+    "spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan": "false",
+}
+"""Settings that Spark fixes at a query's first start, with Spark's defaults, in Spark's order."""
+
+
+@dataclass(frozen=True)
+class OffsetEntry:
+    """One planned batch.
+
+    Attributes:
+        offsets: each source's end offset as JSON text, None where a source has given nothing yet.
+        watermark_ms: the batch's watermark.
+        timestamp_ms: the batch's `current_timestamp`.
+        conf: settings pinned for the life of the checkpoint.
+    """
+
+    offsets: tuple[str | None, ...]
+    watermark_ms: int = 0
+    timestamp_ms: int = 0
+    conf: Mapping[str, str] = field(default_factory=dict)
+
+    def text(self) -> str:
+        """Spark's `OffsetSeqLog` v1 text."""
+        head = {"batchWatermarkMs": self.watermark_ms, "batchTimestampMs": self.timestamp_ms, "conf": dict(self.conf)}
+        return "\n".join((VERSION, compact(head), *(offset or "-" for offset in self.offsets)))
+
+    @staticmethod
+    def parse(lines: list[str]) -> OffsetEntry:
+        """The entry of the lines after the version. Raises ValueError."""
+        head = json.loads(lines[0]) if lines[0] else {}
+        offsets = tuple(None if line == "-" else _checked(line) for line in lines[1:])
+        if not offsets:
+            msg = "no source offset"
+            raise ValueError(msg)
+        return OffsetEntry(
+            offsets,
+            int(head.get("batchWatermarkMs", 0)),
+            int(head.get("batchTimestampMs", 0)),
+            {str(key): str(value) for key, value in head.get("conf", {}).items()},
+        )
+
+
+@dataclass(frozen=True)
+class CommitEntry:
+    """One finished batch and the watermark of the next."""
+
+    next_watermark_ms: int = 0
+
+    def text(self) -> str:
+        """Spark's `CommitLog` v1 text."""
+        return f"{VERSION}\n{compact({'nextBatchWatermarkMs': self.next_watermark_ms})}"
+
+    @staticmethod
+    def parse(lines: list[str]) -> CommitEntry:
+        """The entry of the lines after the version. Raises ValueError."""
+        return CommitEntry(int(json.loads(lines[0] or "{}").get("nextBatchWatermarkMs", 0)))
+
+
+E = TypeVar("E", OffsetEntry, CommitEntry)
+
+
+class BatchLog(Generic[E]):
+    """A folder of entries named by batch id.
+
+    Args:
+        storage: where the checkpoint lies.
+        folder: the log's folder in it.
+        parse: from the lines after the version line to an entry.
+    """
+
+    def __init__(self, storage: Storage, folder: str, parse: Callable[[list[str]], E]) -> None:
+        self._storage = storage
+        self._parse = parse
+        self.folder = folder
+
+    def add(self, batch_id: int, entry: E) -> None:
+        """Write batch `batch_id`. Raises CONCURRENT_STREAM_LOG_UPDATE if it is there already."""
+        try:
+            write_entry(self._storage, f"{self.folder}/{batch_id}", entry.text().encode())
+        except FileExistsError as cause:
+            raise ConcurrentWriteError("CONCURRENT_STREAM_LOG_UPDATE", batchId=batch_id, path=self.folder) from cause
+
+    def get(self, batch_id: int) -> E | None:
+        """The entry of a batch, or None. Raises INCOMPLETE_STREAM_LOG if its file is damaged."""
+        path = f"{self.folder}/{batch_id}"
+        try:
+            data = self._storage.read(path)
+        except FileNotFoundError:
+            return None
+        return self._decode(path, data)
+
+    def ids(self) -> list[int]:
+        """All batch ids, ascending. Raises INCOMPLETE_STREAM_LOG naming the first missing file of a gap."""
+        found = sorted(int(name) for name in self._storage.list(self.folder) if name.isdecimal())
+        for before, after in zip(found, found[1:], strict=False):
+            if after != before + 1:
+                raise damaged(f"{self.folder}/{before + 1}", "the file is missing", "Restore it from a copy.")
+        return found
+
+    def purge(self, before: int, known: int) -> None:
+        """Delete entries `known` ≤ id < `before`; repeating it does no harm."""
+        for batch_id in range(known, before):
+            delete_entry(self._storage, f"{self.folder}/{batch_id}")
+
+    def _decode(self, path: str, data: bytes) -> E:
+        remedy = f"If batch {path.rpartition('/')[2]} is the newest, delete this file: the batch is planned again."
+        verify(self._storage, path, data)
+        lines = data.decode("utf-8", "replace").split("\n")
+        if not lines[0]:
+            raise damaged(path, "the file is empty", remedy)
+        if lines[0] != VERSION:
+            raise damaged(
+                path, f"the first line is `{lines[0][:20]}`, not `{VERSION}`", "Use the version that wrote it."
+            )
+        try:
+            return self._parse(lines[1:])
+        except (ValueError, IndexError) as cause:
+            raise damaged(path, "the file is cut off", remedy) from cause
+
+
+def offset_log(storage: Storage, checkpoint: str) -> BatchLog[OffsetEntry]:
+    """The log of planned batches."""
+    return BatchLog(storage, f"{checkpoint}/offsets", OffsetEntry.parse)
+
+
+def commit_log(storage: Storage, checkpoint: str) -> BatchLog[CommitEntry]:
+    """The log of finished batches."""
+    return BatchLog(storage, f"{checkpoint}/commits", CommitEntry.parse)
+
+
+def query_id(storage: Storage, checkpoint: str) -> str:
+    """The query id kept in the checkpoint; a new checkpoint gets a new one.
+
+    Raises STREAMING_CHECKPOINT_MISSING_METADATA_FILE if logs are there but the id is not.
+    """
+    path = f"{checkpoint}/metadata"
+    if not storage.exists(path):
+        if any(name.isdecimal() for log in ("offsets", "commits") for name in storage.list(f"{checkpoint}/{log}")):
+            raise RuntimeSparkError("STREAMING_CHECKPOINT_MISSING_METADATA_FILE", checkpointLocation=checkpoint)
+        try:
+            write_entry(storage, path, compact({"id": str(uuid.uuid4())}).encode())
+        except FileExistsError:
+            pass  # another run was quicker: its id is the query's
+    data = storage.read(path)
+    verify(storage, path, data)
+    try:
+        return str(uuid.UUID(json.loads(data)["id"]))
+    except (ValueError, KeyError, TypeError) as cause:
+        raise damaged(path, "it holds no query id", "Restore it from a copy, or use a new checkpoint.") from cause
+
+
+def compact(value: object) -> str:
+    """JSON as Spark writes it: no blanks, any character as it is."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_entry(storage: Storage, path: str, data: bytes) -> None:
+    """Create `path`, then its side file. Raises FileExistsError."""
+    storage.create(path, data)
+    storage.replace(_side(path), checksum(data))
+
+
+def delete_entry(storage: Storage, path: str) -> None:
+    """Delete `path` and its side file."""
+    storage.delete(path)
+    storage.delete(_side(path))
+
+
+def checksum(data: bytes) -> bytes:
+    """Hadoop's side file: a header, then the CRC32 of each 512 bytes."""
+    sums = (zlib.crc32(data[at : at + _CHUNK]) for at in range(0, len(data), _CHUNK))
+    return _CRC_HEADER + b"".join(struct.pack(">I", one) for one in sums)
+
+
+def verify(storage: Storage, path: str, data: bytes) -> None:
+    """Compare with the side file, if there is a whole one. Raises INCOMPLETE_STREAM_LOG if they differ."""
+    try:
+        side = storage.read(_side(path))
+    except FileNotFoundError:
+        return
+    if side.startswith(_CRC_HEADER) and side != checksum(data):
+        remedy = f"If the file is as it should be, delete `{_side(path)}`; else restore it from a copy."
+        raise damaged(path, "its checksum does not match", remedy)
+
+
+def damaged(path: str, reason: str, remedy: str) -> RuntimeSparkError:
+    """The error for a log file that cannot be used."""
+    return RuntimeSparkError("INCOMPLETE_STREAM_LOG", path=path, reason=reason, remedy=remedy)
+
+
+def _side(path: str) -> str:
+    folder, _, name = path.rpartition("/")
+    return f"{folder}/.{name}.crc"
+
+
+def _checked(line: str) -> str:
+    json.loads(line)
+    return line

@@ -1,0 +1,205 @@
+"""From `df.writeStream…start()` to a running query: find the streams, check, compile, open, start.
+
+Invariants: everything that can be refused is refused here, before a checkpoint entry or a row is written; a query whose
+checkpoint is in use by this server ends the other run first (or is refused, as the setting says).
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import uuid
+from dataclasses import replace
+from typing import Any, cast
+
+from headwater import compile as compiler
+from headwater.compile.resolved import Resolved
+from headwater.errors import AnalysisError
+from headwater.io.formats.base import FormatOptions
+from headwater.plan.commands import StartStream
+from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest, sinks
+from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, StreamSource
+from headwater.streaming.analysis import check_stream
+from headwater.streaming.checkpoint import Checkpoint, Location, locate
+from headwater.streaming.engine import CompiledStream, Parts
+from headwater.streaming.leaves import Leaf, Leaves, StreamContext, StreamSession
+from headwater.streaming.logs import PINNED
+from headwater.streaming.progress import ProgressLog
+from headwater.streaming.query import Identity, StreamingQuery
+from headwater.streaming.trigger import TriggerClock
+
+_DEFAULT_FORMAT = "spark.sql.sources.default"
+_running_lock = threading.Lock()
+
+
+def start_query(command: StartStream, session: StreamSession) -> StreamingQuery:
+    """Start a streaming query. Raises Spark's errors for what is not allowed."""
+    session.streams.check_name(command.query_name)
+    leaves = Leaves(session, lambda provider, request: provider.schema(request, _context(session)))
+    plan = leaves.expand(command.input)
+    if not leaves.found:
+        raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
+    check_stream(plan, {leaf.relation_id for leaf in leaves.found}, command.output_mode)
+    sink_name = _sink_name(command, session)
+    provider = _sink_provider(sink_name, command)
+    stream = _compile(replace(command, input=plan), session, leaves.found)
+    location = locate(command, sink_name, session.settings, session.runtime.mounts)
+    checkpoint = Checkpoint(session.runtime.storage, location.path)
+    _one_run_only(checkpoint.query_id, session)
+    parts = _open(command, session, checkpoint, stream, leaves.found, (sink_name, provider))
+    query = _query(command, session, parts, location)
+    _enter(query, session)
+    query.start()
+    return query
+
+
+# ── compile ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _compile(command: StartStream, session: StreamSession, leaves: list[Leaf]) -> CompiledStream:
+    known = {leaf.relation_id: leaf.resolved(index) for index, leaf in enumerate(leaves)}
+    resolved = _resolve(command, session, known)
+    return CompiledStream(
+        resolved.query, resolved.schema, tuple(leaf.columns for leaf in leaves), dict(resolved.inputs)
+    )
+
+
+def _resolve(command: StartStream, session: StreamSession, known: dict[str, Resolved]) -> Resolved:
+    return compiler.compile_relation(command.input, StreamContext(session, known))
+
+
+# ── open ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _sink_name(command: StartStream, session: StreamSession) -> str:
+    if command.foreach_batch is not None:
+        return "foreachBatch"
+    if command.foreach is not None:
+        return "foreach"
+    return command.format or session.settings[_DEFAULT_FORMAT]
+
+
+def _sink_provider(name: str, command: StartStream) -> SinkProvider:
+    provider = sinks.get(name)
+    if provider is None:
+        raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=name)
+    if command.output_mode not in provider.output_modes:
+        raise AnalysisError(
+            "STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE", outputMode=command.output_mode, className=name
+        )
+    return provider
+
+
+def _open(
+    command: StartStream,
+    session: StreamSession,
+    checkpoint: Checkpoint,
+    stream: CompiledStream,
+    leaves: list[Leaf],
+    sink: tuple[str, SinkProvider],
+) -> Parts:
+    runtime, settings = session.runtime, session.settings
+    sources: list[StreamSource] = []
+    for index, leaf in enumerate(leaves):
+        log_path = checkpoint.source_path(index)
+        context = replace(_context(session), log_path=log_path, checkpoint=checkpoint.path)
+        sources.append(leaf.provider.open(replace(leaf.request, schema=leaf.request.schema), context))
+    if command.path:
+        checkpoint.check_identity({f"{sink[0]} path": runtime.mounts.uri(command.path)})
+    opened = sink[1].open(_sink_request(command, stream, sink[0]), _sink_context(command, session, checkpoint))
+    return Parts(
+        stream,
+        tuple(sources),
+        opened,
+        checkpoint,
+        runtime.database.connect(session.time_zone),
+        runtime.clock,
+        command.output_mode,
+        command.trigger,
+        settings.number("spark.sql.streaming.minBatchesToRetain"),
+        {key: settings.lookup(key) or value for key, value in PINNED.items()},
+    )
+
+
+def _context(session: StreamSession) -> SourceContext:
+    runtime = session.runtime
+    return SourceContext(
+        runtime.database, runtime.storage, runtime.clock, session.settings, runtime.mounts, session.time_zone
+    )
+
+
+def _sink_request(command: StartStream, stream: CompiledStream, name: str) -> SinkRequest:
+    options = FormatOptions(command.options)
+    return SinkRequest(
+        name,
+        options,
+        command.output_mode,
+        stream.schema,
+        command.path or options.get("path"),
+        command.table,
+        command.partition_by,
+        command.foreach_batch or command.foreach,
+    )
+
+
+def _sink_context(command: StartStream, session: StreamSession, checkpoint: Checkpoint) -> SinkContext:
+    runtime = session.runtime
+    return SinkContext(
+        checkpoint.query_id,
+        command.query_name,
+        runtime.storage,
+        runtime.clock,
+        runtime.mounts,
+        session.catalog,
+        session,
+    )
+
+
+# ── start ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _query(command: StartStream, session: StreamSession, parts: Parts, location: Location) -> StreamingQuery:
+    settings, runtime = session.settings, session.runtime
+    polling = settings.duration_ms("spark.sql.streaming.pollingDelay")
+    running = runtime.streams
+
+    def cleanup() -> None:
+        if location.temporary:
+            shutil.rmtree(location.path, ignore_errors=True)
+
+    return StreamingQuery(
+        Identity(parts.checkpoint.query_id, str(uuid.uuid4()), command.query_name or None),
+        parts,
+        TriggerClock(command.trigger, runtime.clock, polling),
+        ProgressLog(settings.number("spark.sql.streaming.numRecentProgressUpdates")),
+        lambda query, event: _published(running, session, query, event),
+        idle_ms=settings.duration_ms("spark.sql.streaming.noDataProgressEventInterval"),
+        stop_timeout_ms=settings.duration_ms("spark.sql.streaming.stopTimeout"),
+        translate=getattr(session, "translate", lambda error: error),
+        cleanup=cleanup,
+    )
+
+
+def _published(running: dict[str, Any], session: StreamSession, query: StreamingQuery, event: Any) -> None:
+    if event.kind == "terminated":
+        with _running_lock:
+            if running.get(query.id) is query:
+                del running[query.id]
+    session.streams.publish(query, event)
+
+
+def _enter(query: StreamingQuery, session: StreamSession) -> None:
+    with _running_lock:
+        session.runtime.streams[query.id] = query
+    session.streams.add(query)
+
+
+def _one_run_only(query_id: str, session: StreamSession) -> None:
+    """End another run of the same query in this server. Raises STREAMING_QUERY_RUNNING if the setting forbids it."""
+    with _running_lock:
+        other = cast("StreamingQuery | None", session.runtime.streams.get(query_id))
+    if other is None or not other.is_active:
+        return
+    if not session.settings.flag("spark.sql.streaming.stopActiveRunOnRestart"):
+        raise AnalysisError("STREAMING_QUERY_RUNNING", id=query_id)
+    other.stop()
