@@ -59,9 +59,7 @@ class Execution:
                 self._check()
                 yield conform(batch, self.schema, self._time_zone)
             self._check()
-        except DuckError as error:
-            raise self._explain(error) from error
-        except pa.ArrowException as error:
+        except (DuckError, pa.ArrowException, OSError) as error:
             raise self._explain(error) from error
         finally:
             self.close()

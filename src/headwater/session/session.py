@@ -137,7 +137,7 @@ class Session:
         """A relation kept here. Raises if it was released."""
         kept = self._kept.get(relation_id)
         if kept is None:
-            raise AnalysisError("NO_HANDLER.CACHED_RELATION", relationId=relation_id)
+            raise AnalysisError("CONNECT_INVALID_PLAN.DATAFRAME_NOT_FOUND", dfId=relation_id)
         return kept
 
     def sql(self, text: str, named: dict[str, Expression], positional: tuple[Expression, ...]) -> Relation:
@@ -181,7 +181,7 @@ class Session:
                 connection.register(name, data)
             result: Sequence[tuple[object, ...]] = connection.execute(sql_text(tree)).fetchall()
             return result
-        except (DuckError, pa.ArrowException) as error:
+        except (DuckError, pa.ArrowException, OSError) as error:
             raise translate(error) from error
         finally:
             connection.close()
