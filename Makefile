@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SPARK := .venv-spark
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test check bench docs lock clean
+.PHONY: demo test check spark bench docs lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -23,8 +24,22 @@ $(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
 demo: $(VENV)/.runtime          ## a live bronze → silver → gold medallion for 30 seconds
 	$(BIN)/headwater demo
 
-test: $(VENV)/.dev              ## the whole test suite
+test: $(VENV)/.dev spark        ## the whole test suite
 	$(BIN)/python -m pytest
+
+# Genuine Spark with Delta Lake reads what we wrote. It needs Java and Maven; where they are missing its tests are
+# skipped and say so.
+spark:
+	@if command -v java >/dev/null && command -v mvn >/dev/null; then $(MAKE) --no-print-directory $(SPARK)/.ready; \
+	else echo "No Java or Maven here: the tests that ask genuine Spark will be skipped."; fi
+
+$(SPARK)/.ready: requirements/spark.txt
+	test -x $(SPARK)/bin/python || $(PYTHON) -m venv $(SPARK)
+	@echo "Installing Apache Spark and Delta Lake into $(SPARK) for the tests (once; some minutes)"
+	$(SPARK)/bin/pip install --disable-pip-version-check --quiet -r requirements/spark.txt
+	for jar in delta-spark_4.1_2.13 delta-storage delta-kernel-api delta-kernel-defaults delta-kernel-unitycatalog; do \
+	    mvn --quiet --batch-mode dependency:copy -Dartifact=io.delta:$$jar:4.3.0 -DoutputDirectory=$(SPARK)/jars || exit 1; done
+	@touch $@
 
 check: $(VENV)/.dev             ## lint, types, layers, size budgets
 	$(BIN)/ruff format --check .
@@ -46,4 +61,4 @@ lock:                           ## renew the locked versions (needs `uv` on the 
 	    --extra dev pyproject.toml -o requirements/dev.lock --constraint requirements/runtime.lock --upgrade
 
 clean:                          ## remove what the targets above made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache benchmarks/out
+	rm -rf $(VENV) $(SPARK) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache benchmarks/out
