@@ -85,6 +85,7 @@ class CreateTable(Command):
     comment: str | None = None
     replace: bool = False
     if_not_exists: bool = False
+    cluster_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

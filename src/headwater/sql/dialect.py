@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 from sqlglot import errors, exp
 from sqlglot.dialects.databricks import Databricks
-from sqlglot.tokens import Token, TokenType
+from sqlglot.parsers.databricks import DatabricksParser
+from sqlglot.tokenizer_core import Token, TokenType
 
 _TRIM_SIDES = {"BOTH": "trim", "LEADING": "ltrim", "TRAILING": "rtrim"}
 _SUFFIXES = frozenset({"L", "S", "Y", "D", "F", "BD"})
@@ -58,18 +59,19 @@ class TypedLiteral(exp.Expression):
 
 
 class IntervalLiteral(exp.Expression):
-    """`INTERVAL '1 2' DAY TO HOUR` or `INTERVAL 1 DAY 2 HOURS`: (text, unit) pairs, the last unit of a range in `to`."""
+    """`INTERVAL '1 2' DAY TO HOUR`, `INTERVAL 1 DAY 2 HOURS`: (text, unit) pairs; `to` is the last unit of a range."""
 
     arg_types: ClassVar[dict[str, bool]] = {"parts": True, "to": False}
 
 
-class Parser(Databricks.Parser):
+class Parser(DatabricksParser):
     """See the module."""
 
+    ADD_JOIN_ON_TRUE = False
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
-        "CAST": Databricks.Parser.FUNCTION_PARSERS["CAST"],
-        "TRY_CAST": Databricks.Parser.FUNCTION_PARSERS["TRY_CAST"],
+        "CAST": DatabricksParser.FUNCTION_PARSERS["CAST"],
+        "TRY_CAST": DatabricksParser.FUNCTION_PARSERS["TRY_CAST"],
         "EXTRACT": lambda self: self.parse_extract(),
         "OVERLAY": lambda self: self.parse_worded("overlay", ("PLACING", "FROM", "FOR")),
         "POSITION": lambda self: self.parse_worded("position", ("IN",)),
@@ -78,8 +80,8 @@ class Parser(Databricks.Parser):
         "TRIM": lambda self: self.parse_trim(),
     }
     NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
-        "CASE": Databricks.Parser.NO_PAREN_FUNCTION_PARSERS["CASE"],
-        "ANY": Databricks.Parser.NO_PAREN_FUNCTION_PARSERS["ANY"],
+        "CASE": DatabricksParser.NO_PAREN_FUNCTION_PARSERS["CASE"],
+        "ANY": DatabricksParser.NO_PAREN_FUNCTION_PARSERS["ANY"],
     }
     TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = {
         kind: lambda self, this, data_type: self.expression(
@@ -89,16 +91,16 @@ class Parser(Databricks.Parser):
     }
     COLUMN_OPERATORS: ClassVar[dict[Any, Any]] = {
         token: parse
-        for token, parse in Databricks.Parser.COLUMN_OPERATORS.items()
+        for token, parse in DatabricksParser.COLUMN_OPERATORS.items()
         if token in (TokenType.DOT, TokenType.DCOLON, TokenType.QDCOLON)
     }
-    TERM: ClassVar[dict[Any, Any]] = {**Databricks.Parser.TERM, TokenType.DPIPE: exp.DPipe}
+    TERM: ClassVar[dict[Any, Any]] = {**DatabricksParser.TERM, TokenType.DPIPE: exp.DPipe}
     PLACEHOLDER_PARSERS: ClassVar[dict[Any, Any]] = {
-        **Databricks.Parser.PLACEHOLDER_PARSERS,
+        **DatabricksParser.PLACEHOLDER_PARSERS,
         TokenType.PLACEHOLDER: lambda self: self.parse_question_mark(),
     }
 
-    def raise_error(self, message: str, token: Token | None = None) -> None:  # type: ignore[override]
+    def raise_error(self, message: str, token: Token | None = None) -> None:
         """Stop at `token`, by default the one being read."""
         raise SyntaxFault(message, token or self._curr or None)
 
@@ -107,7 +109,7 @@ class Parser(Databricks.Parser):
 
     def _parse_statement(self) -> exp.Expr | None:
         if self._match(TokenType.TABLE):
-            return exp.select("*").from_(self._parse_table())
+            return exp.select("*").from_(self._parse_table() or exp.Table())
         return super()._parse_statement()
 
     def parse_question_mark(self) -> exp.Expr:
@@ -142,21 +144,37 @@ class Parser(Databricks.Parser):
             arguments.append(self._parse_bitwise())
         return exp.Anonymous(this=name, expressions=arguments)
 
-    def build_cast(self, strict: bool, **kwargs: Any) -> exp.Expr:  # type: ignore[override]
+    def build_cast(self, strict: bool, **kwargs: Any) -> exp.Expr:
         """A number's suffix arrives as a cast to a type named like it."""
         suffix, this = self._prev.text.upper(), kwargs.get("this")
         if suffix in _SUFFIXES and isinstance(this, exp.Literal) and not this.is_string:
             return SuffixedNumber(this=this.name, suffix=suffix)
         return super().build_cast(strict, **kwargs)
 
-    def _parse_types(self, *args: Any, **kwargs: Any) -> exp.Expr | None:  # type: ignore[override]
+    def _parse_csv(self, parse_method: Any, sep: TokenType = TokenType.COMMA) -> list[Any]:
+        first = parse_method()
+        items = [] if first is None else [first]
+        while self._match(sep):
+            item = parse_method()
+            if item is None:
+                self.raise_error("Expected an item")
+            items.append(item)
+        return items
+
+    def _parse_join(self, *args: Any, **kwargs: Any) -> exp.Join | None:
+        join = super()._parse_join(*args, **kwargs)
+        if self._prev and self._prev.token_type in (TokenType.ON, TokenType.COMMA):
+            self.raise_error("Expected what follows")
+        return join
+
+    def _parse_types(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
         start = self._curr
         found = super()._parse_types(*args, **kwargs)
         if isinstance(found, exp.DataType) and start:
             found.meta["text"] = self._find_sql(start, self._prev)
         return found
 
-    def _parse_interval(self, *args: Any, **kwargs: Any) -> exp.Expr | None:  # type: ignore[override]
+    def _parse_interval(self, *_args: Any, **_kwargs: Any) -> exp.Expr | None:  # type: ignore[override]
         index = self._index
         if not self._match(TokenType.INTERVAL):
             return None
@@ -215,7 +233,14 @@ class Parser(Databricks.Parser):
         return this
 
 
+class Tokenizer(Databricks.Tokenizer):
+    """Spark's words; no word swallows the rest of the text."""
+
+    COMMANDS: ClassVar[set[Any]] = set()
+
+
 class HeadwaterDialect(Databricks):
     """The dialect `parser` reads SQL text with."""
 
+    Tokenizer = Tokenizer
     Parser = Parser

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from pyspark.sql.types import BinaryType, BooleanType, NullType
+from pyspark.sql.types import BooleanType, NullType
 from sqlglot import exp
 
 from headwater.errors import ParseError, unsupported
@@ -226,8 +226,7 @@ def _raw_string(node: exp.RawString, scope: Scope) -> Expression:
 @converts(exp.HexString)
 def _hex_string(node: exp.HexString, scope: Scope) -> Expression:
     del scope
-    digits = node.name
-    return Literal(bytes.fromhex(digits if len(digits) % 2 == 0 else f"0{digits}"), BinaryType())
+    return literals.binary(node.name)
 
 
 @converts(exp.Concat)

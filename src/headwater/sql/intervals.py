@@ -17,7 +17,7 @@ from headwater.plan.expressions import Literal
 from headwater.sql.dialect import UNITS
 
 _MONTHS = {"YEAR": 12, "MONTH": 1}
-_MICROSECONDS = {
+_MICROSECONDS: dict[str, int | Decimal] = {
     "WEEK": 7 * 86_400_000_000,
     "DAY": 86_400_000_000,
     "HOUR": 3_600_000_000,
@@ -112,7 +112,7 @@ def _day_time_range(text: str, start: str, to: str) -> Literal:
     match = re.fullmatch(rf"\s*(?P<sign>[+-]?)\s*{days}{clock}\s*", text)
     if not match:
         _fail(text)
-    micros = sum(Decimal(match[unit]) * _MICROSECONDS[unit] for unit in units)
+    micros = sum((Decimal(match[unit]) * _MICROSECONDS[unit] for unit in units), Decimal(0))
     kind = DayTimeIntervalType(_DAY_TIME.index(start), _DAY_TIME.index(to))
     return Literal(int(-micros if match["sign"] == "-" else micros), kind)
 

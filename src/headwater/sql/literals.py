@@ -7,9 +7,11 @@ type is an error at parse time.
 from __future__ import annotations
 
 import re
+import sys
 from decimal import Decimal
 
 from pyspark.sql.types import (
+    BinaryType,
     ByteType,
     DataType,
     DecimalType,
@@ -31,6 +33,7 @@ _INTEGERS: dict[str, tuple[int, DataType]] = {
 }
 _EXPONENT = re.compile(r"e", re.IGNORECASE)
 MAX_PRECISION = 38
+_FLOAT_MAX = 3.4028234663852886e38
 
 
 def string(value: str) -> Literal:
@@ -38,10 +41,18 @@ def string(value: str) -> Literal:
     return Literal(value, StringType())
 
 
+def binary(digits: str) -> Literal:
+    """`X'1F'`; an odd number of digits gets a leading zero. Raises INVALID_TYPED_LITERAL."""
+    try:
+        return Literal(bytes.fromhex(digits if len(digits) % 2 == 0 else f"0{digits}"), BinaryType())
+    except ValueError:
+        raise ParseError("INVALID_TYPED_LITERAL", valueType='"X"', value=f"'{digits}'") from None
+
+
 def number(text: str) -> Literal:
     """An unsuffixed number: int or bigint by size, decimal with a point or beyond bigint, double with an exponent."""
     if _EXPONENT.search(text):
-        return Literal(float(text), DoubleType())
+        return _floating(text, DoubleType(), sys.float_info.max)
     if "." in text:
         return _decimal(text)
     value = int(text)
@@ -57,21 +68,33 @@ def suffixed(text: str, suffix: str) -> Literal:
     if suffix == "BD":
         return _decimal(text)
     if suffix == "D":
-        return Literal(float(text), DoubleType())
+        return _floating(text, DoubleType(), sys.float_info.max)
     if suffix == "F":
-        return Literal(float(text), FloatType())
+        return _floating(text, FloatType(), _FLOAT_MAX)
     bits, kind = _INTEGERS[suffix]
     value = int(text)
     least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     if not least <= value <= most:
-        raise ParseError(
-            "INVALID_NUMERIC_LITERAL_RANGE",
-            rawStrippedQualifier=text,
-            minValue=least,
-            maxValue=most,
-            typeName=kind.simpleString(),
-        )
+        raise _out_of_range(text, least, most, kind)
     return Literal(value, kind)
+
+
+def _floating(text: str, kind: DataType, most: float) -> Literal:
+    value = float(text)
+    if abs(value) > most:
+        shown = str(most).replace("e+", "E+")
+        raise _out_of_range(text, f"-{shown}", shown, kind)
+    return Literal(value, kind)
+
+
+def _out_of_range(text: str, least: object, most: object, kind: DataType) -> ParseError:
+    return ParseError(
+        "INVALID_NUMERIC_LITERAL_RANGE",
+        rawStrippedQualifier=text,
+        minValue=least,
+        maxValue=most,
+        typeName=kind.simpleString(),
+    )
 
 
 def _decimal(text: str) -> Literal:

@@ -6,13 +6,15 @@ Invariants: nothing is resolved or run here; every failure is a `ParseError` wit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import pairwise
+from typing import Any, cast
 
 from sqlglot import errors, exp
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
-from headwater.errors import ParseError
+from headwater.errors import ParseError, unsupported
 from headwater.plan.commands import Command
 from headwater.plan.expressions import Expression
 from headwater.plan.relations import Relation
@@ -20,16 +22,20 @@ from headwater.sql import calls as calls  # registers converters
 from headwater.sql import queries
 from headwater.sql.dialect import HeadwaterDialect, Parser, SyntaxFault
 from headwater.sql.expressions import convert
+from headwater.sql.reader import QUERY_WORDS, Reader
 from headwater.sql.scope import Scope
+from headwater.sql.statements.base import MISSING, Statement, statements
 from headwater.sql.syntax import syntax_error, word_of
 
 _DIALECT = HeadwaterDialect()
 _NO_PARAMETERS: Mapping[str, Expression] = {}
+_LEFT_OVER = "Invalid expression / Unexpected token"
+_MISSING_QUOTE = re.compile(r"Missing (.) from (\d+):(\d+)")
 
 
 def parse_expression(text: str) -> Expression:
     """One expression, possibly with an alias: `expr()`, `selectExpr`, `filter("…")`. Raises PARSE_SYNTAX_ERROR."""
-    node = _parse(text, lambda parser: parser._parse_expression() or parser._parse_star())
+    node: exp.Expr = _parse(text, lambda parser: parser._parse_expression() or parser._parse_star())
     return convert(node, Scope(queries.query, text=text))
 
 
@@ -37,10 +43,12 @@ def parse_query(
     text: str, named: Mapping[str, Expression] = _NO_PARAMETERS, positional: tuple[Expression, ...] = ()
 ) -> Relation:
     """A query. `named` and `positional` are the values of `:name` and `?`. Raises PARSE_SYNTAX_ERROR."""
-    node = _parse(text, lambda parser: parser._parse_statement())
+    first = _tokens(text)[0]
+    if first.text.upper() not in QUERY_WORDS:
+        raise _at(text, first)
+    node: exp.Expr = _parse(text, lambda parser: parser._parse_statement())
     if not isinstance(node, exp.Query | exp.Values):
-        first = _tokens(text)[0]
-        raise syntax_error(text, first.start, word_of(text, first))
+        raise _at(text, first)
     return queries.query(node, Scope(queries.query, named, positional, text=text))
 
 
@@ -48,34 +56,63 @@ def parse_statement(
     text: str, named: Mapping[str, Expression] = _NO_PARAMETERS, positional: tuple[Expression, ...] = ()
 ) -> Relation | Command:
     """A query or a command. Raises PARSE_SYNTAX_ERROR; `unsupported` for statements Headwater does not have."""
+    scope = Scope(queries.query, named, positional, text=text)
+    first = _tokens(text)[0]
+    word = first.text.upper()
+    family = statements.get(word) if first.token_type != TokenType.IDENTIFIER else None
+    if family is not None:
+        command: Relation | Command = _parse(text, lambda parser: _statement(Reader(parser, scope), word, family))
+        return command
+    if word in MISSING:
+        raise unsupported(f"the SQL statement {word}", MISSING[word])
     return parse_query(text, named, positional)
 
 
-def _parse(text: str, rule: Callable[[Parser], Any]) -> exp.Expr:
+def _statement(reader: Reader, word: str, family: Statement) -> Relation | Command:
+    reader.expect(word)
+    result = family(reader)
+    reader.end()
+    return result
+
+
+def _parse(text: str, rule: Callable[[Parser], Any]) -> Any:
     tokens = _tokens(text)
-    parser = _DIALECT.parser()
+    parser = Parser(dialect=_DIALECT)
     try:
-        (node, *_) = parser._parse(rule, tokens, text)
+        (result, *_) = parser._parse(cast(Any, rule), tokens, text)
     except SyntaxFault as fault:
-        token = fault.token
-        if token is None or token.token_type == TokenType.SENTINEL:
-            raise syntax_error(text, None, None) from None
-        raise syntax_error(text, token.start, word_of(text, token)) from None
-    if node is None:
-        raise syntax_error(text, tokens[0].start, word_of(text, tokens[0]))
-    return node
+        raise _at(text, fault.token, str(fault)) from None
+    if result is None:
+        raise _at(text, tokens[0])
+    return result
+
+
+def _at(text: str, token: Token | None, message: str = "") -> ParseError:
+    if token is None or token.token_type == TokenType.SENTINEL:
+        return syntax_error(text, None, None)
+    word = word_of(text, token)
+    return syntax_error(text, token.start, word, f": extra input '{word}'" if message == _LEFT_OVER else "")
+
+
+def _unclosed(text: str, error: errors.TokenError) -> ParseError:
+    match = _MISSING_QUOTE.search(f"{error} {error.__cause__}")
+    if match is None:
+        return syntax_error(text, None, None)
+    lines = text.split("\n")
+    start = sum(len(line) + 1 for line in lines[: int(match[2]) - 1]) + int(match[3]) - 1
+    return syntax_error(text, start, match[1])
 
 
 def _tokens(text: str) -> list[Token]:
     try:
         tokens = _DIALECT.tokenize(text)
-    except errors.TokenError:
-        raise syntax_error(text, None, None) from None
+    except errors.TokenError as error:
+        raise _unclosed(text, error) from None
     while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
         tokens.pop()
     if not tokens:
         raise ParseError("PARSE_EMPTY_STATEMENT")
-    for token in tokens:
+    for token, after in pairwise(tokens):
         if token.token_type == TokenType.SEMICOLON:
-            raise syntax_error(text, token.start, ";", ": extra input ';'")
+            raise _at(text, after, _LEFT_OVER)
     return tokens

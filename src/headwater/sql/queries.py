@@ -85,7 +85,7 @@ def values(node: exp.Values, scope: Scope) -> Relation:
 
 
 def _set_operations(node: exp.Expr, scope: Scope) -> Relation:
-    links = []
+    links: list[exp.Expr] = []
     while type(node) in _SET_OPERATIONS and (not links or not _has_modifiers(node)):
         links.append(node)
         node = node.this
@@ -134,6 +134,7 @@ def _grouped(node: exp.Select, relation: Relation, expressions: tuple[Expression
     condition = convert(having.this, scope) if having else None
     if group is None and condition is None:
         return Project(relation, expressions)
+    kind: Any
     kind, grouping, sets = _grouping(group, scope) if group else ("groupby", (), ())
     return Aggregate(relation, kind, grouping, expressions, grouping_sets=sets, having=condition, output_grouping=False)
 

@@ -5,7 +5,7 @@ Invariants: positions count from 0, lines from 1; the text is shown unchanged.
 
 from __future__ import annotations
 
-from sqlglot.tokens import Token
+from sqlglot.tokenizer_core import Token
 
 from headwater.errors import ParseError
 

@@ -1,0 +1,200 @@
+"""A cursor over a statement's words, for what the statement families read themselves.
+
+Invariants: reading a wrong word is a syntax error at that word; queries and expressions inside a statement are
+read by the same parser, so `?` keep their numbers.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from sqlglot import exp
+from sqlglot.tokenizer_core import Token, TokenType
+
+from headwater.plan.commands import Options
+from headwater.plan.expressions import Expression, Literal
+from headwater.plan.relations import Relation
+from headwater.sql import queries
+from headwater.sql.dialect import Parser, SyntaxFault
+from headwater.sql.expressions import convert
+from headwater.sql.scope import Scope
+
+QUERY_WORDS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "(")
+"""The words a query starts with."""
+
+
+class Reader:
+    """The words of one statement, read from left to right."""
+
+    def __init__(self, parser: Parser, scope: Scope) -> None:
+        self._parser = parser
+        self.scope = scope
+
+    @property
+    def text(self) -> str:
+        """The whole statement."""
+        return self.scope.text
+
+    # ── words ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def done(self) -> bool:
+        """Whether nothing is left."""
+        return not self._parser._curr
+
+    def peek(self, ahead: int = 0) -> str:
+        """The word `ahead` of the cursor, in upper case; empty at the end. `PARTITIONED BY` and the like are one."""
+        token = self._token(ahead)
+        if token is None:
+            return ""
+        if token.token_type in (TokenType.STRING, TokenType.IDENTIFIER):
+            return ""
+        return " ".join(token.text.upper().split())
+
+    def ahead(self, count: int) -> bool:
+        """Whether there is a token `count` places after the cursor's."""
+        return self._token(count) is not None
+
+    def accept(self, *words: str) -> bool:
+        """Step over `words` if they come next, all of them."""
+        for ahead, word in enumerate(words):
+            if self.peek(ahead) != word:
+                return False
+        self._parser._advance(len(words))
+        return True
+
+    def accept_any(self, *words: str) -> str:
+        """Step over one of `words`; empty if none comes next."""
+        return next((word for word in words if self.accept(word)), "")
+
+    def expect(self, *words: str) -> None:
+        """Step over `words` or fail."""
+        for word in words:
+            if not self.accept(word):
+                self.fail()
+
+    def end(self) -> None:
+        """Fail unless nothing is left."""
+        if not self.done():
+            self.fail()
+
+    def fail(self) -> NoReturn:
+        """A syntax error at the cursor."""
+        raise SyntaxFault("unexpected", self._token(0))
+
+    def position(self) -> int:
+        """The cursor's place in `text`."""
+        token = self._token(0)
+        return len(self.text) if token is None else token.start
+
+    def rest(self) -> str:
+        """The text from the cursor to the end, which is stepped over."""
+        start = self.position()
+        while self._parser._curr:
+            self._parser._advance()
+        return self.text[start:].rstrip().rstrip(";").rstrip()
+
+    def exists(self, *, negated: bool = False) -> bool:
+        """`IF EXISTS`, or `IF NOT EXISTS`."""
+        return self.accept("IF", "NOT", "EXISTS") if negated else self.accept("IF", "EXISTS")
+
+    def _token(self, ahead: int) -> Token | None:
+        index = self._parser._index + ahead
+        return self._parser._tokens[index] if 0 <= index < len(self._parser._tokens) else None
+
+    # ── names and values ────────────────────────────────────────────────────────────────────────────────────
+
+    def name(self) -> str:
+        """One identifier."""
+        node = self._parser._parse_id_var(any_token=True)
+        if node is None:
+            self.fail()
+        return str(node.name)
+
+    def names(self) -> tuple[str, ...]:
+        """A dotted name; also `IDENTIFIER('a.b')`."""
+        if self.peek() == "IDENTIFIER" and self.peek(1) == "(":
+            self.accept("IDENTIFIER", "(")
+            value = self.constant()
+            self.expect(")")
+            return tuple(part.name for part in exp.to_table(value, dialect="databricks").parts)
+        parts = [self.name()]
+        while self.accept("."):
+            parts.append(self.name())
+        return tuple(parts)
+
+    def at_string(self) -> bool:
+        """Whether a string comes next."""
+        token = self._token(0)
+        return token is not None and token.token_type in (TokenType.STRING, TokenType.RAW_STRING)
+
+    def string(self) -> str:
+        """A string."""
+        if not self.at_string():
+            self.fail()
+        return self.constant()
+
+    def constant(self) -> str:
+        """A constant's text: `1`, `true`, `'x'`, a bound parameter."""
+        value = convert(self._parser._parse_unary(), self.scope)
+        if not isinstance(value, Literal):
+            self.fail()
+        if isinstance(value.value, bool):
+            return str(value.value).lower()
+        return str(value.value)
+
+    def name_list(self) -> tuple[str, ...]:
+        """`(a, b)`."""
+        self.expect("(")
+        names = [self.name()]
+        while self.accept(","):
+            names.append(self.name())
+        self.expect(")")
+        return tuple(names)
+
+    def properties(self) -> Options:
+        """`(key = value, 'key' value, a.b.c = value)`."""
+        self.expect("(")
+        found = [self._property()]
+        while self.accept(","):
+            found.append(self._property())
+        self.expect(")")
+        return tuple(found)
+
+    def _property(self) -> tuple[str, str]:
+        key = self.string() if self.at_string() else ".".join(self.names())
+        self.accept_any("=", "==")
+        return key, self.constant()
+
+    def enclosed(self) -> str:
+        """The text between the parenthesis at the cursor and its partner, both stepped over."""
+        self.expect("(")
+        start, depth = self.position(), 1
+        while True:
+            depth += {"(": 1, ")": -1}.get(self.peek(), 0)
+            if depth == 0:
+                break
+            if self.done():
+                self.fail()
+            self._parser._advance()
+        text = self.text[start : self.position()]
+        self.expect(")")
+        return text
+
+    # ── queries and expressions ─────────────────────────────────────────────────────────────────────────────
+
+    def at_query(self) -> bool:
+        """Whether a query comes next."""
+        return self.peek() in QUERY_WORDS
+
+    def query(self) -> Relation:
+        """The query at the cursor."""
+        if not self.at_query():
+            self.fail()
+        node = self._parser._parse_statement()
+        if not isinstance(node, exp.Query | exp.Values):
+            self.fail()
+        return queries.query(node, self.scope)
+
+    def expression(self) -> Expression:
+        """The expression at the cursor."""
+        return convert(self._parser._parse_disjunction(), self.scope)

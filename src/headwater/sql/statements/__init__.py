@@ -1,0 +1,1 @@
+"""Statements that are not queries, one module per family."""

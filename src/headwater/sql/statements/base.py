@@ -1,0 +1,65 @@
+"""The contract of a statement family, and the statements Headwater does not have.
+
+    @statement("DROP")
+    def drop(reader: Reader) -> Command:
+        \"\"\"DROP TABLE | VIEW | SCHEMA [IF EXISTS] name.\"\"\"
+
+A family's function is called with the cursor after its first word and reads to the end of the statement.
+
+Invariants: a first word has one owner; a word in `MISSING` is refused by name, never misread as a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headwater.plan.commands import Command
+from headwater.plan.relations import Relation
+from headwater.registry import Registry
+from headwater.sql.reader import Reader
+
+Statement = Callable[[Reader], Relation | Command]
+
+statements: Registry[Statement] = Registry("headwater.sql.statements")
+"""Statement families by their first word."""
+
+_DELTA = "Read the table, change the rows and write it back with mode overwrite."
+_CATALOG = "Access control belongs to the catalog service."
+
+MISSING: dict[str, str] = {
+    "ALTER": "Create the table again with CREATE OR REPLACE TABLE.",
+    "ANALYZE": "DuckDB needs no statistics.",
+    "APPLY": "It runs in a pipeline on Databricks.",
+    "BEGIN": "Send the statements one by one.",
+    "CALL": "It runs on Apache Spark.",
+    "COMMENT": "Give the COMMENT when the table is created.",
+    "COPY": "Use spark.readStream.format('cloudFiles') or INSERT INTO … SELECT.",
+    "DECLARE": "Use a named parameter of spark.sql.",
+    "DELETE": _DELTA,
+    "EXECUTE": "Send the statement's text itself.",
+    "EXPORT": "It runs on Apache Hive.",
+    "FSCK": "It runs on Databricks.",
+    "GRANT": _CATALOG,
+    "IMPORT": "It runs on Apache Hive.",
+    "LIST": "List the folder in Python.",
+    "LOAD": "Read the files with spark.read and insert them.",
+    "LOCK": "It runs on Apache Hive.",
+    "MERGE": _DELTA,
+    "MSCK": "Delta tables need no repair.",
+    "OPTIMIZE": "Run DeltaTable(path).optimize of the deltalake package.",
+    "REORG": "It runs on Databricks.",
+    "REPAIR": "Delta tables need no repair.",
+    "REPLACE": "Write CREATE OR REPLACE TABLE.",
+    "RESTORE": "Run DeltaTable(path).restore of the deltalake package.",
+    "REVOKE": _CATALOG,
+    "UNDROP": "It runs on Databricks.",
+    "UNLOCK": "It runs on Apache Hive.",
+    "UPDATE": _DELTA,
+    "VACUUM": "Run DeltaTable(path).vacuum of the deltalake package.",
+}
+"""Statements of Spark and Databricks that Headwater lacks, and the way out."""
+
+
+def statement(*words: str) -> Callable[[Statement], Statement]:
+    """Decorator: the function reads statements that start with one of `words`."""
+    return statements.register(*words)

@@ -1,0 +1,133 @@
+"""SHOW …, DESCRIBE …, EXPLAIN.
+
+Invariant: `kind` of a `Show` is the statement's own words in lower case, with SCHEMAS for its synonyms.
+"""
+
+from __future__ import annotations
+
+from headwater.errors import unsupported
+from headwater.plan.commands import Command, Describe, Explain, Show
+from headwater.plan.relations import Relation
+from headwater.sql.reader import Reader
+from headwater.sql.statements.base import MISSING, statement, statements
+
+_LISTS = {"TABLES": "tables", "VIEWS": "views", "SCHEMAS": "schemas", "DATABASES": "schemas", "NAMESPACES": "schemas"}
+_MODES = ("EXTENDED", "FORMATTED", "CODEGEN", "COST", "LOGICAL")
+
+
+@statement("SHOW")
+def show(reader: Reader) -> Command:
+    """SHOW TABLES | VIEWS | SCHEMAS | COLUMNS | TBLPROPERTIES | FUNCTIONS | CATALOGS | CREATE TABLE | PARTITIONS …"""
+    word = reader.accept_any(*_LISTS)
+    if word:
+        return Show(_LISTS[word], *_place_and_pattern(reader))
+    if reader.accept("CATALOGS"):
+        return Show("catalogs", *_place_and_pattern(reader))
+    if reader.accept("COLUMNS"):
+        return _columns(reader)
+    if reader.accept("TBLPROPERTIES"):
+        return _properties(reader)
+    if reader.accept("CREATE", "TABLE"):
+        return Show("create table", reader.names())
+    if reader.accept("PARTITIONS"):
+        return Show("partitions", reader.names())
+    if reader.accept("CURRENT"):
+        reader.accept_any("SCHEMA", "NAMESPACE", "DATABASE") or reader.fail()
+        return Show("current schema")
+    return _functions(reader)
+
+
+def _place_and_pattern(reader: Reader) -> tuple[tuple[str, ...], str | None]:
+    name = reader.names() if reader.accept_any("FROM", "IN") else ()
+    like = reader.accept("LIKE")
+    return name, reader.string() if like or reader.at_string() else None
+
+
+def _columns(reader: Reader) -> Command:
+    reader.accept_any("FROM", "IN") or reader.fail()
+    name = reader.names()
+    if reader.accept_any("FROM", "IN"):
+        name = (*reader.names(), name[-1])
+    return Show("columns", name)
+
+
+def _properties(reader: Reader) -> Command:
+    name = reader.names()
+    if not reader.accept("("):
+        return Show("tblproperties", name)
+    key = reader.string() if reader.at_string() else ".".join(reader.names())
+    reader.expect(")")
+    return Show("tblproperties", name, key)
+
+
+def _functions(reader: Reader) -> Command:
+    which = reader.accept_any("USER", "SYSTEM", "ALL")
+    if not reader.accept("FUNCTIONS"):
+        raise unsupported(f"SHOW {which} {reader.peek()}".replace("  ", " "))
+    kind = f"{which.lower()} functions" if which else "functions"
+    name, pattern = _place_and_pattern(reader)
+    if pattern is None and not reader.done():
+        pattern = ".".join(reader.names())
+    return Show(kind, name, pattern)
+
+
+@statement("DESCRIBE", "DESC")
+def describe(reader: Reader) -> Command:
+    """DESCRIBE [TABLE | QUERY | FUNCTION | SCHEMA | HISTORY | DETAIL] [EXTENDED | FORMATTED] …"""
+    if reader.accept("HISTORY"):
+        return Describe("history", reader.names())
+    if reader.accept("DETAIL"):
+        return Describe("detail", reader.names())
+    if reader.accept("FUNCTION"):
+        extended = reader.accept("EXTENDED")
+        return Describe(
+            "function", (reader.string(),) if reader.at_string() else _function_name(reader), None, extended
+        )
+    if reader.accept_any("SCHEMA", "DATABASE", "NAMESPACE"):
+        extended = reader.accept("EXTENDED")
+        return Describe("schema", reader.names(), None, extended)
+    if reader.accept("QUERY") or reader.peek() in ("SELECT", "WITH", "VALUES", "FROM"):
+        return Describe("query", query=reader.query())
+    return _table(reader)
+
+
+def _function_name(reader: Reader) -> tuple[str, ...]:
+    if reader.peek() and not (reader.peek()[0].isalpha() or reader.peek()[0] == "_"):
+        return (reader.rest(),)
+    return reader.names()
+
+
+def _table(reader: Reader) -> Command:
+    if reader.peek(1):
+        reader.accept("TABLE")
+    extended = (
+        reader.done() is False
+        and bool(reader.peek(1) or reader.ahead(1))
+        and bool(reader.accept_any("EXTENDED", "FORMATTED"))
+    )
+    name = reader.names()
+    if reader.accept("AS", "JSON"):
+        raise unsupported("DESCRIBE … AS JSON", "Leave out AS JSON.")
+    if not reader.done():
+        raise unsupported("DESCRIBE of a partition or column", "Describe the table.")
+    return Describe("table", name, None, extended)
+
+
+@statement("EXPLAIN")
+def explain(reader: Reader) -> Command:
+    """EXPLAIN [EXTENDED | FORMATTED | CODEGEN | COST] statement."""
+    mode = reader.accept_any(*_MODES).lower() or "simple"
+    return Explain(_explained(reader), mode)
+
+
+def _explained(reader: Reader) -> Relation | Command:
+    if reader.at_query():
+        return reader.query()
+    word = reader.peek()
+    family = statements.get(word)
+    if family is None:
+        if word in MISSING:
+            raise unsupported(f"the SQL statement {word}", MISSING[word])
+        reader.fail()
+    reader.expect(word)
+    return family(reader)
