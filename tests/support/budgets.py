@@ -49,7 +49,9 @@ def complaints() -> list[str]:
         for node in functions(tree):
             lengths.append((node.end_lineno or node.lineno) - node.lineno + 1)
             if parameters(node) > PARAMETERS and node.name != "__init__":
-                found.append(f"{path}:{node.lineno}: `{node.name}` takes {parameters(node)} parameters, budget {PARAMETERS}")
+                found.append(
+                    f"{path}:{node.lineno}: `{node.name}` takes {parameters(node)} parameters, budget {PARAMETERS}"
+                )
     if over > OVER_AIM_ALLOWED:
         found.append(f"{over} files over {FILE_AIM} lines, allowed {OVER_AIM_ALLOWED}")
     if lengths and statistics.median(lengths) > MEDIAN:
