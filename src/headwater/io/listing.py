@@ -74,13 +74,13 @@ def list_files(
         matches = expand(mounts.local(path))
         if not matches and not missing_ok:
             raise AnalysisError("PATH_NOT_FOUND", path=mounts.uri(path))
-        origin = _Origin.of(mounts, path)
+        local, uri = spelled(mounts, path)
         for match in matches:
             roots.append(match)
             for entry_path, stat in _walk(match):
                 if _wanted(entry_path, stat, options):
-                    status = FileStatus(entry_path, stat.st_size, stat.st_mtime_ns // 1_000_000, origin.uri(entry_path))
-                    found[entry_path] = status
+                    modified = stat.st_mtime_ns // 1_000_000
+                    found[entry_path] = FileStatus(entry_path, stat.st_size, modified, uri + entry_path[len(local) :])
     return Listing(tuple(found[path] for path in sorted(found)), tuple(dict.fromkeys(roots)))
 
 
@@ -189,22 +189,16 @@ def _wanted(path: str, stat: os.stat_result, options: ListingOptions) -> bool:
     return options.after_ms is None or modified > options.after_ms
 
 
-@dataclass(frozen=True)
-class _Origin:
-    """How a local path below a user's path is spelled in the user's terms."""
+def is_glob(path: str) -> bool:
+    """Whether the path has wildcards."""
+    return _GLOB.search(path) is not None
 
-    local: str
-    spelled: str
 
-    @classmethod
-    def of(cls, mounts: Mounts, path: str) -> _Origin:
-        fixed = path[: match.start()].rpartition("/")[0] if (match := _GLOB.search(path)) else path
-        if match is not None and os.path.exists(mounts.local(path)):
-            fixed = path
-        return cls(mounts.local(fixed or "/").rstrip("/"), mounts.uri(fixed or "/").rstrip("/"))
-
-    def uri(self, path: str) -> str:
-        return self.spelled + path[len(self.local) :]
+def spelled(mounts: Mounts, path: str) -> tuple[str, str]:
+    """The fixed part of a user's path, as a local path and as the user's URI: swap one for the other in a file's path."""
+    match = _GLOB.search(path)
+    fixed = path if match is None or os.path.exists(mounts.local(path)) else path[: match.start()].rpartition("/")[0]
+    return mounts.local(fixed or "/").rstrip("/"), mounts.uri(fixed or "/").rstrip("/")
 
 
 def _moment(options: FormatOptions, name: str, time_zone: str) -> int | None:

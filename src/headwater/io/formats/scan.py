@@ -172,3 +172,9 @@ def _metadata() -> exp.Expression:
     }
     pairs = [exp.PropertyEQ(this=exp.to_identifier(key), expression=value) for key, value in parts.items()]
     return exp.Struct(expressions=pairs)
+
+
+def nothing(schema: StructType) -> exp.Select:
+    """A query with the columns of `schema` and no rows."""
+    columns = [aliased(exp.cast(exp.null(), to_duck(field.dataType)), field.name) for field in schema.fields]
+    return exp.select(*(columns or [exp.null()])).where(exp.false())

@@ -1,0 +1,345 @@
+"""The file source: `json`, `csv`, `parquet` and `text` folders as batches and as streams.
+
+As a stream it is Spark's FileStreamSource: files are found by listing, given to a batch number in its own log
+(`sources/<i>/`, Spark's format) before the batch runs, and read from that log ever after.
+
+Invariants: a path is given to one batch only; the log entry is durable before its offset is returned; the same
+offsets always name the same files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from pyspark.sql.types import StructType
+
+from headwater.duck import Connection
+from headwater.errors import AnalysisError, FileReadError, IllegalArgumentError
+from headwater.io.compact_log import CompactLog, Line
+from headwater.io.file_queue import FileQueue, QueueOptions, Take
+from headwater.io.formats import Format, FormatOptions, formats
+from headwater.io.formats.base import ScanRequest
+from headwater.io.formats.scan import nothing
+from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
+from headwater.io.mounts import Mounts, decode_uri, encode_uri
+from headwater.io.partitions import Partitions, assign, discover, merge_schema
+from headwater.io.storage import FileStatus
+from headwater.io.written import written_files
+from headwater.settings import parse_duration_ms
+from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, sources
+
+_INFERENCE = "spark.sql.streaming.schemaInference"
+
+
+class FileProvider:
+    """One format as a source."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def schema(self, request: SourceRequest, context: SourceContext) -> StructType:
+        """The user's schema and the partition columns; inferred only if the session allows it."""
+        fields, partitions = self._shape(request, context)
+        return StructType(fields.fields + partitions.fields)
+
+    def open(self, request: SourceRequest, context: SourceContext) -> FileStream:
+        """See `SourceProvider.open`. Raises for options that streams do not take."""
+        fields, partitions = self._shape(request, context)
+        return FileStream(self._format(), request, context, (fields, partitions))
+
+    def batch(self, request: SourceRequest, context: SourceContext) -> tuple[BatchInput, StructType]:
+        """All rows of the files that are there now."""
+        listing = _list(request, context)
+        partitions = _partitions(listing, request, context)
+        data = request.schema or self._infer(listing.files, request, context)
+        fields, columns = merge_schema(data, partitions.schema)
+        schema = StructType(fields.fields + columns.fields)
+        if not listing.files:
+            return BatchInput(nothing(schema)), schema
+        scan = ScanRequest(
+            listing.files,
+            fields,
+            request.options,
+            time_zone=context.time_zone,
+            partition_schema=columns,
+            partition_values=partitions.values,
+        )
+        return BatchInput(self._format().scan(scan)), schema
+
+    def _shape(self, request: SourceRequest, context: SourceContext) -> tuple[StructType, StructType]:
+        paths = _paths(request)
+        infer = str(context.settings.get(_INFERENCE, "false")).lower() == "true"
+        if request.schema is None and not infer:
+            raise IllegalArgumentError("STREAMING_SCHEMA_REQUIRED")
+        for path in paths:
+            if not is_glob(path) and not os.path.exists(context.mounts.local(path)):
+                raise AnalysisError("PATH_NOT_FOUND", path=context.mounts.local(path))
+        listing = _list(request, context, missing_ok=True)
+        data = request.schema or self._infer(listing.files, request, context)
+        return merge_schema(data, _partitions(listing, request, context).schema)
+
+    def _infer(self, files: tuple[FileStatus, ...], request: SourceRequest, context: SourceContext) -> StructType:
+        if not files:
+            raise AnalysisError("UNABLE_TO_INFER_SCHEMA", format=_title(self._name))
+        connection = context.database.connect(context.time_zone)
+        try:
+            return self._format().infer(connection, files, request.options)
+        finally:
+            connection.close()
+
+    def _format(self) -> Format:
+        return cast(Format, formats.get(self._name))
+
+
+for _name in ("csv", "json", "parquet", "text"):
+    sources.register(_name)(FileProvider(_name))
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """The options of a file stream; see Spark's guide for their meaning."""
+
+    take: Take
+    latest_first: bool
+    max_age_ms: int | None
+    name_only: bool
+    clean: str
+    archive: str | None
+
+    @classmethod
+    def of(cls, options: FormatOptions) -> StreamOptions:
+        """Checked as Spark checks them."""
+        for name in ("modifiedbefore", "modifiedafter"):
+            if name in options:
+                raise _refused(name, options[name], "it is not allowed in file stream sources")
+        take = Take(_positive(options, "maxFilesPerTrigger"), _positive(options, "maxBytesPerTrigger"))
+        if take.max_files is not None and take.max_bytes is not None:
+            raise _refused(
+                "maxBytesPerTrigger",
+                take.max_bytes,
+                "options 'maxFilesPerTrigger' and 'maxBytesPerTrigger' can't be both set at the same time",
+            )
+        latest_first = options.flag("latestFirst")
+        limited = take.max_files is not None or take.max_bytes is not None
+        max_age = None if latest_first and limited else parse_duration_ms(options.text("maxFileAge", "7d"))
+        clean, archive = _clean(options)
+        return cls(take, latest_first, max_age, options.flag("fileNameOnly"), clean, archive)
+
+
+class FileStream:
+    """A file source of a running query."""
+
+    def __init__(
+        self,
+        file_format: Format,
+        request: SourceRequest,
+        context: SourceContext,
+        shape: tuple[StructType, StructType],
+    ) -> None:
+        self._format, self._request, self._context = file_format, request, context
+        self._fields, self._columns = shape
+        self._options = StreamOptions.of(request.options)
+        self._mounts = cast(Mounts, context.mounts)
+        self.schema = StructType(self._fields.fields + self._columns.fields)
+        self.description = f"FileStreamSource[{self._mounts.uri(_paths(request)[0])}]"
+        self._log = CompactLog(context.storage, cast(str, context.log_path))
+        self._batches: dict[int, list[FileStatus]] = {}
+        self._frozen = False
+        self._queue = FileQueue(
+            self._mounts,
+            _paths(request),
+            QueueOptions(
+                ListingOptions.of(request.options),
+                self._options.max_age_ms,
+                self._options.latest_first,
+                self._options.name_only,
+            ),
+        )
+        self._latest = self._restore()
+
+    def initial_offset(self) -> Offset | None:
+        """None: the source starts before its first file."""
+        return None
+
+    def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
+        """Give new files to the next batch; what an earlier run gave and did not plan comes first."""
+        if self._latest > _number(start):
+            return _offset(self._latest)
+        if not self._frozen:
+            self._queue.refresh()
+        files = self._queue.take(Take() if limit.all else self._options.take)
+        if files:
+            self._give(files)
+        return _offset(self._latest) if self._latest >= 0 else None
+
+    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+        """The rows of the files given to the batches after `start` up to `end`."""
+        wanted = range(_number(start) + 1, _number(end) + 1)
+        files = [file for number in wanted for file in self._files(number)]
+        present = self._present(files)
+        if not present:
+            return BatchInput(nothing(self.schema), rows=0)
+        names = [field.name for field in self._columns.fields]
+        bases = frozenset(_bases(self._request, self._mounts))
+        request = ScanRequest(
+            tuple(present),
+            self._fields,
+            self._request.options,
+            time_zone=self._context.time_zone,
+            partition_schema=self._columns,
+            partition_values=assign(present, bases, names) if names else {},
+        )
+        return BatchInput(self._format.scan(request))
+
+    def prepare_available_now(self) -> None:
+        """Look once; later calls hand out what was found."""
+        self._queue.refresh()
+        self._frozen = True
+
+    def commit(self, end: Offset) -> None:
+        """Forget older batches; delete or archive the files of this one if asked."""
+        number = _number(end)
+        if self._options.clean != "off":
+            for file in self._batches.get(number, []):
+                self._clean(file)
+        for known in [known for known in self._batches if known <= number]:
+            del self._batches[known]
+
+    def reported_latest(self) -> Offset | None:
+        """None, as in Spark."""
+        return None
+
+    def metrics(self) -> Mapping[str, str]:
+        """None of its own."""
+        return {}
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+    def _restore(self) -> int:
+        for line in self._log.lines():
+            file = self._from_line(line)
+            self._queue.remember(file.path, file.modified_ms)
+            self._batches.setdefault(int(line["batchId"]), []).append(file)
+        latest = self._log.latest()
+        return -1 if latest is None else latest
+
+    def _give(self, files: list[FileStatus]) -> None:
+        number = self._latest + 1
+        self._log.add(number, [_line(file, number) for file in files])
+        self._batches[number] = files
+        self._latest = number
+
+    def _files(self, number: int) -> list[FileStatus]:
+        if number not in self._batches:
+            lines = [line for line in self._log.lines() if line["batchId"] == number]
+            self._batches[number] = [self._from_line(line) for line in lines]
+        return self._batches[number]
+
+    def _from_line(self, line: Line) -> FileStatus:
+        uri = decode_uri(line["path"])
+        return FileStatus(self._mounts.local(uri), -1, int(line["timestamp"]), uri)
+
+    def _present(self, files: list[FileStatus]) -> list[FileStatus]:
+        """The files with their sizes now. Raises FAILED_READ_FILE.FILE_NOT_EXIST for one that has gone."""
+        return [found for file in files if (found := self._now(file)) is not None]
+
+    def _now(self, file: FileStatus) -> FileStatus | None:
+        try:
+            return replace(file, size=os.stat(file.path).st_size)
+        except FileNotFoundError as cause:
+            if self._request.options.flag("ignoreMissingFiles"):
+                return None
+            raise FileReadError("FAILED_READ_FILE.FILE_NOT_EXIST", path=encode_uri(file.uri)) from cause
+
+    def _clean(self, file: FileStatus) -> None:
+        storage = self._context.storage
+        if not storage.exists(file.path):
+            return
+        if self._options.clean == "delete":
+            storage.delete(file.path)
+        else:
+            archive = self._mounts.local(cast(str, self._options.archive))
+            storage.move(file.path, archive + file.path)
+
+
+def _line(file: FileStatus, number: int) -> Line:
+    return {"path": encode_uri(file.uri), "timestamp": file.modified_ms, "batchId": number}
+
+
+def _offset(number: int) -> Offset:
+    return f'{{"logOffset":{number}}}'
+
+
+def _number(offset: Offset | None) -> int:
+    """The batch number of an offset; Spark once wrote the bare number."""
+    if offset is None:
+        return -1
+    value: Any = json.loads(offset)
+    return int(value["logOffset"] if isinstance(value, dict) else value)
+
+
+# ── what the user asked for ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _paths(request: SourceRequest) -> tuple[str, ...]:
+    if not request.paths:
+        raise IllegalArgumentError("PATH_NOT_SPECIFIED")
+    return request.paths
+
+
+def _list(request: SourceRequest, context: SourceContext, *, missing_ok: bool = False) -> Listing:
+    paths = _paths(request)
+    written = [written_files(context.storage, context.mounts, path) for path in paths]
+    if any(files is not None for files in written):
+        files = [file for group in written for file in group or ()]
+        return Listing(tuple(sorted(files)), tuple(context.mounts.local(path) for path in paths))
+    options = ListingOptions.of(request.options, context.time_zone)
+    return list_files(context.mounts, paths, options, missing_ok=missing_ok)
+
+
+def _partitions(listing: Listing, request: SourceRequest, context: SourceContext) -> Partitions:
+    if request.options.flag("recursiveFileLookup"):
+        return Partitions()
+    infer = str(context.settings.get("spark.sql.sources.partitionColumnTypeInference.enabled", "true")).lower() == "true"
+    return discover(listing.files, _bases(request, context.mounts), infer_types=infer)
+
+
+def _bases(request: SourceRequest, mounts: Mounts) -> list[str]:
+    """The folders above which no partition is looked for."""
+    given = request.options.get("basepath")
+    if given is not None:
+        return [mounts.local(given)]
+    matches = [match for path in _paths(request) for match in expand(mounts.local(path))]
+    return [match if os.path.isdir(match) else os.path.dirname(match) for match in matches]
+
+
+def _clean(options: FormatOptions) -> tuple[str, str | None]:
+    clean = options.text("cleanSource", "off").lower()
+    if clean not in {"off", "delete", "archive"}:
+        raise _refused("cleanSource", clean, "it must be one of archive, delete, off")
+    archive = options.get("sourcearchivedir")
+    if clean == "archive" and archive is None:
+        raise _refused("cleanSource", clean, "archiving needs option 'sourceArchiveDir'")
+    return clean, archive
+
+
+def _positive(options: FormatOptions, name: str) -> int | None:
+    text = options.get(name.lower())
+    if text is None:
+        return None
+    if not text.strip().isdecimal() or int(text) <= 0:
+        raise _refused(name, text, "must be a positive integer")
+    return int(text)
+
+
+def _refused(option: str, value: object, reason: str) -> IllegalArgumentError:
+    return IllegalArgumentError("INVALID_SOURCE_OPTION", option=option, value=value, reason=reason)
+
+
+def _title(name: str) -> str:
+    return name.upper() if name in {"json", "csv"} else name.capitalize()
