@@ -12,7 +12,6 @@ import threading
 import uuid
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from sqlglot import exp
@@ -21,7 +20,7 @@ from headwater import compile as compiler
 from headwater.catalog import Catalog
 from headwater.compile.resolved import Resolved
 from headwater.duck import Connection, DuckError, sql_text
-from headwater.errors import AnalysisError
+from headwater.errors import AnalysisError, SparkError
 from headwater.plan.commands import Command
 from headwater.plan.expressions import Expression
 from headwater.plan.relations import HtmlString, ReadSource, ReadTable, Relation, ShowString
@@ -33,9 +32,8 @@ from headwater.session.runtime import Runtime
 from headwater.session.translate import translate
 from headwater.session.zone import machine_time_zone
 from headwater.settings import Settings
-
-if TYPE_CHECKING:
-    from headwater.streaming.manager import StreamingQueryManager
+from headwater.sql import parse_query
+from headwater.streaming.manager import StreamingQueryManager
 
 _ZONE = "spark.sql.session.timeZone"
 
@@ -73,9 +71,11 @@ class Session:
     @cached_property
     def streams(self) -> StreamingQueryManager:
         """The streaming queries started here."""
-        from headwater.streaming.manager import StreamingQueryManager
-
         return StreamingQueryManager()
+
+    def translate(self, error: Exception) -> SparkError:
+        """What an exception of the engine means to the user."""
+        return translate(error)
 
     # ── running ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -137,13 +137,11 @@ class Session:
         """A relation kept here. Raises if it was released."""
         kept = self._kept.get(relation_id)
         if kept is None:
-            raise AnalysisError("CONNECT_INVALID_PLAN.DATAFRAME_NOT_FOUND", dfId=relation_id)
+            raise AnalysisError("CONNECT_INVALID_PLAN.DATAFRAME_NOT_FOUND", dfId=relation_id, sessionId=self.session_id)
         return kept
 
     def sql(self, text: str, named: dict[str, Expression], positional: tuple[Expression, ...]) -> Relation:
         """The plan of a SQL query."""
-        from headwater.sql import parse_query
-
         return parse_query(text, named, positional)
 
     # ── kept relations ──────────────────────────────────────────────────────────────────────────────────────

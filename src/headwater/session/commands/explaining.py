@@ -1,0 +1,126 @@
+"""EXPLAIN: a readable tree of the plan; extended shows the schema and the DuckDB statement too.
+
+Invariants: explaining runs nothing; option values that look like secrets are masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyspark.sql.types import DataType
+
+from headwater.duck import sql_text
+from headwater.log import redact
+from headwater.plan.commands import Command, Explain
+from headwater.plan.expressions import Alias, Call, Cast, Column, Expression, Literal, SortOrder, Star
+from headwater.plan.node import Node
+from headwater.plan.relations import LocalData, Relation
+from headwater.session.commands.base import command
+from headwater.session.leaves import rows, text_schema
+
+if TYPE_CHECKING:
+    from headwater.session.session import Session
+
+
+@command(Explain)
+def explain(node: Explain, session: Session) -> Relation:
+    """The text as a table of one row, column `plan`."""
+    return rows(text_schema("plan"), [(explain_text(node.input, node.mode, session),)])
+
+
+def explain_text(node: Node, mode: str, session: Session) -> str:
+    """What `df.explain(mode)` prints.
+
+    Args:
+        mode: `simple`, `extended`, `codegen`, `cost` or `formatted`.
+    """
+    tree = "\n".join(_tree(node))
+    if not isinstance(node, Relation):
+        return f"== Physical Plan ==\n{tree}\n\n"
+    resolved = session.resolve(node)
+    physical = f"== Physical Plan ==\n{tree}\n\n"
+    statement = f"== DuckDB ==\n{sql_text(resolved.query)}\n\n"
+    if mode == "extended":
+        columns = ", ".join(f"{a.name}: {a.type.simpleString()}" for a in resolved.attributes)
+        return (
+            f"== Parsed Logical Plan ==\n{tree}\n\n== Analyzed Logical Plan ==\n{columns}\n{tree}\n\n"
+            f"== Optimized Logical Plan ==\n{tree}\n\n{physical}{statement}"
+        )
+    if mode in {"codegen", "formatted", "cost"}:
+        return physical + statement
+    return physical
+
+
+def _tree(node: Node) -> Iterator[str]:
+    yield _line(node)
+    below = list(_inputs(node))
+    for number, child in enumerate(below):
+        last = number == len(below) - 1
+        for index, line in enumerate(_tree(child)):
+            lead = ("+- " if last else ":- ") if index == 0 else ("   " if last else ":  ")
+            yield lead + line
+
+
+def _inputs(node: Node) -> Iterator[Node]:
+    for child in node.children():
+        if isinstance(child, Relation | Command):
+            yield child
+
+
+def _line(node: Node) -> str:
+    if isinstance(node, LocalData):
+        return f"LocalData [{', '.join(node.data.column_names)}], {node.data.num_rows} rows"
+    parts = []
+    for field in fields(node):  # type: ignore[arg-type]
+        value = getattr(node, field.name)
+        if field.name == "plan_id" or isinstance(value, Relation | Command) or value in (None, (), False, "", b""):
+            continue
+        if field.name == "options":
+            value = tuple(f"{key}={text}" for key, text in redact(dict(value)).items())
+        parts.append(_value(value))
+    return f"{type(node).__name__} {', '.join(parts)}".rstrip()
+
+
+def _value(value: object) -> str:
+    if isinstance(value, Expression):
+        return expression_text(value)
+    if isinstance(value, Relation):
+        return type(value).__name__
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, DataType):
+        return value.simpleString()
+    if isinstance(value, Mapping | pa.Table | bytes):
+        return type(value).__name__
+    return str(value)
+
+
+def expression_text(node: Expression) -> str:
+    """An expression, short, for reading."""
+    if isinstance(node, Column):
+        return ".".join(node.parts)
+    if isinstance(node, Literal):
+        return "NULL" if node.value is None else str(node.value)
+    if isinstance(node, Alias):
+        return f"{expression_text(node.child)} AS {', '.join(node.names)}"
+    if isinstance(node, Cast):
+        return f"cast({expression_text(node.child)} as {node.type.simpleString()})"
+    if isinstance(node, Star):
+        return ".".join((*node.target, "*"))
+    if isinstance(node, SortOrder):
+        nulls = "FIRST" if node.nulls_first else "LAST"
+        return f"{expression_text(node.child)} {'ASC' if node.ascending else 'DESC'} NULLS {nulls}"
+    if isinstance(node, Call):
+        return _call(node)
+    inner = ", ".join(expression_text(child) for child in node.children() if isinstance(child, Expression))
+    return f"{type(node).__name__.lower()}({inner})"
+
+
+def _call(node: Call) -> str:
+    arguments = [expression_text(argument) for argument in node.arguments]
+    if len(arguments) == 2 and not node.name[0].isalpha():
+        return f"({arguments[0]} {node.name} {arguments[1]})"
+    return f"{node.name}({'DISTINCT ' if node.distinct else ''}{', '.join(arguments)})"
