@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from deltalake import DeltaTable
+
 from support.command import headwater, interrupt, start_headwater, wait_for
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+
 from support.command import headwater, interrupt, start_headwater, wait_for
 
 STREAM = """
