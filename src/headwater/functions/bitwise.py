@@ -65,7 +65,9 @@ def bit_count(call: FunctionCall) -> Typed:
 def bit_get(call: FunctionCall) -> Typed:
     """bit_get(integer, position) → byte: the bit at a position from 0"""
     number, position = call.take(2)
-    moved = exp.Paren(this=exp.BitwiseRightShift(this=cast(number.sql, "BIGINT"), expression=to_int(call, position).sql))
+    moved = exp.Paren(
+        this=exp.BitwiseRightShift(this=cast(number.sql, "BIGINT"), expression=to_int(call, position).sql)
+    )
     bit = exp.Paren(this=exp.BitwiseAnd(this=moved, expression=exp.convert(1)))
     return done(cast(bit, "TINYINT"), ByteType(), call, name=titled(call, *names(call.operands)))
 
@@ -110,5 +112,3 @@ def bitmap_bucket(number: int) -> int:
 def bitmap_count_bits(data: bytes) -> int:
     """Bits set in the bytes."""
     return bin(int.from_bytes(data, "big")).count("1")
-
-

@@ -124,9 +124,7 @@ def lambda_(body: Callable[..., Value], variables: int = 1) -> exp.Expression:
     """`LAMBDA v1, … : body(v1, …)` with variable names of its own."""
     names = [f"let_{next(_letters)}" for _ in range(variables)]
     columns = [exp.column(name) for name in names]
-    return exp.Lambda(
-        this=value(body(*columns)), expressions=[exp.to_identifier(name) for name in names], colon=True
-    )
+    return exp.Lambda(this=value(body(*columns)), expressions=[exp.to_identifier(name) for name in names], colon=True)
 
 
 def simple(item: exp.Expression) -> bool:

@@ -184,7 +184,11 @@ def parse_binary(text: str, form: str) -> bytes:
     found = try_parse_binary(text, form)
     if found is None:
         raise RuntimeSparkError(
-            "CONVERSION_INVALID_INPUT", str=f"'{text}'", fmt=f"'{form}'", targetType='"BINARY"', suggestion="`try_to_binary`"
+            "CONVERSION_INVALID_INPUT",
+            str=f"'{text}'",
+            fmt=f"'{form}'",
+            targetType='"BINARY"',
+            suggestion="`try_to_binary`",
         )
     return found
 
@@ -204,7 +208,7 @@ def try_parse_binary(text: str | None, form: str | None) -> bytes | None:
             "DATATYPE_MISMATCH.INVALID_ARG_VALUE",
             sqlExpr='"to_binary"',
             inputName="fmt",
-            requireType="case-insensitive \"STRING\"",
+            requireType='case-insensitive "STRING"',
             validValues="'hex', 'utf-8', 'utf8', or 'base64'",
             inputValue=f"'{form}'",
         )
@@ -298,6 +302,9 @@ def try_validate_utf8(call: FunctionCall) -> Typed:
 def bin_(call: FunctionCall) -> Typed:
     """bin(long) → string of binary digits (two's complement if negative)"""
     (number,) = call.take(1)
-    return done(duck("bin", to_long(call, number).sql), StringType(), call, nullable=not isinstance(number.type, IntegralType) or number.nullable)
-
-
+    return done(
+        duck("bin", to_long(call, number).sql),
+        StringType(),
+        call,
+        nullable=not isinstance(number.type, IntegralType) or number.nullable,
+    )

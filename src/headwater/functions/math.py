@@ -131,7 +131,8 @@ def _inverse(duck_name: str) -> Formula:
         return let(
             [duck(duck_name, x)],
             lambda y: case(
-                (equal(y, 0), cast("Infinity", "DOUBLE")), otherwise=exp.Div(this=cast(1, "DOUBLE"), expression=y.copy())
+                (equal(y, 0), cast("Infinity", "DOUBLE")),
+                otherwise=exp.Div(this=cast(1, "DOUBLE"), expression=y.copy()),
             ),
         )
 
@@ -305,4 +306,3 @@ def abs_(call: FunctionCall) -> Typed:
     if isinstance(number.type, StringType | NullType):
         number = to_double(call, number)
     return done(duck("abs", number.sql), number.type, call)
-

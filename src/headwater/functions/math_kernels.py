@@ -84,7 +84,10 @@ def conv(text: str | None, source: int | None, target: int | None) -> str | None
         number = number * source + digit
     if number >= _UNSIGNED:
         raise ArithmeticSparkError(
-            "ARITHMETIC_OVERFLOW", message="Overflow in function conv()", alternative="", config='"spark.sql.ansi.enabled"'
+            "ARITHMETIC_OVERFLOW",
+            message="Overflow in function conv()",
+            alternative="",
+            config='"spark.sql.ansi.enabled"',
         )
     return _written(_UNSIGNED - number if negative and number else number, target)
 
@@ -109,7 +112,13 @@ def width_bucket(value: float | None, low: float | None, high: float | None, cou
     """Number of the bucket among `count` of equal width; NULL for impossible bounds."""
     if value is None or low is None or high is None or count is None:
         return None
-    if count <= 0 or count == 2**63 - 1 or math.isnan(value) or low == high or not (math.isfinite(low) and math.isfinite(high)):
+    if (
+        count <= 0
+        or count == 2**63 - 1
+        or math.isnan(value)
+        or low == high
+        or not (math.isfinite(low) and math.isfinite(high))
+    ):
         return None
     below, above = min(low, high), max(low, high)
     if value < below:

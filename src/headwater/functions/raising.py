@@ -39,6 +39,9 @@ def translate(failure: Exception) -> errors.SparkError | None:
         return None
     body, _ = json.JSONDecoder().raw_decode(found[1])
     kind = getattr(errors, body["kind"], errors.RuntimeSparkError)
-    error = kind(body["condition"], **{name: text if text is not None else "NULL" for name, text in (body["parameters"] or {}).items()})
+    error = kind(
+        body["condition"],
+        **{name: text if text is not None else "NULL" for name, text in (body["parameters"] or {}).items()},
+    )
     assert isinstance(error, errors.SparkError)
     return error

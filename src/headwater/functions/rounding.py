@@ -168,7 +168,9 @@ def _trying(call: FunctionCall, symbol: str) -> Typed:
     """The operator's value, or NULL where it fails."""
     call.take(2)
     result = _operator(replace(call, ansi=True), symbol)
-    return Typed(exp.Anonymous(this="TRY", expressions=[result.sql]), result.type, True, name=titled(call, *names(call.operands)))
+    return Typed(
+        exp.Anonymous(this="TRY", expressions=[result.sql]), result.type, True, name=titled(call, *names(call.operands))
+    )
 
 
 @function("try_add")

@@ -237,7 +237,9 @@ def _padded(call: FunctionCall, side: str) -> Typed:
     name = titled(call, text.name, width.name, pad.name) if rest or not is_binary(text) else ""
     if is_binary(text):
         filler = pad.sql if rest else duck("unhex", "00")
-        return done(duck("hw_pad_bytes", text.sql, to_int(call, width).sql, filler, side), BinaryType(), call, name=name)
+        return done(
+            duck("hw_pad_bytes", text.sql, to_int(call, width).sql, filler, side), BinaryType(), call, name=name
+        )
 
     def fill(body: exp.Expression, many: exp.Expression, filler: exp.Expression) -> exp.Expression:
         return case(
@@ -283,7 +285,11 @@ def locate(call: FunctionCall) -> Typed:
     def search(whole: exp.Expression, wanted: exp.Expression, at: exp.Expression) -> exp.Expression:
         tail = duck("instr", duck("substring", whole, at), wanted)
         moved = case((equal(tail, 0), 0), otherwise=subtract(add(tail, at), 1))
-        return case((is_null(at), 0), (less(at, 1), case((is_null(add(duck("length", whole), duck("length", wanted))), None), otherwise=0)), otherwise=moved)
+        return case(
+            (is_null(at), 0),
+            (less(at, 1), case((is_null(add(duck("length", whole), duck("length", wanted))), None), otherwise=0)),
+            otherwise=moved,
+        )
 
     sql = cast(let([body, needle, to_int(call, start).sql], search), "INTEGER")
     return Typed(sql, IntegerType(), part.nullable or text.nullable, name=name)
