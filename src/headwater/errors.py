@@ -47,6 +47,17 @@ def conditions() -> dict[str, Condition]:
     return {name: Condition(row["message"], row["sqlState"]) for name, row in rows.items()}
 
 
+class QueryContext(NamedTuple):
+    """Where in the user's SQL text a failure lies. `start` and `stop` are character positions, both inclusive."""
+
+    fragment: str
+    start: int = -1
+    stop: int = -1
+    summary: str = ""
+    object_type: str = ""
+    object_name: str = ""
+
+
 class SparkError(Exception):
     """A failure in Spark's terms.
 
@@ -56,6 +67,8 @@ class SparkError(Exception):
     """
 
     java_classes: ClassVar[tuple[str, ...]] = ("org.apache.spark.SparkException", "java.lang.Exception")
+    contexts: tuple[QueryContext, ...] = ()
+    """Where it lies in the user's SQL, if known; set after the error is made."""
 
     def __init__(self, condition: str, /, **parameters: object) -> None:
         row = conditions()[condition]

@@ -72,7 +72,47 @@ def _rows() -> tuple[Setting, ...]:
     )
 
 
-SETTINGS: Mapping[str, Setting] = {row.key: row for row in _rows()}
+def _client_rows() -> tuple[Setting, ...]:
+    """What the PySpark client asks the server before it converts data; the defaults are Spark's."""
+    return (
+        Setting("spark.sql.timestampType", "text", "TIMESTAMP_LTZ", "What `timestamp` means without a suffix."),
+        Setting("spark.sql.execution.arrow.pyspark.enabled", "flag", "true", "Accepted; rows always travel as Arrow."),
+        Setting("spark.sql.execution.arrow.pyspark.fallback.enabled", "flag", "true", "Accepted; no effect."),
+        Setting("spark.sql.execution.arrow.pyspark.selfDestruct.enabled", "flag", "false", "toPandas frees early."),
+        Setting("spark.sql.execution.arrow.maxRecordsPerBatch", "int", "10000", "Accepted; no effect."),
+        Setting("spark.sql.execution.arrow.useLargeVarTypes", "flag", "false", "Client sends large Arrow strings."),
+        Setting("spark.sql.execution.pandas.convertToArrowArraySafely", "flag", "false", "Client refuses lossy casts."),
+        Setting("spark.sql.execution.pandas.inferPandasDictAsMap", "flag", "false", "Client infers dicts as maps."),
+        Setting("spark.sql.execution.pandas.structHandlingMode", "text", "legacy", "toPandas: legacy, row or dict."),
+        Setting("spark.sql.execution.pyspark.binaryAsBytes", "flag", "true", "Binary values are bytes."),
+        Setting("spark.sql.execution.pythonUDF.arrow.enabled", "flag", "false", "Python functions in Arrow batches."),
+        Setting("spark.sql.execution.pythonUDTF.arrow.enabled", "flag", "false", "Table functions in Arrow batches."),
+        Setting("spark.sql.pyspark.inferNestedDictAsStruct.enabled", "flag", "false", "Client: dicts are structs."),
+        Setting("spark.sql.pyspark.legacy.inferArrayTypeFromFirstElement.enabled", "flag", "false", "As the key says."),
+        Setting("spark.sql.pyspark.legacy.inferMapTypeFromFirstPair.enabled", "flag", "false", "As the key says."),
+        Setting("spark.sql.pyspark.jvmStacktrace.enabled", "flag", "false", "Errors show the server's stack."),
+        Setting("spark.sql.connect.serverStacktrace.enabled", "flag", "false", "Errors show the server's stack."),
+        Setting("spark.sql.pyspark.plotting.max_rows", "int", "1000", "Rows drawn by `df.plot`."),
+        Setting("spark.sql.repl.eagerEval.enabled", "flag", "false", "Notebooks show a DataFrame's rows."),
+        Setting("spark.sql.repl.eagerEval.maxNumRows", "int", "20", "Rows shown then."),
+        Setting("spark.sql.repl.eagerEval.truncate", "int", "20", "Characters of a cell shown then."),
+        Setting("spark.sql.session.localRelationCacheThreshold", "int", "67108864", "Bytes sent apart from the plan."),
+        Setting("spark.sql.session.localRelationSizeLimit", "int", "3221225472", "Most bytes of createDataFrame."),
+        Setting("spark.sql.session.localRelationChunkSizeRows", "int", "1000000", "Rows of a piece sent apart."),
+        Setting("spark.sql.session.localRelationChunkSizeBytes", "int", "16777216", "Bytes of such a piece."),
+        Setting("spark.sql.session.localRelationBatchOfChunksSizeBytes", "int", "1073741824", "Bytes sent at once."),
+        Setting("spark.connect.session.planCompression.threshold", "int", "-1", "Plans are not compressed."),
+        Setting("spark.connect.session.planCompression.defaultAlgorithm", "text", "NONE", "NONE or ZSTD."),
+        Setting(
+            "spark.sql.connect.streaming.foreachBatch.useClonedSession",
+            "flag",
+            "true",
+            "foreachBatch works on a clone of the session that started the query.",
+        ),
+    )
+
+
+SETTINGS: Mapping[str, Setting] = {row.key: row for row in (*_rows(), *_client_rows())}
 
 
 class Settings(Mapping[str, str]):

@@ -1,1 +1,1 @@
-"""Protocol messages to plan nodes, one file per family."""
+"""Protocol messages to plan nodes: one module per family, each message under its own name in a registry."""

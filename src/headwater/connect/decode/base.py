@@ -1,0 +1,119 @@
+"""The decoder: looks up who decodes a message, guards the depth of plans, and names what nobody decodes.
+
+Families register with `@relation`, `@expression`, `@command` under the protocol's own field names, so the three
+registries are the list of what this server understands.
+
+Invariants: a message without a decoder raises UNSUPPORTED_FEATURE with its name; a plan of more than `MAX_DEPTH`
+nested relations is refused before it can exhaust the stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pyspark.sql.types import DataType, StructType
+
+from headwater.connect.proto import pb2, type_from_proto
+from headwater.errors import SparkError, unsupported
+from headwater.plan.commands import Command
+from headwater.plan.expressions import Expression
+from headwater.plan.relations import Relation
+from headwater.registry import Registry
+
+MAX_DEPTH = 1024
+
+RelationDecoder = Callable[["Decoder", Any], Relation]
+ExpressionDecoder = Callable[["Decoder", Any], Expression]
+CommandDecoder = Callable[["Decoder", Any], Command]
+
+relations: Registry[RelationDecoder] = Registry("headwater.connect.decode")
+expressions: Registry[ExpressionDecoder] = Registry("headwater.connect.decode")
+commands: Registry[CommandDecoder] = Registry("headwater.connect.decode")
+
+relation = relations.register
+expression = expressions.register
+command = commands.register
+
+
+def _no_artifact(digest: str) -> bytes:
+    raise SparkError("CONNECT_INVALID_PLAN.CANNOT_FIND_CACHED_LOCAL_RELATION", hash=digest)
+
+
+def _no_run(call: Command) -> Relation:
+    raise unsupported(f"{type(call).__name__} inside a relation")
+
+
+@dataclass
+class Decoder:
+    """Decodes the messages of one plan.
+
+    Args:
+        artifact: bytes the client has cached in the session, by hash.
+        run: executes a catalog call, whose protocol message is a relation.
+        default_format: for `load` and `start` without `format`.
+    """
+
+    artifact: Callable[[str], bytes] = _no_artifact
+    run: Callable[[Command], Relation] = _no_run
+    default_format: str = "delta"
+    _depth: int = field(default=0, init=False)
+
+    def relation(self, message: Any) -> Relation:
+        """A `Relation` message as a plan node. Raises CONNECT_INVALID_PLAN, UNSUPPORTED_FEATURE."""
+        kind = message.WhichOneof("rel_type")
+        decode = self._find(relations, kind, "relation")
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            reason = f"it has more than {MAX_DEPTH} nested relations; keep a part with checkpoint() or a table"
+            raise SparkError("CONNECT_INVALID_PLAN.CANNOT_PARSE", errorMsg=reason)
+        node = decode(self, getattr(message, kind))
+        self._depth -= 1
+        if message.common.HasField("plan_id"):
+            node = replace(node, plan_id=message.common.plan_id)
+        return node
+
+    def expression(self, message: Any) -> Expression:
+        """An `Expression` message as a plan node."""
+        kind = message.WhichOneof("expr_type")
+        return self._find(expressions, kind, "expression")(self, getattr(message, kind))
+
+    def expressions(self, messages: Iterable[Any]) -> tuple[Expression, ...]:
+        """Several `Expression` messages."""
+        return tuple([self.expression(message) for message in messages])
+
+    def command(self, message: Any) -> Command:
+        """A `Command` message as a plan node."""
+        kind = message.WhichOneof("command_type")
+        return self._find(commands, kind, "command")(self, getattr(message, kind))
+
+    def type(self, message: Any) -> DataType:
+        """A `DataType` message as a Spark type."""
+        if message.WhichOneof("kind") == "unparsed":
+            from headwater.types.ddl import parse_type
+
+            return parse_type(message.unparsed.data_type_string)
+        return type_from_proto(message)
+
+    def struct(self, message: Any) -> StructType:
+        """A `DataType` message that must be a struct."""
+        kind = self.type(message)
+        return kind if isinstance(kind, StructType) else StructType().add("value", kind)
+
+    @staticmethod
+    def _find(registry: Registry[Any], kind: str | None, what: str) -> Any:
+        found = registry.get(kind) if kind else None
+        if found is None:
+            raise unsupported(f"the {what} `{kind or 'unknown'}` of the Spark Connect protocol")
+        return found
+
+
+def understood() -> dict[str, list[str]]:
+    """What is decoded, by message: for the capability ledger."""
+    return {"Relation": relations.names(), "Expression": expressions.names(), "Command": commands.names()}
+
+
+def fields_of(message: str) -> list[str]:
+    """All variants of `Relation`, `Expression` or `Command` that the protocol has."""
+    return [item.name for oneof in getattr(pb2, message).DESCRIPTOR.oneofs for item in oneof.fields]
