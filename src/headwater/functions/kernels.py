@@ -48,12 +48,15 @@ def kernel(
 
 
 def install(connection: Connection) -> None:
-    """Define all kernels in the connection's database; all its connections see them."""
+    """Define all kernels in the connection's database, once; all its connections see them."""
     package = importlib.import_module("headwater.functions")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"headwater.functions.{module.name}")
+    rows = connection.execute("SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_name LIKE 'hw_%'")
+    known = {name for (name,) in rows.fetchall()}
     for entry in _kernels.values():
-        _define(connection, entry)
+        if entry.name not in known:
+            _define(connection, entry)
 
 
 def _define(connection: Connection, entry: Kernel) -> None:

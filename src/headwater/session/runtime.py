@@ -14,6 +14,7 @@ from headwater.catalog import Metastore, Views
 from headwater.clock import Clock, SystemClock
 from headwater.duck import Database
 from headwater.errors import IllegalArgumentError
+from headwater.functions import kernels
 from headwater.io.local import LocalStorage
 from headwater.io.mounts import Mounts
 from headwater.io.storage import Storage
@@ -49,6 +50,7 @@ class Runtime:
     streams: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
+        kernels.install(self.database.connect())
         object.__setattr__(self, "metastore", Metastore(self.warehouse))
 
     @classmethod
