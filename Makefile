@@ -52,6 +52,7 @@ bench: $(VENV)/.dev             ## speed beside a hand-written floor
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.dev              ## regenerate the generated reference pages
+	$(BIN)/python docs/generate.py
 	$(BIN)/python -m headwater.capabilities > docs/reference/compatibility.md
 
 lock:                           ## renew the locked versions (needs `uv` on the path)
