@@ -54,12 +54,13 @@ def settings() -> str:
 
 def error_conditions() -> str:
     """A table of all error conditions."""
-    rows = [
-        f"| `{name}` | {row.sql_state} | {row.message.replace('|', chr(92) + '|').replace(chr(10), ' ').replace('<', '&lt;')} |"
-        for name, row in sorted(conditions().items())
-    ]
+    rows = [f"| `{name}` | {row.sql_state} | {_cell(row.message)} |" for name, row in sorted(conditions().items())]
     head = "| condition | SQLSTATE | message |\n|---|---|---|"
     return "\n".join([NOTE, "# Error conditions\n", head, *rows]) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
 
 
 PAGES = {"cli.md": cli, "settings.md": settings, "conditions.md": error_conditions}
