@@ -7,6 +7,7 @@ name, never run as if the batch were the whole stream.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from headwater.errors import AnalysisError, unsupported
 from headwater.plan.expressions import Call, Window
@@ -62,7 +63,7 @@ def check_stream(plan: Relation, leaves: set[str], mode: OutputMode) -> Aggregat
     """Check a plan whose streams are `CachedRemote` of `leaves`; its one streaming aggregation, if it has one."""
     check = _Check(leaves, mode)
     check.visit(plan)
-    check.whole(plan)
+    check.whole()
     return check.aggregates[0] if check.aggregates else None
 
 
@@ -91,9 +92,12 @@ class _Check:
         for child in node.children():
             self.visit(child)
         if isinstance(node, Relation) and self.streams(node):
-            rule = _RULES.get(type(node))
-            if rule is not None:
-                rule(self, node)
+            if type(node) in _REFUSED:
+                raise refused(_REFUSED[type(node)])
+            if type(node) in _MISSING:
+                raise unsupported(_MISSING[type(node)], _WAY_OUT)
+            if type(node) in _RULES:
+                _RULES[type(node)](self, node)
             self.windows(node)
 
     def windows(self, node: Relation) -> None:
@@ -108,7 +112,7 @@ class _Check:
                     "NON_TIME_WINDOW_NOT_SUPPORTED_IN_STREAMING", windowFunc=name, columnName="", windowSpec="OVER (…)"
                 )
 
-    def whole(self, plan: Relation) -> None:
+    def whole(self) -> None:
         """The rules about the output mode of the whole query."""
         if not self.aggregates:
             if self.mode == "complete":
@@ -174,31 +178,20 @@ def _mode_error(mode: OutputMode, operation: str) -> AnalysisError:
     return AnalysisError("STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION", outputMode=mode, operation=operation)
 
 
-def _deduplicate(check: _Check, node: Deduplicate) -> None:
-    raise unsupported("dropDuplicates on a stream", _WAY_OUT)
-
-
-def _sample(check: _Check, node: Sample) -> None:
-    raise refused("Sampling is not supported on streaming DataFrames/Datasets")
-
-
-def _tail(check: _Check, node: Tail) -> None:
-    raise refused("Tail is not supported on streaming DataFrames/Datasets")
-
-
-def _statistic(check: _Check, node: Statistic) -> None:
-    raise unsupported(f"`{node.kind}` on a stream", _WAY_OUT)
-
-
-_RULES: dict[type[Relation], Callable[[_Check, object], None]] = {
+_RULES: dict[type[Relation], Callable[[_Check, Any], None]] = {
     Aggregate: _Check.aggregate,
     Join: _Check.join,
     SetOperation: _Check.set_operation,
     Sort: _Check.sort,
     Limit: _Check.limit,
     Offset: _Check.offset,
-    Deduplicate: _deduplicate,
-    Sample: _sample,
-    Tail: _tail,
-    Statistic: _statistic,
-}  # type: ignore[dict-item]
+}
+
+_REFUSED: dict[type[Relation], str] = {
+    Sample: "Sampling is not supported on streaming DataFrames/Datasets",
+    Tail: "Tail is not supported on streaming DataFrames/Datasets",
+}
+_MISSING: dict[type[Relation], str] = {
+    Deduplicate: "dropDuplicates on a stream",
+    Statistic: "a statistic of a stream",
+}

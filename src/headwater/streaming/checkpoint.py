@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headwater.errors import AnalysisError, RuntimeSparkError
+from headwater.io.side import create_with_side
 from headwater.io.storage import Storage
 from headwater.plan.commands import StartStream
 from headwater.settings import Settings
@@ -26,9 +27,8 @@ from headwater.streaming.logs import (
     damaged,
     offset_log,
     query_id,
-    write_entry,
 )
-from headwater.streaming.protocol import LogConflict, LogFacts, Position, resume
+from headwater.streaming.protocol import LogConflictError, LogFacts, Position, resume
 
 OPTION = "checkpointlocation"
 SETTING = "spark.sql.streaming.checkpointLocation"
@@ -85,7 +85,7 @@ class Checkpoint:
         facts = LogFacts(planned[-1] if planned else None, committed[-1] if committed else None)
         try:
             return resume(facts)
-        except LogConflict as conflict:
+        except LogConflictError as conflict:
             folder = f"{self.path}/{conflict.log}/{conflict.missing}"
             raise damaged(folder, "the file is missing", "Restore it from a copy, or use a new checkpoint.") from None
 
@@ -118,7 +118,7 @@ class Checkpoint:
 
     def _note(self, path: str, identity: dict[str, Any]) -> None:
         try:
-            write_entry(self.storage, path, compact(identity).encode())
+            create_with_side(self.storage, path, compact(identity).encode())
         except FileExistsError:
             self.check_identity(identity)
 

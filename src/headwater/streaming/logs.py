@@ -10,19 +10,18 @@ Invariants: only names made of digits are batches; ids are contiguous; what `add
 from __future__ import annotations
 
 import json
-import struct
 import uuid
-import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from itertools import pairwise
+from typing import Generic, Protocol, TypeVar
 
 from headwater.errors import ConcurrentWriteError, RuntimeSparkError
+from headwater.io.side import checksum_matches, create_with_side, delete_with_side, side_path
 from headwater.io.storage import Storage
 
 VERSION = "v1"
-_CHUNK = 512
-_CRC_HEADER = b"crc\0" + struct.pack(">I", _CHUNK)
 
 PINNED = {
     "spark.sql.streaming.stateStore.providerClass": (
@@ -101,7 +100,15 @@ class CommitEntry:
         return CommitEntry(int(json.loads(lines[0] or "{}").get("nextBatchWatermarkMs", 0)))
 
 
-E = TypeVar("E", OffsetEntry, CommitEntry)
+class Entry(Protocol):
+    """What a log holds."""
+
+    def text(self) -> str:
+        """The file's text."""
+        ...
+
+
+E = TypeVar("E", bound=Entry)
 
 
 class BatchLog(Generic[E]):
@@ -121,7 +128,7 @@ class BatchLog(Generic[E]):
     def add(self, batch_id: int, entry: E) -> None:
         """Write batch `batch_id`. Raises CONCURRENT_STREAM_LOG_UPDATE if it is there already."""
         try:
-            write_entry(self._storage, f"{self.folder}/{batch_id}", entry.text().encode())
+            create_with_side(self._storage, f"{self.folder}/{batch_id}", entry.text().encode())
         except FileExistsError as cause:
             raise ConcurrentWriteError("CONCURRENT_STREAM_LOG_UPDATE", batchId=batch_id, path=self.folder) from cause
 
@@ -137,7 +144,7 @@ class BatchLog(Generic[E]):
     def ids(self) -> list[int]:
         """All batch ids, ascending. Raises INCOMPLETE_STREAM_LOG naming the first missing file of a gap."""
         found = sorted(int(name) for name in self._storage.list(self.folder) if name.isdecimal())
-        for before, after in zip(found, found[1:], strict=False):
+        for before, after in pairwise(found):
             if after != before + 1:
                 raise damaged(f"{self.folder}/{before + 1}", "the file is missing", "Restore it from a copy.")
         return found
@@ -145,7 +152,7 @@ class BatchLog(Generic[E]):
     def purge(self, before: int, known: int) -> None:
         """Delete entries `known` ≤ id < `before`; repeating it does no harm."""
         for batch_id in range(known, before):
-            delete_entry(self._storage, f"{self.folder}/{batch_id}")
+            delete_with_side(self._storage, f"{self.folder}/{batch_id}")
 
     def _decode(self, path: str, data: bytes) -> E:
         remedy = f"If batch {path.rpartition('/')[2]} is the newest, delete this file: the batch is planned again."
@@ -182,10 +189,8 @@ def query_id(storage: Storage, checkpoint: str) -> str:
     if not storage.exists(path):
         if any(name.isdecimal() for log in ("offsets", "commits") for name in storage.list(f"{checkpoint}/{log}")):
             raise RuntimeSparkError("STREAMING_CHECKPOINT_MISSING_METADATA_FILE", checkpointLocation=checkpoint)
-        try:
-            write_entry(storage, path, compact({"id": str(uuid.uuid4())}).encode())
-        except FileExistsError:
-            pass  # another run was quicker: its id is the query's
+        with suppress(FileExistsError):  # another run was quicker: its id is the query's
+            create_with_side(storage, path, compact({"id": str(uuid.uuid4())}).encode())
     data = storage.read(path)
     verify(storage, path, data)
     try:
@@ -199,43 +204,16 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def write_entry(storage: Storage, path: str, data: bytes) -> None:
-    """Create `path`, then its side file. Raises FileExistsError."""
-    storage.create(path, data)
-    storage.replace(_side(path), checksum(data))
-
-
-def delete_entry(storage: Storage, path: str) -> None:
-    """Delete `path` and its side file."""
-    storage.delete(path)
-    storage.delete(_side(path))
-
-
-def checksum(data: bytes) -> bytes:
-    """Hadoop's side file: a header, then the CRC32 of each 512 bytes."""
-    sums = (zlib.crc32(data[at : at + _CHUNK]) for at in range(0, len(data), _CHUNK))
-    return _CRC_HEADER + b"".join(struct.pack(">I", one) for one in sums)
-
-
 def verify(storage: Storage, path: str, data: bytes) -> None:
     """Compare with the side file, if there is a whole one. Raises INCOMPLETE_STREAM_LOG if they differ."""
-    try:
-        side = storage.read(_side(path))
-    except FileNotFoundError:
-        return
-    if side.startswith(_CRC_HEADER) and side != checksum(data):
-        remedy = f"If the file is as it should be, delete `{_side(path)}`; else restore it from a copy."
+    if not checksum_matches(storage, path, data):
+        remedy = f"If the file is as it should be, delete `{side_path(path)}`; else restore it from a copy."
         raise damaged(path, "its checksum does not match", remedy)
 
 
 def damaged(path: str, reason: str, remedy: str) -> RuntimeSparkError:
     """The error for a log file that cannot be used."""
     return RuntimeSparkError("INCOMPLETE_STREAM_LOG", path=path, reason=reason, remedy=remedy)
-
-
-def _side(path: str) -> str:
-    folder, _, name = path.rpartition("/")
-    return f"{folder}/.{name}.crc"
 
 
 def _checked(line: str) -> str:

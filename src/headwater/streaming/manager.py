@@ -13,6 +13,7 @@ from headwater.errors import IllegalArgumentError, StreamingQueryError
 from headwater.log import logger
 from headwater.streaming.query import StreamEvent, StreamingQuery
 
+_log = logger("streaming")
 Listener = Callable[[StreamEvent], None]
 
 
@@ -91,4 +92,4 @@ class StreamingQueryManager:
             try:
                 listener(event)
             except Exception as error:
-                logger.warning("a listener failed on %s: %s", event.kind, error)
+                _log.warning("a listener failed on %s: %s", event.kind, error)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 PARTS = ("addBatch", "commitOffsets", "getBatch", "latestOffset", "queryPlanning", "triggerExecution", "walCommit")
@@ -177,7 +177,7 @@ class Stopwatch:
 
 def timestamp(milliseconds: int) -> str:
     """ISO 8601 with milliseconds, UTC, as Spark prints it."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
 
 

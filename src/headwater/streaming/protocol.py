@@ -44,7 +44,7 @@ class LogFacts:
     committed: int | None
 
 
-class LogConflict(ValueError):
+class LogConflictError(ValueError):
     """The logs contradict each other; `missing` is the id whose entry is not there, in `log`."""
 
     def __init__(self, log: Literal["offsets", "commits"], missing: int) -> None:
@@ -62,13 +62,13 @@ class Position:
 
 
 def resume(logs: LogFacts) -> Position:
-    """Where a starting query stands. Raises LogConflict."""
+    """Where a starting query stands. Raises LogConflictError."""
     planned = -1 if logs.planned is None else logs.planned
     committed = -1 if logs.committed is None else logs.committed
     if committed > planned:
-        raise LogConflict("offsets", committed)
+        raise LogConflictError("offsets", committed)
     if planned > committed + 1:
-        raise LogConflict("commits", committed + 1)
+        raise LogConflictError("commits", committed + 1)
     return Position(planned + 1, False) if planned == committed else Position(planned, True)
 
 

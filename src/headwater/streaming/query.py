@@ -1,8 +1,8 @@
 """A running streaming query: one thread that drives the engine, and what other threads may ask of it.
 
-Invariants: exactly one `started` and one `terminated` event per run; after `terminated` no batch runs and the exception,
-if any, stays the same; `stop` lets a running batch finish for a moment, then interrupts it, and returns when the thread
-has ended. An interrupted batch is in the offset log and runs again at the next start.
+Invariants: exactly one `started` and one `terminated` event per run; after `terminated` no batch runs and the
+exception, if any, stays the same; `stop` lets a running batch finish for a moment, then interrupts it, and returns
+when the thread has ended. An interrupted batch is in the offset log and runs again at the next start.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from headwater.streaming.progress import BatchReport, ProgressLog, Status, times
 from headwater.streaming.protocol import Action
 from headwater.streaming.trigger import TriggerClock
 
+_log = logger("streaming")
 _STACK_BYTES = 64 * 1024 * 1024
 _GRACE_SECONDS = 1.0
 _start_lock = threading.Lock()
@@ -145,7 +146,7 @@ class StreamingQuery:
     def _fail(self, error: BaseException) -> None:
         cause = self._translate(error)
         message = str(cause) or type(cause).__name__
-        logger.error("query %s run %s failed", self.id, self.run_id, exc_info=error)
+        _log.error("query %s run %s failed", self.id, self.run_id, exc_info=error)
         failure = StreamingQueryError("STREAM_FAILED", id=self.id, runId=self.run_id, message=message)
         failure.__cause__ = cause
         failure.query_id, failure.run_id = self.id, self.run_id  # type: ignore[attr-defined]
@@ -170,7 +171,7 @@ class StreamingQuery:
         try:
             self._engine.close()
         except Exception as error:
-            logger.warning("query %s: freeing its parts failed: %s", self.id, error)
+            _log.warning("query %s: freeing its parts failed: %s", self.id, error)
         if self._error is None:
             self._set_status(Status("Stopped"))
             self._cleanup()

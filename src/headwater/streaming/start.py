@@ -18,7 +18,7 @@ from headwater.errors import AnalysisError
 from headwater.io.formats.base import FormatOptions
 from headwater.plan.commands import StartStream
 from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest, sinks
-from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, StreamSource
+from headwater.sources.base import SourceContext, StreamSource
 from headwater.streaming.analysis import check_stream
 from headwater.streaming.checkpoint import Checkpoint, Location, locate
 from headwater.streaming.engine import CompiledStream, Parts

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 from sqlglot import exp
-from support.fakes import FakeSink, FakeSource
 
 from headwater.clock import ManualClock
 from headwater.duck import Database
@@ -20,6 +19,7 @@ from headwater.streaming.engine import CompiledStream, MicroBatchEngine, Parts
 from headwater.streaming.logs import PINNED
 from headwater.streaming.progress import BatchReport
 from headwater.streaming.protocol import Action
+from support.fakes import FakeSink, FakeSource
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType())])
 
@@ -27,14 +27,14 @@ SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType()
 class Harness:
     """An engine over fakes, restarted at will on one checkpoint."""
 
-    def __init__(self, path: Path, trigger: Trigger = Trigger(), sources: int = 1) -> None:
+    def __init__(self, path: Path, trigger: Trigger | None = None, sources: int = 1) -> None:
         self.path = str(path)
         self.database = Database(threads=1)
         self.sources = [FakeSource(SCHEMA, str(i)) for i in range(sources)]
         self.sink = FakeSink()
         self.clock = ManualClock(1_700_000_000_000)
         self.reports: list[BatchReport] = []
-        self.trigger = trigger
+        self.trigger = trigger or Trigger()
         self.retain = 100
 
     def open(self) -> MicroBatchEngine:
@@ -135,7 +135,7 @@ def test_two_runs_on_one_checkpoint_end_with_one(harness: Harness) -> None:
     assert harness.sink.rows == [("k2", 2)]
 
 
-def test_another_number_of_sources_is_refused(harness: Harness, tmp_path: Path) -> None:
+def test_another_number_of_sources_is_refused(harness: Harness) -> None:
     engine = harness.open()
     harness.sources[0].add(numbers(2))
     engine.trigger()
