@@ -119,7 +119,7 @@ def _number_or_date(text: str, kind: DataType) -> Any:
 
 def _instant(text: str, kind: DataType, *, up: bool) -> str | None:
     try:
-        moment = datetime.fromisoformat(_padded_zone(text))
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
     if isinstance(kind, TimestampType):
@@ -129,14 +129,3 @@ def _instant(text: str, kind: DataType, *, up: bool) -> str | None:
         cut += timedelta(milliseconds=1)
     written = cut.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return written + "Z" if isinstance(kind, TimestampType) else written
-
-
-def _padded_zone(text: str) -> str:
-    """`+00` as `+00:00`, and the fraction with six digits: what Python 3.10 reads."""
-    zone = ""
-    if len(text) > 3 and text[-3] in "+-" and text.count(":") == 2:
-        text, zone = text[:-3], text[-3:] + ":00"
-    if "." in text:
-        whole, fraction = text.split(".")
-        text = f"{whole}.{fraction:0<6}"
-    return text + zone

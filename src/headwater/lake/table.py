@@ -158,6 +158,14 @@ class LakeTable:
                 return self._snapshot
             return self._as_snapshot(self._log.load(version))
 
+    def commit_at(self, version: int) -> Commit | None:
+        """The commit that made `version`, or None if there is none (yet); the handle does not move."""
+        return self._log.commit(version)
+
+    def log_versions(self) -> tuple[int, int]:
+        """The first and last version whose commit is still in the log; (-1, -1) without any."""
+        return self._log.versions()
+
     def version_at(self, timestamp_ms: int) -> int:
         """The newest version committed at or before a time. Raises if that is before the first or after the last."""
         times = self._log.times()

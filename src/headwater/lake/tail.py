@@ -1,0 +1,222 @@
+"""The files of a Delta table in the order a stream takes them: first the table as it was, then commit by commit.
+
+A position is Delta's own stream offset: `reservoirVersion` and `index` name the last file taken; index -1 lies
+before a version's first file, so (v, -1) says that everything before version v is done.
+
+Invariants: the same position is followed by the same files, whenever it is asked; commits that only rearrange rows
+add nothing; a commit that takes rows away is an error unless a rule says otherwise, because what was given cannot
+be taken back.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from headwater.errors import AnalysisError, SparkError, UnsupportedError
+from headwater.lake.actions import AddFile, Commit
+from headwater.lake.schema import merge
+from headwater.lake.table import LakeTable
+
+BEFORE_FIRST = -1
+
+
+@dataclass(frozen=True)
+class DeltaOffset:
+    """A position: up to and including file `index` of `version`; `snapshot` if that is the table as it was at first."""
+
+    table_id: str
+    version: int
+    index: int
+    snapshot: bool
+
+    def json(self) -> str:
+        """Delta's text."""
+        body = {
+            "sourceVersion": 1,
+            "reservoirId": self.table_id,
+            "reservoirVersion": self.version,
+            "index": self.index,
+            "isStartingVersion": self.snapshot,
+        }
+        return json.dumps(body, separators=(",", ":"))
+
+    @classmethod
+    def parse(cls, text: str) -> DeltaOffset:
+        """The inverse of `json`. Raises DELTA_INVALID_SOURCE_OFFSET_FORMAT."""
+        try:
+            body = json.loads(text)
+            return cls(
+                body["reservoirId"], body["reservoirVersion"], body["index"], bool(body.get("isStartingVersion"))
+            )
+        except (ValueError, KeyError, TypeError) as cause:
+            raise SparkError("DELTA_INVALID_SOURCE_OFFSET_FORMAT", offset=text) from cause
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """A file of the stream and its place. `after` is the position once it is taken."""
+
+    version: int
+    index: int
+    file: AddFile
+    after: DeltaOffset
+
+
+@dataclass(frozen=True)
+class TailRules:
+    """What to do about commits that are more than an append; see Delta's stream options of the same names."""
+
+    ignore_deletes: bool = False
+    ignore_changes: bool = False
+    skip_changes: bool = False
+    fail_on_data_loss: bool = True
+    exclude: re.Pattern[str] | None = None
+
+
+class Tail:
+    """The files of one table as a stream.
+
+    Args:
+        table: its schema when the stream is opened is the schema the stream reads with.
+        uri: the table's path as messages print it.
+    """
+
+    def __init__(self, table: LakeTable, rules: TailRules, uri: str) -> None:
+        self._table = table
+        self._table_id = table.metadata.id
+        self._schema = table.schema
+        self._rules = rules
+        self._uri = uri
+        self._commits: dict[int, tuple[AddFile, ...]] = {}
+        self._snapshot: tuple[int, tuple[AddFile, ...]] | None = None
+        self._last_version: int | None = None
+        self._awaited = -1
+
+    def before(self, version: int, *, snapshot: bool = False) -> DeltaOffset:
+        """The position before the first file of a version, or of the table as it was at that version."""
+        return DeltaOffset(self._table_id, version, BEFORE_FIRST, snapshot)
+
+    def check(self, position: DeltaOffset) -> None:
+        """Raise if the position is one of another table."""
+        if position.table_id != self._table_id:
+            raise SparkError(
+                "DELTA_DIFFERENT_DELTA_TABLE_READ_BY_STREAMING_SOURCE",
+                newTableId=self._table_id,
+                oldTableId=position.table_id,
+            )
+
+    def end_now(self) -> None:
+        """Go no further than today's newest version."""
+        self._last_version = self._table.refresh()
+
+    def forget(self, done: DeltaOffset) -> None:
+        """Let go of what was read ahead and is done."""
+        self._commits = {version: files for version, files in self._commits.items() if version >= done.version}
+        if not done.snapshot:
+            self._snapshot = None
+
+    def after(self, start: DeltaOffset, end: DeltaOffset | None = None) -> Iterator[Indexed | DeltaOffset]:
+        """The files after `start`; a bare position says that a version without files of ours is passed."""
+        version, index = start.version, start.index
+        if start.snapshot:
+            yield from self._of_version(version, self._first_files(version), index, end, snapshot=True)
+            version, index = version + 1, BEFORE_FIRST
+        while end is None or (version, BEFORE_FIRST) < (end.version, end.index):
+            files = self._files(version)
+            if files is None:
+                return
+            yield from self._of_version(version, files, index, end, snapshot=False)
+            version, index = version + 1, BEFORE_FIRST
+
+    def _of_version(
+        self, version: int, files: tuple[AddFile, ...], index: int, end: DeltaOffset | None, *, snapshot: bool
+    ) -> Iterator[Indexed | DeltaOffset]:
+        last = len(files) - 1
+        for number in range(index + 1, len(files)):
+            if end is not None and (version, number) > (end.version, end.index):
+                return
+            after = DeltaOffset(self._table_id, version, number, snapshot)
+            yield Indexed(version, number, files[number], after if number < last else self.before(version + 1))
+        if index >= last:
+            yield self.before(version + 1)
+
+    def _first_files(self, version: int) -> tuple[AddFile, ...]:
+        if self._snapshot is None or self._snapshot[0] != version:
+            files = self._table.snapshot(version).files
+            ordered = sorted(files, key=lambda file: (file.modification_time, file.path))
+            self._snapshot = (version, tuple(file for file in ordered if self._wanted(file)))
+        return self._snapshot[1]
+
+    def _files(self, version: int) -> tuple[AddFile, ...] | None:
+        """The rows that a version added; None if it is not there yet or lies behind today's end."""
+        if self._last_version is not None and version > self._last_version:
+            return None
+        if version not in self._commits:
+            commit = self._table.commit_at(version)
+            if commit is None:
+                return self._missing(version)
+            self._commits[version] = self._accepted(commit)
+        return self._commits[version]
+
+    def _missing(self, version: int) -> tuple[AddFile, ...] | None:
+        """Nothing yet, or an error if the log has been cleaned up past this version."""
+        if version == self._awaited:
+            return None
+        first, _ = self._table.log_versions()
+        if version >= first:
+            self._awaited = version
+            return None
+        if self._rules.fail_on_data_loss:
+            raise SparkError(
+                "DELTA_LOG_FILE_NOT_FOUND_FOR_STREAMING_SOURCE", path=self._table.path, version=version, earliest=first
+            )
+        return ()
+
+    def _accepted(self, commit: Commit) -> tuple[AddFile, ...]:
+        """The files of a commit that the stream gives. Raises if it took rows away or changed the schema."""
+        if commit.metadata is not None:
+            self._check_schema(commit)
+        adds = tuple(file for file in commit.adds if file.data_change)
+        removed = [file for file in commit.removes if file.data_change]
+        if removed:
+            if self._rules.skip_changes:
+                return ()
+            self._check_removal(commit, adds, removed[0].path)
+        return tuple(file for file in adds if self._wanted(file))
+
+    def _check_removal(self, commit: Commit, adds: tuple[AddFile, ...], removed: str) -> None:
+        path = self._uri
+        if adds and not self._rules.ignore_changes:
+            raise UnsupportedError(
+                "DELTA_SOURCE_TABLE_IGNORE_CHANGES",
+                operation=commit.info.get("operation", "unknown"),
+                file=removed,
+                version=commit.version,
+                tablePath=path,
+            )
+        if not adds and not self._rules.ignore_deletes:
+            raise UnsupportedError(
+                "DELTA_SOURCE_IGNORE_DELETE", removedFile=removed, version=commit.version, dataPath=path
+            )
+
+    def _check_schema(self, commit: Commit) -> None:
+        """The stream reads with the schema it began with, so a version must not hold more than that."""
+        assert commit.metadata is not None
+        found = commit.metadata.schema
+        try:
+            fits = merge(self._schema, found, grow=True) == self._schema
+        except AnalysisError:
+            fits = False
+        if not fits:
+            raise SparkError(
+                "DELTA_SCHEMA_CHANGED_WITH_VERSION",
+                version=commit.version,
+                readSchema=self._schema.simpleString(),
+                dataSchema=found.simpleString(),
+            )
+
+    def _wanted(self, file: AddFile) -> bool:
+        return self._rules.exclude is None or not self._rules.exclude.search(file.path)
