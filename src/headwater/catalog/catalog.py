@@ -60,7 +60,9 @@ class Views(MutableMapping[str, View]):
     def add(self, view: View) -> bool:
         """Store a new view; False if the name is taken."""
         with self._lock:
-            return self._views.setdefault(view.name.lower(), view) is view
+            taken = view.name.lower() in self._views
+            self._views.setdefault(view.name.lower(), view)
+        return not taken
 
 
 class Catalog:

@@ -18,6 +18,7 @@ from headwater.errors import (
     DateTimeError,
     FileReadError,
     NumberFormatError,
+    RuntimeSparkError,
     SparkError,
 )
 from headwater.functions import raising
@@ -64,6 +65,8 @@ _SPARK_NAMES = {
     "TIMESTAMPTZ": "TIMESTAMP",
     "TIMESTAMP": "TIMESTAMP_NTZ",
 }
+_SUMS = frozenset({"INT128", "HUGEINT"})
+"""Spark has no such type: only DuckDB's sums do."""
 _OPERATIONS = {"addition": "try_add", "subtraction": "try_subtract", "multiplication": "try_multiply"}
 
 
@@ -72,8 +75,11 @@ def _spark_type(name: str) -> str:
 
 
 def _cast(value: str, source: str, target: str) -> SparkError:
-    is_time = re.search("TIMESTAMP|DATE|TIME", target) is not None
-    kind: type[SparkError] = DateTimeError if is_time else NumberFormatError
+    kind: type[SparkError] = NumberFormatError
+    if re.search("TIMESTAMP|DATE|TIME", target):
+        kind = DateTimeError
+    elif "BOOL" in target:
+        kind = RuntimeSparkError
     return kind("CAST_INVALID_INPUT", expression=f"'{value}'", sourceType=source, targetType=target, ansiConfig=_ANSI)
 
 
@@ -86,6 +92,8 @@ def _bad_time(found: re.Match[str]) -> SparkError:
 
 
 def _cast_overflow(found: re.Match[str]) -> SparkError:
+    if found["source"] in _SUMS:
+        return _too_large("try_add")
     return ArithmeticSparkError(
         "CAST_OVERFLOW",
         value=found["value"],
@@ -106,15 +114,16 @@ def _decimal_overflow(found: re.Match[str]) -> SparkError:
 
 
 def _overflow(found: re.Match[str]) -> SparkError:
-    kind = _SPARK_NAMES.get(found["type"], found["type"]).lower()
-    hint = _OPERATIONS.get(found["operation"].lower())
+    return _too_large(_OPERATIONS.get(found["operation"].lower()))
+
+
+def _any_overflow(_: re.Match[str]) -> SparkError:
+    return _too_large(None)
+
+
+def _too_large(hint: str | None) -> SparkError:
     way = f" Use '{hint}' to tolerate overflow and return NULL instead." if hint else ""
-    return ArithmeticSparkError("ARITHMETIC_OVERFLOW", message=f"{kind} overflow.", alternative=way, config=_ANSI)
-
-
-def _any_overflow(found: re.Match[str]) -> SparkError:
-    text = found["text"].strip().splitlines()[0]
-    return ArithmeticSparkError("ARITHMETIC_OVERFLOW", message=text, alternative="", config=_ANSI)
+    return ArithmeticSparkError("ARITHMETIC_OVERFLOW", message="overflow", alternative=way, config=_ANSI)
 
 
 def _by_zero(_: re.Match[str]) -> SparkError:
@@ -139,7 +148,7 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]], ...
     (re.compile(pattern, re.DOTALL), build)
     for pattern, build in (
         (r"No space left on device|[Dd]isk full|failed to offload data block", _disk_full),
-        (r"Could not convert string ['\"](?P<value>.*)['\"] to (?P<type>[A-Z0-9]+)", _bad_string),
+        (r"Could not convert string ['\"](?P<value>.*)['\"] to (?P<type>DECIMAL\(.*?\)|[A-Z0-9]+)", _bad_string),
         (r"[Ii]nvalid (?P<type>date|timestamp) field format: \"(?P<value>.*?)\"", _bad_time),
         (r"(?P<type>date|timestamp) field value out of range: \"(?P<value>.*?)\"", _bad_time),
         (
@@ -148,7 +157,10 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]], ...
             _cast_overflow,
         ),
         (r"Could not cast value (?P<value>\S+) to DECIMAL\((?P<precision>\d+),\s*(?P<scale>\d+)\)", _decimal_overflow),
-        (r"Could not convert string ['\"](?P<value>.*)['\"] to (?P<type>DECIMAL\(.*?\))", _bad_string),
+        (
+            r"Casting value \"(?P<value>\S+)\" to type DECIMAL\((?P<precision>\d+),\s*(?P<scale>\d+)\) failed",
+            _decimal_overflow,
+        ),
         (r"Overflow in (?P<operation>\w+) of (?P<type>\w+)", _overflow),
         (r"[Dd]ivision by zero|[Dd]ivide by zero", _by_zero),
         (r"Out of Range Error: (?P<text>.*)", _any_overflow),
