@@ -28,6 +28,16 @@ from headwater.plan.expressions import (
 from headwater.sql.expressions import convert, convert_all, converts, sort_order
 from headwater.sql.scope import Scope
 
+_UNIT_CALLS = {
+    "date_add": "timestampadd",
+    "dateadd": "timestampadd",
+    "timestampadd": "timestampadd",
+    "date_diff": "timestampdiff",
+    "datediff": "timestampdiff",
+    "timediff": "timestampdiff",
+    "timestampdiff": "timestampdiff",
+}
+"""Calls whose first argument may be a unit's bare name, and the function they are then."""
 _NULLS = (exp.IgnoreNulls, exp.RespectNulls)
 
 
@@ -39,10 +49,16 @@ def _call(node: exp.Anonymous, scope: Scope) -> Expression:
         written, distinct = written[0].expressions, True
     ignore_nulls = any(isinstance(argument, exp.IgnoreNulls) for argument in written)
     plain = [argument.this if isinstance(argument, _NULLS) else argument for argument in written]
+    if len(plain) == 3 and name in _UNIT_CALLS and _is_unit(plain[0]):
+        name, plain = _UNIT_CALLS[name], [exp.Literal.string(plain[0].name), *plain[1:]]
     arguments = convert_all(plain, scope)
     if name == "count" and not distinct and arguments == (Star(),):
         arguments = (Literal(1, IntegerType()),)
     return Call(name, arguments, distinct, ignore_nulls=ignore_nulls)
+
+
+def _is_unit(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Column) and len(node.parts) == 1
 
 
 @converts(exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentUser, exp.SessionUser)

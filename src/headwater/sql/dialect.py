@@ -64,10 +64,22 @@ class IntervalLiteral(exp.Expression):
     arg_types: ClassVar[dict[str, bool]] = {"parts": True, "to": False}
 
 
+class UnsignedRightShift(exp.Expression, exp.Binary):
+    """`a >>> b`."""
+
+
 class Parser(DatabricksParser):
     """See the module."""
 
     ADD_JOIN_ON_TRUE = False
+    ARRAY_CONSTRUCTORS: ClassVar[dict[str, Any]] = {}
+    BRACKETS: ClassVar[Any] = {TokenType.L_BRACKET: exp.Array}
+    UNARY_PARSERS: ClassVar[dict[Any, Any]] = {
+        TokenType.PLUS: lambda self: exp.Anonymous(this="positive", expressions=[self._parse_unary()]),
+        TokenType.NOT: DatabricksParser.UNARY_PARSERS[TokenType.NOT],
+        TokenType.TILDE: DatabricksParser.UNARY_PARSERS[TokenType.TILDE],
+        TokenType.DASH: lambda self: self.parse_negative(),
+    }
     FUNCTIONS: ClassVar[dict[str, Any]] = {}
     FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
         "CAST": DatabricksParser.FUNCTION_PARSERS["CAST"],
@@ -81,7 +93,6 @@ class Parser(DatabricksParser):
     }
     NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
         "CASE": DatabricksParser.NO_PAREN_FUNCTION_PARSERS["CASE"],
-        "ANY": DatabricksParser.NO_PAREN_FUNCTION_PARSERS["ANY"],
     }
     TYPE_LITERAL_PARSERS: ClassVar[dict[Any, Any]] = {
         kind: lambda self, this, data_type: self.expression(
@@ -96,7 +107,7 @@ class Parser(DatabricksParser):
     }
     TERM: ClassVar[dict[Any, Any]] = {**DatabricksParser.TERM, TokenType.DPIPE: exp.DPipe}
     PLACEHOLDER_PARSERS: ClassVar[dict[Any, Any]] = {
-        **DatabricksParser.PLACEHOLDER_PARSERS,
+        TokenType.COLON: DatabricksParser.PLACEHOLDER_PARSERS[TokenType.COLON],
         TokenType.PLACEHOLDER: lambda self: self.parse_question_mark(),
     }
 
@@ -120,11 +131,29 @@ class Parser(DatabricksParser):
         node.meta["number"] = number
         return node
 
+    def parse_negative(self) -> exp.Expr:
+        """What follows a minus; it belongs to a number that comes next, as in `-1::string`."""
+        if not self._curr or self._curr.token_type != TokenType.NUMBER:
+            return self.expression(exp.Neg(this=self._parse_unary()))
+        this = number = self._parse_unary() or exp.Null()
+        while not isinstance(number, exp.Literal | SuffixedNumber):
+            number = number.this
+        number.set("this", f"-{number.name}")
+        return this
+
     def parse_worded(self, name: str, words: tuple[str, ...]) -> exp.Expr:
-        """A call whose arguments are parted by commas or by `words`."""
-        arguments = [self._parse_bitwise()]
+        """A call whose arguments are parted by commas or by `words`; with words it is a call of the word's function."""
+        arguments, worded = [self._parse_bitwise()], ""
         while self._match(TokenType.COMMA) or self._match_texts(words):
+            worded = worded or self._prev.text.upper().strip(",")
             arguments.append(self._parse_bitwise())
+        if worded == "IN":
+            return exp.Anonymous(this="locate", expressions=[*arguments, exp.Literal.number(1)])
+        if worded and name.startswith("subst"):
+            length = [] if len(arguments) > 2 else [exp.Literal.number(2**31 - 1)]
+            return exp.Anonymous(this="substring", expressions=[*arguments, *length])
+        if worded and len(arguments) == 3:
+            arguments.append(exp.Literal(this="-1", is_string=False))
         return exp.Anonymous(this=name, expressions=arguments)
 
     def parse_extract(self) -> exp.Expr:
@@ -223,7 +252,7 @@ class Parser(DatabricksParser):
         if self._match_pair(TokenType.LT, TokenType.LT):
             return exp.BitwiseLeftShift
         if self._match_pair(TokenType.GT, TokenType.GT):
-            return exp.BitwiseRightShift
+            return UnsignedRightShift if self._match(TokenType.GT) else exp.BitwiseRightShift
         return None
 
     def _left_deep(self, operand: Any, operator: Any) -> exp.Expr | None:
@@ -237,10 +266,12 @@ class Tokenizer(Databricks.Tokenizer):
     """Spark's words; no word swallows the rest of the text."""
 
     COMMANDS: ClassVar[set[Any]] = set()
+    STRING_ESCAPES: ClassVar[list[str]] = ["\\", "'", '"']
 
 
 class HeadwaterDialect(Databricks):
     """The dialect `parser` reads SQL text with."""
 
+    NORMALIZE_NOT_NULL = False
     Tokenizer = Tokenizer
     Parser = Parser

@@ -28,7 +28,7 @@ from headwater.plan.expressions import (
     Subquery,
 )
 from headwater.sql import literals
-from headwater.sql.dialect import IntervalLiteral, SuffixedNumber, TypedLiteral
+from headwater.sql.dialect import IntervalLiteral, SuffixedNumber, TypedLiteral, UnsignedRightShift
 from headwater.sql.intervals import interval
 from headwater.sql.scope import Scope
 from headwater.sql.temporal import typed_literal
@@ -62,6 +62,7 @@ BINARY: dict[type[exp.Expr], str] = {
     exp.Or: "or",
     exp.RegexpLike: "rlike",
     exp.Sub: "-",
+    UnsignedRightShift: "shiftrightunsigned",
 }
 """Operators of two operands and Spark's function for each."""
 
@@ -257,22 +258,38 @@ def _paren(node: exp.Paren, scope: Scope) -> Expression:
 
 @converts(exp.Tuple)
 def _tuple(node: exp.Tuple, scope: Scope) -> Expression:
-    return Call("struct", convert_all(node.expressions, scope))
+    arguments: list[Expression] = []
+    for number, value in enumerate(convert_all(node.expressions, scope), start=1):
+        named = value.parts[-1] if isinstance(value, Column) else value.names[0] if isinstance(value, Alias) else ""
+        arguments.append(literals.string(named or f"col{number}"))
+        arguments.append(value.child if isinstance(value, Alias) else value)
+    return Call("named_struct", tuple(arguments))
+
+
+@converts(exp.Array)
+def _array(node: exp.Array, scope: Scope) -> Expression:
+    return Call("array", convert_all(node.expressions, scope))
+
+
+@converts(exp.Collate)
+def _collate(node: exp.Collate, scope: Scope) -> Expression:
+    return Call("collate", (convert(node.this, scope), literals.string(node.expression.name)))
+
+
+@converts(exp.JSONExtract)
+def _semi_structured(node: exp.JSONExtract, scope: Scope) -> Expression:
+    """`column:path.to[0]`: the text at a JSON path."""
+    path = node.expression.sql("databricks")
+    return Call("get_json_object", (convert(node.this, scope), literals.string(f"$.{path}")))
 
 
 @converts(exp.Not)
 def _not(node: exp.Not, scope: Scope) -> Expression:
-    if isinstance(node.this, exp.Is) and isinstance(node.this.expression, exp.Null):
-        return Call("isnotnull", (convert(node.this.this, scope),))
     return Call("not", (convert(node.this, scope),))
 
 
 @converts(exp.Neg)
 def _negative(node: exp.Neg, scope: Scope) -> Expression:
-    if isinstance(node.this, exp.Literal) and not node.this.is_string:
-        return literals.number(f"-{node.this.name}")
-    if isinstance(node.this, SuffixedNumber):
-        return literals.suffixed(f"-{node.this.name}", node.this.args["suffix"])
     return Call("negative", (convert(node.this, scope),))
 
 
@@ -285,7 +302,7 @@ def _bitwise_not(node: exp.BitwiseNot, scope: Scope) -> Expression:
 def _is(node: exp.Is, scope: Scope) -> Expression:
     child = convert(node.this, scope)
     if isinstance(node.expression, exp.Null):
-        return Call("isnull", (child,))
+        return Call("isnotnull" if node.args.get("negate") else "isnull", (child,))
     if isinstance(node.expression, exp.Boolean):
         return Call("<=>", (child, convert(node.expression, scope)))
     raise unsupported(f"the SQL expression `{node.sql('databricks')}`")

@@ -99,7 +99,7 @@ def _unclosed(text: str, error: errors.TokenError) -> ParseError:
     if match is None:
         return syntax_error(text, None, None)
     lines = text.split("\n")
-    start = sum(len(line) + 1 for line in lines[: int(match[2]) - 1]) + int(match[3]) - 1
+    start = sum(len(line) + 1 for line in lines[: int(match[2]) - 1]) + int(match[3])
     return syntax_error(text, start, match[1])
 
 
