@@ -18,7 +18,10 @@ def run(name, rows, **options):
         writer = writer.partitionBy(value) if key == "partition" else writer.option(key, value)
     writer.start(f"out/{name}").awaitTermination()
 
-schema = "id BIGINT, at TIMESTAMP, day DATE, price DECIMAL(10,2), note STRING, tags ARRAY<STRING>, place STRUCT<x: INT, y: DOUBLE>"
+schema = (
+    "id BIGINT, at TIMESTAMP, day DATE, price DECIMAL(10,2), note STRING, "
+    "tags ARRAY<STRING>, place STRUCT<x: INT, y: DOUBLE>"
+)
 rows = spark.readStream.schema(schema).option("maxFilesPerTrigger", 1).json("in")
 run("plain", rows)
 run("parted", rows, partition="note")
