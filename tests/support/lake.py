@@ -60,7 +60,7 @@ def by_duckdb(path: str) -> list[tuple[Any, ...]]:
 def junk(path: str) -> list[str]:
     """Names under the table that are neither data, log, nor checkpoint."""
     found = []
-    for folder, _, names in os.walk(path):
+    for _, _, names in os.walk(path):
         found += [name for name in names if name.startswith(".") or "#" in name or name.endswith(".tmp")]
     return found
 

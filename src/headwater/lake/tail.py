@@ -112,6 +112,10 @@ class Tail:
         """Go no further than today's newest version."""
         self._last_version = self._table.refresh()
 
+    def newest(self) -> int:
+        """The newest version the stream may see."""
+        return self._table.refresh() if self._last_version is None else self._last_version
+
     def forget(self, done: DeltaOffset) -> None:
         """Let go of what was read ahead and is done."""
         self._commits = {version: files for version, files in self._commits.items() if version >= done.version}

@@ -154,7 +154,7 @@ class DeltaSource:
     def _first_position(self) -> DeltaOffset:
         version = self._start.version()
         return (
-            self._tail.before(self._table.refresh(), snapshot=True) if version is None else self._tail.before(version)
+            self._tail.before(self._tail.newest(), snapshot=True) if version is None else self._tail.before(version)
         )
 
     def _position_before(self, end: DeltaOffset) -> DeltaOffset:
