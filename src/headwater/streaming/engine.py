@@ -241,7 +241,10 @@ class MicroBatchEngine:
         connection, stream = self._parts.connection, self._parts.stream
         self._on_status(Status("Processing new data", True, True))
         with watch.part("getBatch"):
-            self._bind_batch(planned)
+            planned.inputs = [self._input(planned, index) for index in range(len(self._parts.sources))]
+        with watch.part("queryPlanning"):
+            for index, rows in enumerate(planned.inputs):
+                self._bind(index, rows)
         states: list[StateReport] = []
         with watch.part("addBatch"):
             for operator in stream.operators:
@@ -268,12 +271,11 @@ class MicroBatchEngine:
             ran=lambda: self._count(planned),
         )
 
-    def _bind_batch(self, planned: _Planned) -> None:
-        for index, source in enumerate(self._parts.sources):
-            start, end = planned.starts[index], planned.ends[index]
-            rows = None if end is None or end == start else source.relation(self._parts.connection, start, end)
-            planned.inputs.append(rows)
-            self._bind(index, rows)
+    def _input(self, planned: _Planned, index: int) -> BatchInput | None:
+        start, end = planned.starts[index], planned.ends[index]
+        if end is None or end == start:
+            return None
+        return self._parts.sources[index].relation(self._parts.connection, start, end)
 
     def _bind(self, index: int, rows: BatchInput | None) -> None:
         schema = self._parts.sources[index].schema
