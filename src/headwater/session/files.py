@@ -21,7 +21,8 @@ from sqlglot import exp
 from headwater.compile.resolved import Resolved
 from headwater.crash import crash_point
 from headwater.errors import AnalysisError, unsupported
-from headwater.io.formats import Format, FormatOptions, formats
+from headwater.io.formats import FormatOptions, formats
+from headwater.io.formats.writing import copy_rows
 from headwater.io.storage import Storage
 
 TEMPORARY = "_temporary"
@@ -51,14 +52,13 @@ class FileTarget:
     dynamic: bool = False
 
 
-def writer_of(name: str) -> Format:
-    """The format of that name, if it can be written. Raises DATA_SOURCE_NOT_FOUND."""
-    found = formats.get(name)
-    if found is None:
+def check_writable(name: str) -> None:
+    """Whether files of that format can be written. Raises DATA_SOURCE_NOT_FOUND."""
+    if name.lower() in _EXTENSIONS:
+        return
+    if formats.get(name) is None:
         raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=name)
-    if name.lower() not in _EXTENSIONS:
-        raise unsupported(f"writing the format `{name}`", "Write parquet, csv, json, text or delta.")
-    return found
+    raise unsupported(f"writing the format `{name}`", "Write parquet, csv, json, text or delta.")
 
 
 def check(target: FileTarget, schema: StructType) -> None:
@@ -100,7 +100,8 @@ class FileSave:
         self._storage = storage
         self._job = str(uuid.uuid4())
         self._staging = os.path.join(target.folder, TEMPORARY, self._job)
-        self.copy = _copy(target, resolved, self._staging_target(), writer_of(target.format))
+        query, schema = named(resolved, target.partition_by), resolved.schema
+        self.copy = copy_rows(query, schema, target.format, self._staging_target(), target.options, target.partition_by)
 
     def prepare(self) -> None:
         """Make the staging folder."""
@@ -166,18 +167,6 @@ def _spark_folder(relative: str) -> str:
         return ""
     parts = (part.partition("=") for part in relative.split(os.sep))
     return os.path.join(*(f"{escape(unquote(name))}={escape(unquote(value))}" for name, _, value in parts))
-
-
-def _copy(target: FileTarget, resolved: Resolved, path: str, writer: Format) -> exp.Copy:
-    parameters = dict(writer.copy_options(target.options))
-    if target.partition_by:
-        parameters["PARTITION_BY"] = exp.Tuple(expressions=[exp.column(n, quoted=True) for n in target.partition_by])
-    return exp.Copy(
-        this=exp.Subquery(this=named(resolved, target.partition_by)),
-        kind=False,
-        files=[exp.Literal.string(path)],
-        params=[exp.CopyParameter(this=exp.var(name), expression=value) for name, value in parameters.items()],
-    )
 
 
 def named(resolved: Resolved, partition_by: Sequence[str] = ()) -> exp.Select:

@@ -37,6 +37,7 @@ class Runtime:
         metastore: durable databases and tables of the warehouse.
         global_views: global temporary views.
         streams: what the streaming room keeps across sessions, by its own key.
+        services: what an upper room does for a lower one, by name (`foreach_batch`: calls users' functions).
     """
 
     database: Database
@@ -48,6 +49,7 @@ class Runtime:
     metastore: Metastore = field(init=False)
     global_views: Views = field(default_factory=Views, init=False)
     streams: dict[str, Any] = field(default_factory=dict, init=False)
+    services: dict[str, Any] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         kernels.install(self.database.connect())

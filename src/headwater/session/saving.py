@@ -19,7 +19,7 @@ from headwater.errors import AnalysisError, unsupported
 from headwater.io.formats import FormatOptions
 from headwater.lake.table import LakeTable
 from headwater.plan.relations import Relation
-from headwater.session.files import FileSave, FileTarget, named, writer_of
+from headwater.session.files import FileSave, FileTarget, check_writable, named
 from headwater.session.translate import translate
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def check_format(name: str) -> str:
     """The format in lower case, if rows can be saved in it. Raises DATA_SOURCE_NOT_FOUND."""
     folded = name.lower()
     if folded not in {DELTA, "noop"}:
-        writer_of(folded)
+        check_writable(folded)
     return folded
 
 
