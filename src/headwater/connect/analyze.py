@@ -9,14 +9,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pyspark
-from pyspark.sql.types import StructType
+from pyspark.sql.types import DataType, StructType
 
 from headwater.connect.commands.base import decoder_for
 from headwater.connect.fingerprint import canonical, fingerprint
 from headwater.connect.plans import decompress
 from headwater.connect.proto import pb2, type_to_proto
 from headwater.connect.session import SessionHolder
-from headwater.errors import unsupported
+from headwater.errors import ParseError, unsupported
 from headwater.plan.commands import Explain
 from headwater.plan.relations import LocalData, OneRow, Relation
 
@@ -87,9 +87,13 @@ def _spark_version(_: SessionHolder, __: Any) -> Any:
 
 
 def _ddl_parse(_: SessionHolder, message: Any) -> Any:
-    from headwater.types.ddl import parse_ddl
+    from headwater.types.ddl import parse_schema, parse_type
 
-    return _Response.DDLParse(parsed=type_to_proto(parse_ddl(message.ddl_string)))
+    try:
+        parsed: DataType = parse_type(message.ddl_string)
+    except ParseError:
+        parsed = parse_schema(message.ddl_string)
+    return _Response.DDLParse(parsed=type_to_proto(parsed))
 
 
 def _json_to_ddl(_: SessionHolder, message: Any) -> Any:

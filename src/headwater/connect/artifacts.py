@@ -29,9 +29,9 @@ class Artifacts:
     def __init__(self) -> None:
         self._folder: str | None = None
 
-    def add(self, requests: Iterator[Any]) -> list[_Summary]:
+    def add(self, requests: Iterator[Any]) -> list[Any]:
         """Store what a stream of AddArtifactsRequest carries; a summary of each. Raises on bad names and order."""
-        summaries: list[_Summary] = []
+        summaries: list[Any] = []
         for request in requests:
             kind = request.WhichOneof("payload")
             if kind == "batch":
@@ -81,7 +81,7 @@ class Artifacts:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _single(self, name: str, chunk: Any) -> _Summary:
+    def _single(self, name: str, chunk: Any) -> Any:
         path = self.path(name)
         good = zlib.crc32(chunk.data) == chunk.crc
         if good:
@@ -89,7 +89,7 @@ class Artifacts:
                 file.write(chunk.data)
         return _Summary(name=name, is_crc_successful=good)
 
-    def _chunked(self, begin: Any, requests: Iterator[Any]) -> _Summary:
+    def _chunked(self, begin: Any, requests: Iterator[Any]) -> Any:
         path = self.path(begin.name)
         with _replacing(path) as file:
             good = _append(file, begin.initial_chunk)
@@ -104,7 +104,7 @@ class Artifacts:
 
 def _append(file: _replacing, chunk: Any) -> bool:
     file.write(chunk.data)
-    return zlib.crc32(chunk.data) == chunk.crc
+    return bool(zlib.crc32(chunk.data) == chunk.crc)
 
 
 class _replacing:  # noqa: N801 (used as a verb)

@@ -13,6 +13,7 @@ import threading
 import traceback
 import uuid
 from collections import OrderedDict
+from typing import Any
 
 import grpc
 from grpc_status import rpc_status
@@ -96,7 +97,7 @@ def _abbreviate(text: str) -> str:
     return text if len(text) <= _MESSAGE_LIMIT else text[: _MESSAGE_LIMIT - 3] + "..."
 
 
-def details(error: SparkError) -> list[Details.Error]:
+def details(error: SparkError) -> list[Any]:
     """`error` and its causes as FetchErrorDetails describes them, root first."""
     chain: list[BaseException] = [error]
     while chain[-1].__cause__ is not None and len(chain) < 5:
@@ -107,7 +108,7 @@ def details(error: SparkError) -> list[Details.Error]:
     return messages
 
 
-def _details_of(error: BaseException) -> Details.Error:
+def _details_of(error: BaseException) -> Any:
     message = Details.Error(message=str(error), stack_trace=_stack(error))
     if isinstance(error, SparkError):
         message.error_type_hierarchy.extend(error.java_classes)
@@ -120,7 +121,7 @@ def _details_of(error: BaseException) -> Details.Error:
     return message
 
 
-def _context(context: QueryContext) -> Details.QueryContext:
+def _context(context: QueryContext) -> Any:
     return Details.QueryContext(
         context_type=Details.QueryContext.SQL,
         object_type=context.object_type,
@@ -132,7 +133,7 @@ def _context(context: QueryContext) -> Details.QueryContext:
     )
 
 
-def _stack(error: BaseException) -> list[Details.StackTraceElement]:
+def _stack(error: BaseException) -> list[Any]:
     return [
         Details.StackTraceElement(
             declaring_class="", method_name=frame.name, file_name=frame.filename, line_number=frame.lineno or 0

@@ -30,7 +30,7 @@ def _meant(operation: Operation, request: Any) -> bool:
         return True
     if request.interrupt_type == _Request.INTERRUPT_TYPE_TAG:
         return request.operation_tag in operation.tags
-    return operation.operation_id == request.operation_id
+    return bool(operation.operation_id == request.operation_id)
 
 
 def statuses(holder: SessionHolder, request: Any) -> Any:

@@ -15,11 +15,13 @@ import grpc
 from headwater.connect.auth import TokenInterceptor
 from headwater.connect.deep import DeepPool
 from headwater.connect.execute import release_abandoned
+from headwater.connect.foreach_batch import ForeachBatchFunctions
 from headwater.connect.proto import add_servicer
 from headwater.connect.service import Service
 from headwater.connect.session import SessionHolder, SessionRegistry
 from headwater.session.runtime import Runtime
 from headwater.session.session import Session
+from headwater.sinks.foreach_batch import SERVICE
 
 if TYPE_CHECKING:
     from headwater.streaming.query import StreamingQuery
@@ -54,6 +56,7 @@ class Server:
         self.port = port
         self.runtime = runtime or Runtime.local()
         self.sessions = SessionRegistry(lambda session_id, user: Session(self.runtime, session_id, user))
+        self.runtime.services[SERVICE] = ForeachBatchFunctions(self)
         self._pool = DeepPool(WORKERS)
         self._server: Any = None
         self._stopped = threading.Event()
@@ -88,6 +91,7 @@ class Server:
         self.sessions.close()
         self._server.stop(grace).wait()
         self._pool.shutdown()
+        self.runtime.services.pop(SERVICE, None)
         self.runtime.close()
 
     def active_queries(self) -> list[StreamingQuery]:

@@ -44,6 +44,8 @@ class SessionHolder:
     """Stops the listener bus streams of this session."""
     queries: dict[str, StreamingQuery] = field(default_factory=dict)
     """Streaming queries started here, by run id, also after they have ended."""
+    pinned: bool = False
+    """True while a running query works on it, though no client may call."""
     last_used: float = field(default_factory=time.monotonic)
 
     @property
@@ -59,8 +61,10 @@ class SessionHolder:
 
     def busy(self) -> bool:
         """Whether something still runs for the client."""
-        return any(operation.running for operation in self.operations.values()) or any(
-            query.is_active for query in self.queries.values()
+        return (
+            self.pinned
+            or any(operation.running for operation in self.operations.values())
+            or any(query.is_active for query in self.queries.values())
         )
 
     def close(self) -> None:

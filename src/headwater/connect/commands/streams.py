@@ -34,7 +34,7 @@ _EVENTS = {
 @handler("write_stream_operation_start")
 def start(call: Call, message: Any) -> None:
     """`writeStream.start`."""
-    from headwater.streaming import start_query
+    from headwater.streaming.start import start_query
 
     started = start_query(start_stream(call.decoder, message), call.session)
     _remember(call, started)

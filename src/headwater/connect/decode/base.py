@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pyspark.sql.types import DataType, StructType
 
@@ -32,9 +32,30 @@ relations: Registry[RelationDecoder] = Registry("headwater.connect.decode")
 expressions: Registry[ExpressionDecoder] = Registry("headwater.connect.decode")
 commands: Registry[CommandDecoder] = Registry("headwater.connect.decode")
 
-relation = relations.register
-expression = expressions.register
-command = commands.register
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def relation(name: str) -> Callable[[F], F]:
+    """Decorator: the function decodes the relation `name` of the protocol."""
+    return _entering(relations, name)
+
+
+def expression(name: str) -> Callable[[F], F]:
+    """Decorator: the function decodes the expression `name` of the protocol."""
+    return _entering(expressions, name)
+
+
+def command(name: str) -> Callable[[F], F]:
+    """Decorator: the function decodes the command `name` of the protocol."""
+    return _entering(commands, name)
+
+
+def _entering(registry: Registry[Any], name: str) -> Callable[[F], F]:
+    def enter(decode: F) -> F:
+        registry.register(name)(decode)
+        return decode
+
+    return enter
 
 
 def _no_artifact(digest: str) -> bytes:
@@ -63,7 +84,7 @@ class Decoder:
     def relation(self, message: Any) -> Relation:
         """A `Relation` message as a plan node. Raises CONNECT_INVALID_PLAN, UNSUPPORTED_FEATURE."""
         kind = message.WhichOneof("rel_type")
-        decode = self._find(relations, kind, "relation")
+        decode: RelationDecoder = self._find(relations, kind, "relation")
         self._depth += 1
         if self._depth > MAX_DEPTH:
             reason = f"it has more than {MAX_DEPTH} nested relations; keep a part with checkpoint() or a table"
@@ -77,7 +98,8 @@ class Decoder:
     def expression(self, message: Any) -> Expression:
         """An `Expression` message as a plan node."""
         kind = message.WhichOneof("expr_type")
-        return self._find(expressions, kind, "expression")(self, getattr(message, kind))
+        decode: ExpressionDecoder = self._find(expressions, kind, "expression")
+        return decode(self, getattr(message, kind))
 
     def expressions(self, messages: Iterable[Any]) -> tuple[Expression, ...]:
         """Several `Expression` messages."""
@@ -86,7 +108,8 @@ class Decoder:
     def command(self, message: Any) -> Command:
         """A `Command` message as a plan node."""
         kind = message.WhichOneof("command_type")
-        return self._find(commands, kind, "command")(self, getattr(message, kind))
+        decode: CommandDecoder = self._find(commands, kind, "command")
+        return decode(self, getattr(message, kind))
 
     def type(self, message: Any) -> DataType:
         """A `DataType` message as a Spark type."""

@@ -46,7 +46,7 @@ def write(decoder: Decoder, message: Any) -> Write:
         _MODES[message.mode],  # type: ignore[arg-type]
         path=message.path if target == "path" else None,
         table=parse_name(table.table_name) if table else (),
-        insert=bool(table) and table.save_method == _W.SaveTable.TABLE_SAVE_METHOD_INSERT_INTO,
+        insert=table is not None and table.save_method == _W.SaveTable.TABLE_SAVE_METHOD_INSERT_INTO,
         partition_by=tuple(message.partitioning_columns),
         cluster_by=tuple(message.clustering_columns),
         options=_with_evolution(message),
