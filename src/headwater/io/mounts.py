@@ -79,12 +79,16 @@ class Mounts:
         return None
 
 
-def encode_uri(uri: str) -> str:
-    """Percent-encode the path of `uri` as Java does, and write `file:/x` as `file:///x` (Spark's log form)."""
+def quote_uri(uri: str) -> str:
+    """Percent-encode the path of `uri` as Java does."""
     scheme, _, path = uri.partition(":")
-    if scheme == "file":
-        path = "//" + path if not path.startswith("//") else path
     return f"{scheme}:" + "".join(char if ord(char) > 127 else quote(char, safe=_URI_SAFE) for char in path)
+
+
+def encode_uri(uri: str) -> str:
+    """`quote_uri`, with `file:/x` written as `file:///x`: the form of Spark's logs."""
+    quoted = quote_uri(uri)
+    return "file://" + quoted[len("file:") :] if quoted.startswith("file:/") and quoted[6:7] != "/" else quoted
 
 
 def decode_uri(text: str) -> str:

@@ -1,24 +1,30 @@
-"""JSON: one object a line, or whole documents with `multiLine`.
+"""JSON: one object a line, or a document a file with `multiLine`.
 
-Invariants: a line that is not JSON becomes a row of nulls (PERMISSIVE), and the lines around it are read; a
-value of another type than its field is null, and the fields around it are read.
+The plain scan is one native `read_json`. Options that need the text of bad records (corrupt-record column, FAILFAST,
+DROPMALFORMED) and files that are not plain lines of objects take `json_careful`; `rescue` takes `json_rescue`.
+
+Invariants: a line that is not JSON becomes a row of nulls (PERMISSIVE), and the lines around it are read; a value
+of another type than its field is null, and the fields around it are read.
 """
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
 
-from pyspark.sql.types import DataType, StringType, StructType
+from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.duck import Connection
+from headwater.io.formats import json_careful, json_inference, json_rescue
 from headwater.io.formats.base import FormatOptions, ScanRequest, formats
-from headwater.io.formats.cells import FRACTIONS, INTEGERS, CellRules, from_string, from_token
-from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, reader
+from headwater.io.formats.cells import CellRules
+from headwater.io.formats.json_values import raw_type, typed
+from headwater.io.formats.modes import ReadMode
+from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, nothing, reader
 from headwater.io.storage import FileStatus
-from headwater.types.duck import duck_name
 
-_TOKENS = (*INTEGERS, *FRACTIONS)
+_BOM = b"\xef\xbb\xbf"
 
 
 class Json:
@@ -28,39 +34,29 @@ class Json:
 
     def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
         """See `Format.infer`."""
-        raise NotImplementedError
+        return json_inference.infer(connection, files, options)
 
     def scan(self, request: ScanRequest) -> exp.Query:
         """See `Format.scan`."""
+        if not request.files:
+            return nothing(request.schema)
+        mode = ReadMode.of(request.options, request.schema)
+        if request.rescue is not None:
+            return attach(request, json_rescue.scan(request, mode))
+        if mode.careful or request.options.flag("multiLine") or any(_unusual(file) for file in request.files):
+            return attach(request, json_careful.scan(request, mode))
         return attach(request, _plain(request))
 
     def copy_options(self, options: FormatOptions) -> dict[str, exp.Expression]:
         """See `Format.copy_options`."""
-        return {"FORMAT": exp.Var(this="json")}
+        parameters: dict[str, exp.Expression] = {"FORMAT": exp.Var(this="json")}
+        codec = options.text("compression", "none").lower()
+        if codec != "none":
+            parameters["COMPRESSION"] = exp.Literal.string(codec)
+        return parameters
 
 
 formats.register("json")(Json())
-
-
-def raw_type(data_type: DataType) -> str:
-    """What DuckDB reads a field as, before Spark's rules make it the field's type."""
-    from pyspark.sql.types import ArrayType, BooleanType, MapType
-
-    if isinstance(data_type, (*_TOKENS, BooleanType)):
-        return "JSON"
-    if isinstance(data_type, StructType | ArrayType | MapType):
-        return duck_name(data_type)
-    return "VARCHAR"
-
-
-def typed(value: exp.Expression, data_type: DataType, rules: CellRules) -> exp.Expression:
-    """A field read as `raw_type`, by Spark's rules."""
-    raw = raw_type(data_type)
-    if isinstance(data_type, StringType) or raw not in {"JSON", "VARCHAR"}:
-        return value
-    if raw == "JSON":
-        return from_token(exp.cast(value, "VARCHAR"), data_type, rules)
-    return from_string(value, data_type, rules)
 
 
 def _plain(request: ScanRequest) -> exp.Select:
@@ -70,7 +66,7 @@ def _plain(request: ScanRequest) -> exp.Select:
     table = reader(
         "read_json",
         [file.path for file in request.files],
-        columns={field.name: raw_type(field.dataType) for field in fields},
+        columns={field.name: raw_type(field.dataType) for field in fields} or {"__none": "VARCHAR"},
         format="newline_delimited",
         ignore_errors=True,
         auto_detect=False,
@@ -80,3 +76,14 @@ def _plain(request: ScanRequest) -> exp.Select:
     if needs_file(request):
         columns.append(name(FILE))
     return exp.select(*columns).from_(table)
+
+
+def _unusual(file: FileStatus) -> bool:
+    """Whether the file begins with a byte order mark or an array; `read_json` would lose such rows."""
+    opener = gzip.open if file.path.endswith(".gz") else open
+    try:
+        with opener(file.path, "rb") as stream:
+            start: bytes = stream.read(64)
+    except (OSError, EOFError):
+        return False  # the scan itself says what is wrong with the file
+    return start.startswith(_BOM) or start.lstrip()[:1] == b"["

@@ -19,12 +19,14 @@ from pyspark.sql.types import (
 from sqlglot import exp
 
 from headwater.io.formats.base import ScanRequest
-from headwater.io.mounts import encode_uri
+from headwater.io.mounts import quote_uri
 from headwater.io.storage import FileStatus
 from headwater.types.duck import to_duck
 
 Value: TypeAlias = "str | bool | int | Sequence[str] | Mapping[str, str] | exp.Expression"
 
+_FEW = 16
+_METADATA = "_metadata"
 FILE = "__file"
 LINE = "__line"
 _SEPARATOR = "\x01\x02\x03"
@@ -54,11 +56,7 @@ def value_of(value: Value) -> exp.Expression:
     if isinstance(value, exp.Expression):
         return value
     if isinstance(value, Mapping):
-        pairs = [
-            exp.PropertyEQ(this=exp.to_identifier(key, quoted=True), expression=exp.Literal.string(item))
-            for key, item in value.items()
-        ]
-        return exp.Struct(expressions=pairs)
+        return struct_of({key: exp.Literal.string(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return exp.Array(expressions=[exp.Literal.string(item) for item in value])
     return exp.convert(value)
@@ -72,6 +70,24 @@ def name(column: str, table: str | None = None) -> exp.Column:
 def aliased(value: exp.Expression, column: str) -> exp.Alias:
     """`value AS "column"`."""
     return exp.alias_(value, exp.to_identifier(column, quoted=True))
+
+
+def struct(**fields: exp.Expression) -> exp.Struct:
+    """`{field: value, …}`."""
+    return struct_of(fields)
+
+
+def struct_of(fields: Mapping[str, exp.Expression]) -> exp.Struct:
+    """`{field: value, …}` for any field names."""
+    pairs = [
+        exp.PropertyEQ(this=exp.to_identifier(key, quoted=True), expression=value) for key, value in fields.items()
+    ]
+    return exp.Struct(expressions=pairs)
+
+
+def subquery(query: exp.Query, alias: str) -> exp.Subquery:
+    """`(query) AS alias`."""
+    return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(alias)))
 
 
 def call(function: str, *arguments: exp.Expression | str | int) -> exp.Expression:
@@ -119,16 +135,38 @@ def attach(request: ScanRequest, rows: exp.Select, file: str = FILE) -> exp.Sele
     if not needs_file(request):
         return rows
     columns = [field.name for field in request.schema.fields] + ([request.rescue] if request.rescue else [])
-    facts = exp.alias_(exp.Subquery(this=_facts(request)), "facts", table=True)
-    selected = [aliased(name(column, "rows"), column) for column in columns]
-    selected += [aliased(name(field.name, "facts"), field.name) for field in request.partition_schema.fields]
+    selected: list[exp.Expression] = [name(column) for column in columns]
+    selected += [name(field.name) for field in request.partition_schema.fields]
     if request.metadata:
-        selected.append(aliased(name("_metadata", "facts"), "_metadata"))
-    return (
-        exp.select(*selected)
-        .from_(exp.alias_(exp.Subquery(this=rows), "rows", table=True))
-        .join(facts, on=exp.EQ(this=name(file, "rows"), expression=name(FILE, "facts")), join_type="inner")
-    )
+        selected.append(name(_METADATA))
+    if len(request.files) <= _FEW:
+        return exp.select(*selected).from_(subquery(_with_cases(request, rows, file), "rows"))
+    facts = subquery(_facts(request), "facts")
+    same = exp.EQ(this=name(file, "rows"), expression=name(FILE, "facts"))
+    return exp.select(*selected).from_(subquery(rows, "rows")).join(facts, on=same, join_type="left")
+
+
+def _with_cases(request: ScanRequest, rows: exp.Select, file: str) -> exp.Select:
+    """A few files: their facts as constants, chosen by path; the order of rows stays."""
+    facts: list[exp.Expression] = []
+    for index, field in enumerate(request.partition_schema.fields):
+        texts = [_values(request, item)[index] for item in request.files]
+        facts.append(aliased(exp.TryCast(this=_choose(request, file, texts), to=to_duck(field.dataType)), field.name))
+    if request.metadata:
+        basic = [_basic(item) for item in request.files]
+        uri, size, modified = (_choose(request, file, [item[at] for item in basic]) for at in range(3))
+        facts.append(aliased(_metadata(uri, size, modified), _METADATA))
+    return exp.select(exp.Star(), *facts).from_(subquery(rows, "files"))
+
+
+def _choose(request: ScanRequest, file: str, values: Sequence[str | int | None]) -> exp.Expression:
+    if len(set(values)) == 1:
+        return exp.convert(values[0])
+    whens = [
+        exp.If(this=exp.Literal.string(item.path), true=exp.convert(value))
+        for item, value in zip(request.files, values, strict=True)
+    ]
+    return exp.Case(this=name(file), ifs=whens)
 
 
 def _facts(request: ScanRequest) -> exp.Select:
@@ -139,16 +177,14 @@ def _facts(request: ScanRequest) -> exp.Select:
         exp.Tuple(expressions=[exp.convert(item) for item in (file.path, *_values(request, file), *_basic(file))])
         for file in request.files
     ]
-    values = exp.Values(
-        expressions=rows,
-        alias=exp.TableAlias(this=exp.to_identifier("v"), columns=[exp.to_identifier(key, quoted=True) for key in keys]),
-    )
+    columns = [exp.to_identifier(key, quoted=True) for key in keys]
+    values = exp.Values(expressions=rows, alias=exp.TableAlias(this=exp.to_identifier("v"), columns=columns))
     selected: list[exp.Expression] = [name(FILE)]
     for index, field in enumerate(fields):
         typed = exp.TryCast(this=name(f"p{index}"), to=to_duck(field.dataType))
         selected.append(aliased(typed, field.name))
     if request.metadata:
-        selected.append(aliased(_metadata(), "_metadata"))
+        selected.append(aliased(_metadata(name("uri"), name("size"), name("modified")), _METADATA))
     return exp.select(*selected).from_(values)
 
 
@@ -157,21 +193,20 @@ def _values(request: ScanRequest, file: FileStatus) -> Sequence[str | None]:
 
 
 def _basic(file: FileStatus) -> tuple[str, int, int]:
-    return encode_uri(file.uri or f"file:{file.path}"), file.size, file.modified_ms
+    return quote_uri(file.uri or f"file:{file.path}"), file.size, file.modified_ms
 
 
-def _metadata() -> exp.Expression:
-    size = exp.cast(name("size"), "BIGINT")
-    parts = {
-        "file_path": name("uri"),
-        "file_name": call("parse_filename", name("uri")),
-        "file_size": size,
-        "file_block_start": exp.cast(exp.Literal.number(0), "BIGINT"),
-        "file_block_length": size.copy(),
-        "file_modification_time": call("to_timestamp", exp.Div(this=name("modified"), expression=exp.Literal.number(1000))),
-    }
-    pairs = [exp.PropertyEQ(this=exp.to_identifier(key), expression=value) for key, value in parts.items()]
-    return exp.Struct(expressions=pairs)
+def _metadata(uri: exp.Expression, size: exp.Expression, modified: exp.Expression) -> exp.Expression:
+    length = exp.cast(size, "BIGINT")
+    seconds = exp.Div(this=exp.Paren(this=modified), expression=exp.Literal.number(1000))
+    return struct(
+        file_path=uri,
+        file_name=call("parse_filename", uri.copy()),
+        file_size=length,
+        file_block_start=exp.cast(exp.Literal.number(0), "BIGINT"),
+        file_block_length=length.copy(),
+        file_modification_time=call("to_timestamp", seconds),
+    )
 
 
 def nothing(schema: StructType) -> exp.Select:

@@ -1,0 +1,82 @@
+"""JSON read record by record with its text at hand, for the modes and files that need it.
+
+Invariants: an array at the top of a record gives a row per element; blank records give none; `__line` is the text
+of the record, also in error messages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pyspark.sql.types import StructField
+from sqlglot import exp
+
+from headwater.io.formats.base import FormatOptions, ScanRequest
+from headwater.io.formats.cells import CellRules
+from headwater.io.formats.json_values import mismatched, raw_type, typed
+from headwater.io.formats.modes import ReadMode
+from headwater.io.formats.scan import FILE, LINE, aliased, call, lines, name, needs_file, reader, subquery
+from headwater.io.storage import FileStatus
+
+VALUE = "__value"
+_BOM = "\ufeff"
+
+
+def scan(request: ScanRequest, mode: ReadMode) -> exp.Select:
+    """The rows of the files, bad records by `mode`; ends with `__file` if the request needs it."""
+    rules = CellRules.of(request.options)
+    fields = [field for field in request.schema.fields if field.name != mode.corrupt]
+    bad = _bad(fields, rules)
+    columns: list[exp.Expression] = []
+    for field in request.schema.fields:
+        if field.name == mode.corrupt:
+            columns.append(aliased(mode.corrupt_text(bad), field.name))
+        else:
+            columns.append(aliased(typed(field_of(field.name), field.dataType, rules), field.name))
+    if needs_file(request):
+        columns.append(name(FILE))
+    rows = exp.select(*columns).from_(subquery(parsed(request, fields), "parsed"))
+    return mode.apply(rows, bad)
+
+
+def parsed(request: ScanRequest, fields: Sequence[StructField]) -> exp.Select:
+    """Columns `__value` (a struct of raw fields; null if the record is no JSON object), `__line`, `__file`."""
+    structure = json.dumps({field.name: raw_type(field.dataType) for field in fields} or {"__none": "VARCHAR"})
+    is_object = exp.and_(call("json_valid", name(LINE)), call("starts_with", name(LINE), "{"))
+    value = exp.Case(ifs=[exp.If(this=is_object, true=call("json_transform", name(LINE), structure))])
+    return exp.select(aliased(value, VALUE), name(LINE), name(FILE)).from_(
+        subquery(records(request.files, request.options), "records")
+    )
+
+
+def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
+    """Columns `__line` (one JSON value, trimmed) and `__file`."""
+    whole = _documents(files) if options.flag("multiLine") else lines(files)
+    text = call("trim", name(LINE), f" \t\r\n{_BOM}")
+    trimmed = exp.select(aliased(text, LINE), name(FILE)).from_(subquery(whole, "texts"))
+    is_array = exp.and_(call("starts_with", name(LINE), "["), call("json_valid", name(LINE)))
+    elements = exp.cast(call("json_extract", name(LINE), "$[*]"), "VARCHAR[]")
+    itself = exp.Array(expressions=[name(LINE)])
+    each = exp.Unnest(expressions=[exp.Case(ifs=[exp.If(this=is_array, true=elements)], default=itself)])
+    full = exp.NEQ(this=name(LINE), expression=exp.Literal.string(""))
+    return exp.select(aliased(each, LINE), name(FILE)).from_(subquery(trimmed, "trimmed")).where(full)
+
+
+def field_of(column: str) -> exp.Expression:
+    """A field of `__value`."""
+    return call("struct_extract", name(VALUE), column)
+
+
+def _documents(files: Sequence[FileStatus]) -> exp.Select:
+    table = reader("read_text", [file.path for file in files])
+    return exp.select(aliased(name("content"), LINE), aliased(name("filename"), FILE)).from_(table)
+
+
+def _bad(fields: Sequence[StructField], rules: CellRules) -> exp.Expression:
+    """Whether the record is no object, or a value of it is not of its field's type."""
+    broken: exp.Expression = exp.Is(this=name(VALUE), expression=exp.null())
+    wrong = [mismatched(field_of(field.name), field.dataType, rules) for field in fields]
+    return exp.or_(broken, *[test for test in wrong if test is not None])
+
+
