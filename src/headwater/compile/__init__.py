@@ -1,1 +1,36 @@
-"""Plan nodes to one DuckDB statement."""
+"""Plan nodes to one DuckDB statement.
+
+`compile_relation` gives the whole statement; `compile_expression` one expression over known columns.
+"""
+
+from __future__ import annotations
+
+from headwater.compile import relations as _relations  # noqa: F401 (enters the handlers)
+from headwater.compile.compiler import Compiler
+from headwater.compile.context import Context
+from headwater.compile.resolved import Attribute, Resolved
+from headwater.compile.scope import Scope
+from headwater.functions.base import Typed
+from headwater.plan.expressions import Expression
+from headwater.plan.relations import Relation
+
+__all__ = ["Attribute", "Compiler", "Context", "Resolved", "compile_expression", "compile_relation"]
+
+
+def compile_relation(relation: Relation, context: Context) -> Resolved:
+    """The DuckDB query of a relation and Spark's view of its columns.
+
+    A relation without columns gives a query with one column `nothing`, so that its rows can be counted.
+
+    Raises:
+        AnalysisError: a name, type or function cannot be resolved.
+        UnsupportedError: Spark has it, Headwater does not.
+    """
+    return Compiler(context).relation(relation).resolved()
+
+
+def compile_expression(expression: Expression, attributes: tuple[Attribute, ...], context: Context) -> Typed:
+    """A DuckDB expression over columns named by `attributes[i].sql`. Raises as `compile_relation`."""
+    compiler = Compiler(context)
+    compiler.types.update({a.sql: a.type for a in attributes})
+    return compiler.expression(expression, Scope(attributes, fold=compiler.fold))

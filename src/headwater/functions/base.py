@@ -79,6 +79,8 @@ class FunctionCall:
     lambdas: tuple[LambdaOperand, ...] = ()
     """Lambda arguments, in order; they are not among `operands`."""
     settings: Callable[[str], str | None] = field(default=lambda _: None)
+    ignore_nulls: bool = False
+    """`f(…) IGNORE NULLS`."""
 
     def take(self, least: int, most: int | None = None) -> tuple[Typed, ...]:
         """The operands, if their number is between `least` and `most` (None: `least`). Raises WRONG_NUM_ARGS."""

@@ -1,0 +1,372 @@
+"""Aggregations: groupBy, rollup, cube, grouping sets, pivot, and selects that aggregate.
+
+An aggregation has two SELECTs: the inner one computes keys and the DuckDB aggregate calls ("states") of the child's
+rows per group; the outer one computes the outputs from them. Streaming uses the same pieces (`compile_aggregate`).
+
+Invariants: equal aggregate calls are computed once; an output that uses a column which is neither key nor
+aggregated is MISSING_AGGREGATION.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from pyspark.sql.types import NullType
+from sqlglot import exp
+
+from headwater.compile.aggregates import has_aggregate, is_aggregate, rewrite
+from headwater.compile.compiler import Compiler, on
+from headwater.compile.context import Context
+from headwater.compile.frame import Frame, Item, derived, reference, slots_of
+from headwater.compile.outputs import Output, item_of, output_of, outputs_of
+from headwater.compile.resolved import Attribute, Resolved
+from headwater.compile.scope import Scope
+from headwater.errors import AnalysisError
+from headwater.functions.base import Typed
+from headwater.plan import expressions as ex
+from headwater.plan import relations as plan
+
+
+@dataclass(frozen=True)
+class Key:
+    """A grouping key: its column in the grouped rows, and its expression over the child's columns."""
+
+    attribute: Attribute
+    sql: exp.Expression
+
+
+@dataclass(frozen=True)
+class State:
+    """A DuckDB aggregate call over the child's columns, and the name of its value in the grouped rows."""
+
+    name: str
+    call: exp.Expression
+
+    @property
+    def distinct(self) -> bool:
+        """Whether it is an aggregate of different values, whose states cannot be combined."""
+        return self.call.find(exp.Distinct) is not None
+
+
+@dataclass(frozen=True)
+class AggregatePieces:
+    """An aggregation taken apart.
+
+    Attributes:
+        child: the input; key and call expressions name its columns by `Attribute.sql`.
+        keys: grouping keys, in order.
+        states: the aggregate calls, each once.
+        outputs: the output columns, expressions over key names (`attribute.sql`) and state names.
+    """
+
+    child: Resolved
+    keys: tuple[Key, ...]
+    states: tuple[State, ...]
+    outputs: tuple[Item, ...]
+
+
+@dataclass
+class Grouped:
+    """An aggregation being made: grows by the calls that outputs, HAVING and ORDER BY need."""
+
+    base: Frame
+    keys: list[Key]
+    compiler: Compiler
+    sets: exp.Expression | None = None
+    visible: tuple[Attribute, ...] | None = None
+
+    def scope(self) -> Scope:
+        """The names of the child's columns (without computed keys)."""
+        scope = self.compiler.scope(self.base)
+        return scope if self.visible is None else replace(scope, attributes=self.visible, hidden=())
+
+    def __post_init__(self) -> None:
+        self.states: dict[exp.Expression, State] = {}
+        self._inner = {slot.attribute.sql: slot.attribute for slot in (*self.base.hidden, *self.base.slots)}
+
+    def lift(self, tree: exp.Expression) -> exp.Expression:
+        """The expression over keys and states. Raises MISSING_AGGREGATION, MISSING_GROUP_BY."""
+        by_key = {key.sql: key for key in self.keys if not isinstance(key.sql, exp.Literal)}
+
+        def change(node: exp.Expression) -> exp.Expression | None:
+            key = by_key.get(node)
+            if key is not None:
+                return reference(key.attribute)
+            if is_aggregate(node):
+                return exp.Column(this=exp.Identifier(this=self._state(node), quoted=True))
+            if isinstance(node, exp.Column) and not node.args.get("table") and node.this.this in self._inner:
+                raise self._missing(self._inner[node.this.this])
+            return None
+
+        return rewrite(tree, change)
+
+    def _state(self, call: exp.Expression) -> str:
+        found = self.states.get(call)
+        if found is None:
+            found = self.states[call] = State(self.compiler.fresh("s"), call)
+        return found.name
+
+    def _missing(self, attribute: Attribute) -> AnalysisError:
+        if not self.keys:
+            return AnalysisError("MISSING_GROUP_BY")
+        return AnalysisError(
+            "MISSING_AGGREGATION", expression=f'"{attribute.name}"', expressionAnyValue=f'"any_value({attribute.name})"'
+        )
+
+    def frame(self, items: Sequence[Item]) -> Frame:
+        """The frame of the outputs; keys and states stay hidden beneath."""
+        placeholder = NullType()
+        states = [Item(Attribute(s.name, placeholder, True, s.name), s.call) for s in self.states.values()]
+        keys = [Item(key.attribute, key.sql) for key in self.keys]
+        base = self.compiler.closed(self.base) if self.base.limited or self.base.order else self.base
+        inner = self.compiler.project(base, [*keys, *states])
+        query = inner.select()
+        if self.sets is not None:
+            query.set("group", exp.Group(expressions=[self.sets]))
+        elif keys:
+            query.set("group", exp.Group(expressions=[exp.Literal.number(i + 1) for i in range(len(keys))]))
+        elif not states:
+            query = _one_row(inner)
+        alias = self.compiler.fresh("g")
+        columns = [item.attribute for item in (*keys, *states)]
+        grouped = Frame(
+            derived(query, alias), slots_of(columns, alias), inputs=self.base.inputs, streaming=self.base.streaming
+        )
+        return replace(grouped.projected(items), grouped=self)
+
+
+def _one_row(inner: Frame) -> exp.Select:
+    """An aggregation without keys and aggregates: one row, whatever the input."""
+    del inner
+    return exp.Select(expressions=[exp.alias_(exp.Null(), "nothing", quoted=True)])
+
+
+def aggregate_frame(frame: Frame, keys: list[Key], outputs: Sequence[Output], compiler: Compiler) -> Frame:
+    """The aggregation of a frame by keys, giving outputs."""
+    grouped = Grouped(frame, keys, compiler)
+    return grouped.frame(_lifted(grouped, outputs, compiler))
+
+
+def _lifted(grouped: Grouped, outputs: Sequence[Output], compiler: Compiler) -> list[Item]:
+    keys = {key.attribute.sql for key in grouped.keys}
+    items: list[Item] = []
+    taken: set[str] = set()
+    for output in outputs:
+        tree = grouped.lift(output.typed.sql)
+        same = output.same
+        if same is not None and same.sql in keys and same.sql not in taken:
+            taken.add(same.sql)
+            items.append(Item(same))
+        elif same is not None and isinstance(tree, exp.Column):
+            items.append(_of_key(tree, same, grouped, taken, compiler))
+        else:
+            items.append(item_of(output, compiler)._replace(sql=tree))
+    return items
+
+
+def _of_key(tree: exp.Column, same: Attribute, grouped: Grouped, taken: set[str], compiler: Compiler) -> Item:
+    key = next(k for k in grouped.keys if k.attribute.sql == tree.this.this)
+    if key.attribute.sql not in taken and key.attribute.name == same.name:
+        taken.add(key.attribute.sql)
+        return Item(key.attribute)
+    return Item(compiler.again(key.attribute, name=same.name), tree)
+
+
+@on(plan.Aggregate)
+def _aggregate(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> Frame:
+    if node.kind == "pivot":
+        from headwater.compile.relations.pivot import pivot_frame
+
+        return pivot_frame(node, frame, compiler)
+    grouped, items = _grouped(node, frame, compiler)
+    having = None
+    if node.having is not None:
+        having = _having(node, grouped, items, compiler)
+    made = grouped.frame(items)
+    return made if having is None else compiler.filter(made, [having])
+
+
+def _having(node: plan.Aggregate, grouped: Grouped, items: list[Item], compiler: Compiler) -> exp.Expression:
+    """HAVING sees the child's columns and, failing that, the select list's names."""
+    assert node.having is not None
+    scope = grouped.scope()
+    outputs = tuple(item.attribute for item in items)
+    try:
+        typed = compiler.expression(node.having, scope)
+    except AnalysisError as error:
+        if not error.condition.startswith("UNRESOLVED_COLUMN"):
+            raise
+        typed = compiler.expression(node.having, replace(scope, hidden=(*outputs, *scope.hidden)))
+    return grouped.lift(typed.sql)
+
+
+def _grouped(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> tuple[Grouped, list[Item]]:
+    scope = compiler.scope(frame)
+    named = [_grouping_output(g, node, scope, compiler) for g in _all_keys(node)]
+    if node.kind == "groupby":
+        grouped = Grouped(frame, _keys(named, compiler), compiler)
+    else:
+        grouped = _with_sets(node, frame, named, compiler)
+        scope = grouped.scope()
+    shown = [_regrouped(o, k) for o, k in zip(named, grouped.keys, strict=True)] if node.output_grouping else []
+    outputs = outputs_of(node.aggregates, scope, compiler)
+    return grouped, _lifted(grouped, [*shown, *outputs], compiler)
+
+
+def _regrouped(output: Output, key: Key) -> Output:
+    return output._replace(typed=replace(output.typed, sql=key.sql), same=key.attribute)
+
+
+def _all_keys(node: plan.Aggregate) -> list[ex.Expression]:
+    keys = list(node.grouping)
+    for group in node.grouping_sets:
+        keys += [key for key in group if key not in keys]
+    return keys
+
+
+def _grouping_output(
+    expression: ex.Expression, node: plan.Aggregate, scope: Scope, compiler: Compiler
+) -> Output:
+    """A key: an expression, in SQL also the position or name of a select list entry."""
+    if not node.output_grouping:
+        expression = _from_select_list(expression, node, scope)
+    return output_of(expression, scope, compiler)
+
+
+def _from_select_list(expression: ex.Expression, node: plan.Aggregate, scope: Scope) -> ex.Expression:
+    entries = node.aggregates
+    if isinstance(expression, ex.Literal) and type(expression.value) is int:
+        if not 1 <= expression.value <= len(entries):
+            raise AnalysisError("GROUP_BY_POS_OUT_OF_RANGE", index=expression.value, size=len(entries))
+        chosen = entries[expression.value - 1]
+        return chosen.child if isinstance(chosen, ex.Alias) else chosen
+    if isinstance(expression, ex.Column) and len(expression.parts) == 1 and scope.find(expression.parts) is None:
+        for entry in entries:
+            if isinstance(entry, ex.Alias) and scope.key(entry.names[0]) == scope.key(expression.parts[0]):
+                return entry.child
+    return expression
+
+
+def _keys(named: Sequence[Output], compiler: Compiler) -> list[Key]:
+    keys: list[Key] = []
+    taken: set[str] = set()
+    for output in named:
+        if output.same is not None and output.same.sql not in taken:
+            taken.add(output.same.sql)
+            keys.append(Key(output.same, output.typed.sql))
+        else:
+            keys.append(Key(item_of(output, compiler).attribute, output.typed.sql))
+    return keys
+
+
+def _with_sets(node: plan.Aggregate, frame: Frame, named: Sequence[Output], compiler: Compiler) -> Grouped:
+    """ROLLUP, CUBE and GROUPING SETS group by columns, so the keys are computed beneath."""
+    items = [item_of(output, compiler) for output in named]
+    items = [Item(replace(i.attribute, nullable=True), i.sql) for i in items]
+    base = compiler.closed(compiler.project(frame, [*(Item(a) for a in frame.attributes), *items]))
+    base = replace(base, hidden=())
+    keys = [Key(item.attribute, reference(item.attribute)) for item in items]
+    columns = {g: base.by_sql[k.attribute.sql].sql for g, k in zip(_all_keys(node), keys, strict=True)}
+    grouped = _SetsGrouped(base, keys, compiler, _sets(node, columns), frame.attributes)
+    grouped.originals = {output.typed.sql: key for output, key in zip(named, keys, strict=True)}
+    return grouped
+
+
+class _SetsGrouped(Grouped):
+    originals: dict[exp.Expression, Key]
+
+    def lift(self, tree: exp.Expression) -> exp.Expression:
+        def change(node: exp.Expression) -> exp.Expression | None:
+            if _is_grouping(node):
+                return _over_keys(node, self)
+            if is_aggregate(node):
+                return node.copy()
+            key = self.originals.get(node)
+            return None if key is None else reference(key.attribute)
+
+        return super().lift(rewrite(tree, change))
+
+
+def _is_grouping(node: exp.Expression) -> bool:
+    return isinstance(node, exp.Anonymous) and node.this in {"grouping", "grouping_id"}
+
+
+def _over_keys(node: exp.Expression, grouped: _SetsGrouped) -> exp.Expression:
+    arguments = node.expressions or [key.sql for key in grouped.keys]
+    keys = [grouped.originals.get(argument) for argument in arguments]
+    columns = [reference(key.attribute) if key else argument.copy() for key, argument in zip(keys, arguments, strict=True)]
+    return exp.Anonymous(this="grouping_id" if len(columns) > 1 else "grouping", expressions=columns)
+
+
+def _sets(node: plan.Aggregate, columns: dict[ex.Expression, exp.Expression]) -> exp.Expression:
+    trees = [columns[key].copy() for key in node.grouping]
+    if node.kind == "rollup":
+        return exp.Rollup(expressions=trees)
+    if node.kind == "cube":
+        return exp.Cube(expressions=trees)
+    groups = [exp.Tuple(expressions=[columns[key].copy() for key in group]) for group in node.grouping_sets]
+    return exp.GroupingSets(expressions=groups)
+
+
+def rewritten(expression: ex.Expression, frame: Frame, compiler: Compiler) -> tuple[Typed, Frame]:
+    """An expression over a frame's columns; right above an aggregation it may aggregate and use what is grouped."""
+    scope = compiler.scope(frame)
+    grouped: Grouped | None = frame.grouped
+    if grouped is None:
+        return compiler.expression(expression, scope), frame
+    try:
+        typed = compiler.expression(expression, scope)
+        if not has_aggregate(typed.sql):
+            return typed, frame
+    except AnalysisError as error:
+        if not error.condition.startswith(("UNRESOLVED_COLUMN", "CANNOT_RESOLVE")):
+            raise
+    typed = compiler.expression(expression, grouped.scope())
+    lifted = grouped.lift(typed.sql)
+    values = [Item(slot.attribute, _unqualified(slot.sql)) for slot in frame.slots]
+    renewed = grouped.frame(values)
+    return replace(typed, sql=lifted), replace(renewed, order=_moved(frame, renewed), where=_moved_where(frame, renewed))
+
+
+def _unqualified(tree: exp.Expression) -> exp.Expression:
+    """Expressions of the outer SELECT over key and state names again."""
+    result = tree.copy()
+    for column in list(result.find_all(exp.Column)):
+        column.set("table", None)
+    return result
+
+
+def _moved(frame: Frame, renewed: Frame) -> tuple[exp.Ordered, ...]:
+    alias = _alias(renewed)
+    return tuple(_requalified(tree, alias) for tree in frame.order)  # type: ignore[misc]
+
+
+def _moved_where(frame: Frame, renewed: Frame) -> tuple[exp.Expression, ...]:
+    alias = _alias(renewed)
+    return tuple(_requalified(tree, alias) for tree in frame.where)
+
+
+def _alias(frame: Frame) -> str:
+    assert frame.source is not None
+    return str(frame.source.args["alias"].this.this)
+
+
+def _requalified(tree: exp.Expression, alias: str) -> exp.Expression:
+    result = tree.copy()
+    for column in list(result.find_all(exp.Column)):
+        column.set("table", exp.Identifier(this=alias, quoted=True))
+    return result
+
+
+def compile_aggregate(node: plan.Aggregate, context: Context) -> AggregatePieces:
+    """The pieces of an aggregation by plain keys. Raises as `compile_relation`; UnsupportedError for other kinds."""
+    from headwater.errors import unsupported
+
+    if node.kind != "groupby":
+        raise unsupported(f"{node.kind} on a stream")
+    compiler = Compiler(context)
+    frame = compiler.relation(node.input)
+    grouped, items = _grouped(node, replace(frame, hidden=()), compiler)
+    outputs = tuple(Item(i.attribute, i.sql if i.sql is not None else reference(i.attribute)) for i in items)
+    return AggregatePieces(frame.resolved(), tuple(grouped.keys), tuple(grouped.states.values()), outputs)
