@@ -1,0 +1,144 @@
+"""The columns of CSV files as Spark infers them: names from the header, types from the cells if asked.
+
+Invariants: without `inferSchema` every column is a string; the number of columns is that of the first record; names
+are made unique as Spark makes them.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from collections.abc import Sequence
+
+from pyspark.sql.types import (
+    BooleanType,
+    DataType,
+    DateType,
+    DecimalType,
+    DoubleType,
+    IntegerType,
+    LongType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+from sqlglot import exp
+
+from headwater.duck import Connection, sql_text
+from headwater.errors import IllegalArgumentError
+from headwater.io.formats.base import FormatOptions, ScanRequest
+from headwater.io.formats.cells import CellRules, from_text
+from headwater.io.formats.csv_dialect import CELLS, CsvDialect
+from headwater.io.formats.scan import call, name, subquery
+from headwater.io.storage import FileStatus
+
+_WIDEST = 38
+
+
+def infer(connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
+    """See `Format.infer`."""
+    dialect = CsvDialect.of(options)
+    first = _first_record(connection, files, dialect)
+    if first is None:
+        return StructType()
+    names = unique_names(first, dialect) if dialect.header else [f"_c{index}" for index in range(len(first))]
+    types: Sequence[DataType] = [StringType()] * len(names)
+    if options.flag("inferSchema"):
+        types = _types(connection, files, (dialect, CellRules.of(options)), len(names))
+    return StructType([StructField(column, kind, True) for column, kind in zip(names, types, strict=True)])
+
+
+def unique_names(cells: Sequence[str | None], dialect: CsvDialect) -> list[str]:
+    """Header cells as column names: empty ones by position, repeated ones (whatever their case) with position."""
+    counts = Counter((cell or "").lower() for cell in cells)
+    return [
+        f"_c{index}"
+        if not cell or cell == dialect.null_value
+        else f"{cell}{index}"
+        if counts[cell.lower()] > 1
+        else cell
+        for index, cell in enumerate(cells)
+    ]
+
+
+def header_of(file: FileStatus, dialect: CsvDialect) -> tuple[str, ...]:
+    """The column names in a file's first line; empty for an empty file."""
+    opener = gzip.open if file.path.endswith(".gz") else open
+    with opener(file.path, "rb") as stream:
+        line = stream.readline().decode(dialect.encoding, "replace").lstrip("\ufeff").rstrip("\r\n")
+    cells = [cell.strip().strip(dialect.quote) if dialect.quote else cell for cell in line.split(dialect.separator)]
+    return tuple(unique_names(cells, dialect)) if line else ()
+
+
+def check_headers(request: ScanRequest) -> None:
+    """`enforceSchema=false`: every header must name the schema's columns. Raises naming the file."""
+    dialect = CsvDialect.of(request.options)
+    wanted = [field.name for field in request.schema.fields]
+    for file in request.files if dialect.header else ():
+        header = header_of(file, dialect)
+        if header and [column.lower() for column in header] != [column.lower() for column in wanted]:
+            raise IllegalArgumentError(
+                "CSV_HEADER_MISMATCH", header=", ".join(header), schema=", ".join(wanted), path=file.uri or file.path
+            )
+
+
+def _first_record(
+    connection: Connection, files: Sequence[FileStatus], dialect: CsvDialect
+) -> list[str | None] | None:
+    for file in files:
+        query = exp.select(name(CELLS)).from_(subquery(dialect.records([file], header=False), "records")).limit(1)
+        found = connection.execute(sql_text(query)).fetchone()
+        if found is not None:
+            return [cell.strip("\ufeff") if cell else cell for cell in found[0]]
+    return None
+
+
+def _types(
+    connection: Connection, files: Sequence[FileStatus], rules: tuple[CsvDialect, CellRules], width: int
+) -> list[DataType]:
+    """The first type of Spark's order that every cell of a column has."""
+    dialect, cells = rules
+    facts = [fact for index in range(width) for fact in _facts(dialect.cell(index), cells)]
+    query = exp.select(*facts).from_(subquery(dialect.records(files), "records"))
+    row = connection.execute(sql_text(query)).fetchall()[0]
+    size = len(row) // width
+    return [_choose(row[index * size : (index + 1) * size]) for index in range(width)]
+
+
+_CANDIDATES: tuple[DataType, ...] = (
+    IntegerType(),
+    LongType(),
+    DecimalType(_WIDEST, 0),
+    DoubleType(),
+    DateType(),
+    TimestampType(),
+    BooleanType(),
+)
+
+
+def _facts(cell: exp.Expression, rules: CellRules) -> list[exp.Expression]:
+    """How many cells there are, the longest, and whether all are of each candidate type."""
+    facts: list[exp.Expression] = [exp.Count(this=cell), exp.Max(this=call("length", call("ltrim", cell.copy(), "+-0")))]
+    return facts + [call("bool_and", _fits(cell, kind, rules)) for kind in _CANDIDATES]
+
+
+def _fits(cell: exp.Expression, kind: DataType, rules: CellRules) -> exp.Expression:
+    value = exp.Not(this=exp.Is(this=exp.Paren(this=from_text(cell.copy(), kind, rules)), expression=exp.null()))
+    if isinstance(kind, DecimalType):
+        value = exp.and_(call("regexp_full_match", cell.copy(), "[+-]?[0-9]+"), value)
+    if isinstance(kind, DateType) and rules.date is None:
+        value = exp.and_(call("regexp_full_match", cell.copy(), "[0-9]{4}-[0-9]{2}-[0-9]{2}"), value)
+    if isinstance(kind, TimestampType) and rules.timestamp is None:
+        value = exp.and_(call("regexp_full_match", cell.copy(), "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"), value)
+    return exp.or_(exp.Is(this=exp.Paren(this=cell.copy()), expression=exp.null()), value)
+
+
+def _choose(facts: Sequence[object]) -> DataType:
+    count, longest, *fits = facts
+    if not count:
+        return StringType()
+    for kind, fit in zip(_CANDIDATES, fits, strict=True):
+        if fit:
+            return DecimalType(max(int(str(longest)), 1), 0) if isinstance(kind, DecimalType) else kind
+    return StringType()
