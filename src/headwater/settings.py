@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from headwater.errors import IllegalArgumentError
 
-Kind = Literal["text", "flag", "int", "duration_ms", "bytes"]
+Kind = Literal["text", "flag", "int", "duration_ms", "bytes", "zone"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ def _rows() -> tuple[Setting, ...]:
         ),
         Setting("spark.sql.ansi.enabled", "flag", "true", "ANSI errors for overflow, bad casts and division by zero."),
         Setting("spark.sql.caseSensitive", "flag", "false", "Whether column names differ by case."),
-        Setting("spark.sql.session.timeZone", "text", None, "IANA time zone of timestamps; default: the machine's."),
+        Setting("spark.sql.session.timeZone", "zone", None, "IANA time zone of timestamps; default: the machine's."),
         Setting("spark.sql.warehouse.dir", "text", "spark-warehouse", "Folder of managed tables."),
         Setting(
             "spark.sql.sources.default", "text", "delta", "Format of tables and of `load`/`save` without `format`."
@@ -187,6 +188,8 @@ def parse_duration_ms(text: str) -> int:
 
 
 def _check(row: Setting, value: str) -> None:
+    if row.kind == "zone" and not is_time_zone(value):
+        raise IllegalArgumentError("INVALID_CONF_VALUE.TIME_ZONE", confName=row.key, confValue=value)
     try:
         if row.kind == "flag" and value.lower() not in {"true", "false"}:
             raise ValueError(value)
@@ -198,3 +201,12 @@ def _check(row: Setting, value: str) -> None:
         raise IllegalArgumentError(
             "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=row.key, confValue=value, confType=row.kind
         ) from cause
+
+
+def is_time_zone(name: str) -> bool:
+    """Whether `name` is an IANA time zone of this machine."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True

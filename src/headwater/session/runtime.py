@@ -60,6 +60,7 @@ class Runtime:
         cls,
         settings: Mapping[str, str] | None = None,
         *,
+        warehouse: str | None = None,
         mounts: Mounts | None = None,
         database: Database | None = None,
         clock: Clock | None = None,
@@ -68,6 +69,7 @@ class Runtime:
 
         Args:
             settings: the server's settings; `spark.sql.warehouse.dir` and `headwater.durability` are read here.
+            warehouse: folder of managed tables, instead of the setting's.
             mounts: default: those of the settings `spark.headwater.mounts.<prefix>`.
             database: default: a fresh in-memory DuckDB.
             clock: default: the machine's.
@@ -75,7 +77,9 @@ class Runtime:
         settings = dict(settings or {})
         rows = {key[len(_MOUNT_PREFIX) :]: at for key, at in settings.items() if key.startswith(_MOUNT_PREFIX)}
         mounts = mounts or Mounts(rows)
-        warehouse = mounts.local(_setting(settings, "spark.sql.warehouse.dir"))
+        if warehouse is not None:
+            settings["spark.sql.warehouse.dir"] = warehouse
+        folder = os.path.abspath(mounts.local(_setting(settings, "spark.sql.warehouse.dir")))
         durability = _setting(settings, "headwater.durability")
         if durability not in _DURABILITY:
             raise IllegalArgumentError(
@@ -85,9 +89,7 @@ class Runtime:
                 confType=" or ".join(_DURABILITY),
             )
         storage = LocalStorage(durability)  # type: ignore[arg-type]
-        return cls(
-            database or Database(), storage, clock or SystemClock(), mounts, os.path.abspath(warehouse), settings
-        )
+        return cls(database or Database(), storage, clock or SystemClock(), mounts, folder, settings)
 
     def close(self) -> None:
         """Close the database. Close the sessions first."""

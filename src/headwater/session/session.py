@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Sequence
-from functools import cached_property
 
 import pyarrow as pa
 from sqlglot import exp
@@ -27,6 +26,7 @@ from headwater.plan.relations import HtmlString, ReadSource, ReadTable, Relation
 from headwater.session import reading, rendering
 from headwater.session.commands import run_command
 from headwater.session.execution import Execution
+from headwater.session.inputs import input_files
 from headwater.session.observing import observations
 from headwater.session.runtime import Runtime
 from headwater.session.translate import translate
@@ -62,16 +62,12 @@ class Session:
         self.user_id = user_id
         self.settings = settings or Settings(static=runtime.static_settings)
         self.catalog = catalog or Catalog(runtime.metastore, runtime.global_views)
+        self.streams = StreamingQueryManager()
         self._lock = threading.RLock()
         self._binder: Connection | None = None
         self._binder_zone = ""
         self._kept: dict[str, Relation | Resolved] = {}
         self._checkpoints: dict[str, str] = {}
-
-    @cached_property
-    def streams(self) -> StreamingQueryManager:
-        """The streaming queries started here."""
-        return StreamingQueryManager()
 
     def translate(self, error: Exception) -> SparkError:
         """What an exception of the engine means to the user."""
@@ -97,6 +93,10 @@ class Session:
             relation = rendering.render(relation, self)
         resolved = self._batch(relation)
         return Execution(self.runtime.database, resolved, self.time_zone, observations(observed, self))
+
+    def input_files(self, relation: Relation) -> list[str]:
+        """The data files a relation reads, as URIs."""
+        return input_files(relation, self)
 
     def run(self, command: Command) -> Relation | None:
         """Act on a command; its result, if it has one, as a relation."""
@@ -194,9 +194,8 @@ class Session:
 
     def close(self) -> None:
         """Stop the session's streams and free what it keeps."""
-        if "streams" in self.__dict__:
-            for query in self.streams.active():
-                query.stop()
+        for query in self.streams.active():
+            query.stop()
         for relation_id in list(self._kept):
             self.release(relation_id)
         with self._lock:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from zoneinfo import ZoneInfo
+
+from headwater.settings import is_time_zone
 
 _LINK = "/etc/localtime"
 _TEXT = "/etc/timezone"
@@ -17,18 +18,9 @@ _TEXT = "/etc/timezone"
 def machine_time_zone() -> str:
     """`TZ`, else where /etc/localtime points, else /etc/timezone, else UTC."""
     for name in (os.environ.get("TZ", "").lstrip(":"), _linked(), _written()):
-        if name and is_zone(name):
+        if name and is_time_zone(name):
             return name
     return "UTC"
-
-
-def is_zone(name: str) -> bool:
-    """Whether `name` is an IANA zone of this machine."""
-    try:
-        ZoneInfo(name)
-    except (KeyError, ValueError, OSError):
-        return False
-    return True
 
 
 def _linked() -> str:

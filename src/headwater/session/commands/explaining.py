@@ -92,7 +92,7 @@ def _value(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, DataType):
-        return value.simpleString()
+        return str(value.simpleString())
     if isinstance(value, Mapping | pa.Table | bytes):
         return type(value).__name__
     return str(value)

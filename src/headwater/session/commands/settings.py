@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.errors import AnalysisError
 from headwater.log import redact
 from headwater.plan.commands import ResetConf, SetConf
 from headwater.plan.relations import Relation
 from headwater.session.commands.base import command
 from headwater.session.leaves import rows, text_schema
-from headwater.session.zone import is_zone
 
 if TYPE_CHECKING:
     from headwater.session.session import Session
 
 STATIC = frozenset({"spark.sql.warehouse.dir", "spark.master", "spark.app.name", "headwater.durability"})
 """Settings of the server that a session cannot change."""
-
-_ZONE = "spark.sql.session.timeZone"
 
 
 @command(SetConf)
@@ -50,8 +47,6 @@ def change(session: Session, key: str, value: str) -> None:
     """Set a session setting. Raises CANNOT_MODIFY_STATIC_CONFIG, INVALID_CONF_VALUE."""
     if not is_modifiable(key):
         raise AnalysisError("CANNOT_MODIFY_STATIC_CONFIG", key=f'"{key}"')
-    if key == _ZONE and not is_zone(value):
-        raise IllegalArgumentError("INVALID_CONF_VALUE.TIME_ZONE", confName=_ZONE, confValue=value)
     session.settings.set(key, value)
 
 
