@@ -22,11 +22,17 @@ Connection = duckdb.DuckDBPyConnection
 DuckError = duckdb.Error
 Interrupted = duckdb.InterruptException
 
-__all__ = ["Connection", "Database", "Dialect", "DuckError", "ExportState", "Interrupted", "sql_text"]
+__all__ = ["Connection", "Database", "Dialect", "DuckError", "ExportState", "Interrupted", "Printed", "sql_text"]
 
 
 class ExportState(exp.Expression, exp.Func):
     """`aggregate(x) EXPORT_STATE`: the aggregate's state in place of its value."""
+
+    arg_types = {"this": True}  # noqa: RUF012 (sqlglot's way)
+
+
+class Printed(exp.Expression):
+    """SQL text that was printed from a tree before: a query that runs for every batch is printed once."""
 
     arg_types = {"this": True}  # noqa: RUF012 (sqlglot's way)
 
@@ -37,6 +43,7 @@ class Dialect(DuckDB):
     class Generator(DuckDB.Generator):  # type: ignore[valid-type,misc]
         TRANSFORMS = {  # noqa: RUF012 (sqlglot's way)
             **DuckDB.Generator.TRANSFORMS,
+            Printed: lambda _self, node: node.this,
             ExportState: lambda self, node: f"{self.sql(node, 'this')} EXPORT_STATE",
         }
 

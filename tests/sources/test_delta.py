@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from headwater.clock import SystemClock
 from headwater.duck import Database, sql_text
 from headwater.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedError
@@ -140,7 +141,7 @@ def test_a_commit_of_several_files_can_be_cut(tmp_path: Path) -> None:
     parts.append(connection(), rows, schema)
     batches, _ = drain(stream(parts, maxFilesPerTrigger=2, startingVersion=0))
     assert [len(batch) for batch in batches] == [2, 2, 2]
-    assert sorted(sum(batches, [])) == [0, 0, 1, 1, 2, 2]
+    assert sorted(number for batch in batches for number in batch) == [0, 0, 1, 1, 2, 2]
 
 
 def test_an_empty_table_gives_nothing_until_rows_come(table: LakeTable) -> None:

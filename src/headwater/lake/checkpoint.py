@@ -18,7 +18,7 @@ from headwater.log import logger
 _DEFAULT_INTERVAL = 10
 _FILES_PER_COMMIT = 50
 
-_running: set[str] = set()
+_running: dict[str, threading.Thread] = {}
 _lock = threading.Lock()
 
 
@@ -35,16 +35,26 @@ def interval(configuration: Mapping[str, str], files: int) -> int:
     return int(asked) if asked.isdigit() and int(asked) > 0 else max(_DEFAULT_INTERVAL, files // _FILES_PER_COMMIT)
 
 
-def start(path: str, state: LogState, *, wait: bool = False) -> None:
-    """Write a checkpoint of the state's version, unless one is being written."""
+def start(path: str, state: LogState) -> None:
+    """Write a checkpoint of the state's version, unless one is being written or the process is ending."""
     with _lock:
         if path in _running:
             return
-        _running.add(path)
+        # Not a daemon: a thread that the interpreter abandons inside delta-rs crashes the process on its way out.
+        worker = threading.Thread(target=_run, args=(path, state.version), name="headwater-checkpoint", daemon=False)
+        try:
+            worker.start()
+        except RuntimeError:
+            return
+        _running[path] = worker
     state.checkpoint = state.version
-    worker = threading.Thread(target=_run, args=(path, state.version), name="headwater-checkpoint", daemon=True)
-    worker.start()
-    if wait:
+
+
+def wait(path: str) -> None:
+    """Return when no checkpoint of the table is being written."""
+    with _lock:
+        worker = _running.get(path)
+    if worker is not None:
         worker.join()
 
 
@@ -55,7 +65,7 @@ def _run(path: str, version: int) -> None:
         logger("lake").exception("No checkpoint of version %d of %s could be written", version, path)
     finally:
         with _lock:
-            _running.discard(path)
+            _running.pop(path, None)
 
 
 def write(path: str, version: int) -> None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql.types import BinaryType, DataType, StringType, StructField, StructType, TimestampType
 from sqlglot import exp
 
-from headwater.duck import Connection, DuckError, sql_text
+from headwater.duck import Connection, DuckError, Printed, sql_text
 from headwater.errors import SparkError
 from headwater.lake.actions import AddFile, Metadata, encode_path
 from headwater.lake.stats import file_stats
@@ -24,19 +23,20 @@ from headwater.types.duck import to_duck
 _INDEXED_COLUMNS = "delta.dataSkippingNumIndexedCols"
 
 
-@dataclass(frozen=True)
 class FileWriter:
-    """Writes rows for one table.
+    """Writes rows for one table. The last query's text is kept, as a stream brings the same query for every batch.
 
-    Attributes:
+    Args:
         folder: the table's folder.
         metadata: the table's schema and partitioning.
         durable: flush files and folders to the disk.
     """
 
-    folder: str
-    metadata: Metadata
-    durable: bool = True
+    def __init__(self, folder: str, metadata: Metadata, durable: bool = True) -> None:
+        self.folder = folder
+        self.metadata = metadata
+        self.durable = durable
+        self._printed: tuple[exp.Query, StructType, Printed] | None = None
 
     def write(self, connection: Connection, query: exp.Query, data: StructType) -> list[AddFile]:
         """Write the rows of `query` (columns as `data`, by position) and return the files, not yet committed.
@@ -44,11 +44,10 @@ class FileWriter:
         Raises DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and TASK_WRITE_FAILED naming the folder if the disk refuses.
         """
         partitions = self.metadata.partition_columns
-        rows = fitted(query, data, self.metadata.schema, partitions)
         target = self.folder if partitions else os.path.join(self.folder, _file_name(str(uuid.uuid4())) + ".parquet")
         try:
             os.makedirs(self.folder, exist_ok=True)
-            reports = connection.execute(sql_text(_copy(rows, target, partitions))).fetchall()
+            reports = connection.execute(sql_text(_copy(self._rows(query, data), target, partitions))).fetchall()
         except OSError as cause:
             raise SparkError("TASK_WRITE_FAILED", path=self.folder, reason=str(cause)) from cause
         except DuckError as cause:
@@ -57,6 +56,15 @@ class FileWriter:
         if self.durable:
             _flush(os.path.join(self.folder, report[0]) for report in reports)
         return files
+
+    def _rows(self, query: exp.Query, data: StructType) -> Printed:
+        kept = self._printed
+        if kept is not None and kept[0] is query and kept[1] == data:
+            return kept[2]
+        text = sql_text(fitted(query, data, self.metadata.schema, self.metadata.partition_columns))
+        printed = Printed(this=text)
+        self._printed = (query, data, printed)
+        return printed
 
     def _added(
         self, path: str, rows: int, size: int, _footer: int, columns: Mapping[str, Any], keys: Mapping[str, Any] | None
@@ -93,10 +101,11 @@ def fitted(query: exp.Query, data: StructType, table: StructType, partitions: Se
         value = _value(None if index is None else data.fields[index], index, field)
         if field.name in partitions:
             value = partition_text(value, field.dataType)
-        columns.append(exp.alias_(value, field.name, quoted=True))
+        columns.append(exp.Alias(this=value, alias=exp.to_identifier(field.name, quoted=True)))
     names = [exp.to_identifier(f"c{index}") for index in range(len(data.fields))]
     rows = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("rows_"), columns=names))
-    return exp.Select(expressions=columns).from_(rows)
+    # Built without sqlglot's copying helpers: this runs for every batch.
+    return exp.Select(expressions=columns, from_=exp.From(this=rows))
 
 
 def _value(source: StructField | None, index: int | None, target: StructField) -> exp.Expression:
@@ -120,7 +129,7 @@ def partition_text(value: exp.Expression, kind: DataType) -> exp.Expression:
     return exp.Nullif(this=text, expression=exp.Literal.string("")) if isinstance(kind, StringType) else text
 
 
-def _copy(rows: exp.Select, target: str, partitions: Sequence[str]) -> exp.Copy:
+def _copy(rows: Printed, target: str, partitions: Sequence[str]) -> exp.Copy:
     options: dict[str, exp.Expression | None] = {
         "FORMAT": exp.var("parquet"),
         "COMPRESSION": exp.var("snappy"),
@@ -134,7 +143,7 @@ def _copy(rows: exp.Select, target: str, partitions: Sequence[str]) -> exp.Copy:
     else:
         options["WRITE_EMPTY_FILE"] = exp.false()
     params = [exp.CopyParameter(this=exp.var(name), expression=value) for name, value in options.items()]
-    return exp.Copy(this=exp.Subquery(this=rows), kind=False, files=[exp.Literal.string(target)], params=params)
+    return exp.Copy(this=exp.Subquery(this=rows.copy()), kind=False, files=[exp.Literal.string(target)], params=params)
 
 
 def _file_name(unique: str) -> str:

@@ -87,7 +87,7 @@ def _read_group(path: str, metadata: Metadata, values: tuple[str | None, ...], f
     ]
     paths = [exp.Literal.string(local_path(path, file)) for file in files]
     scan = exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=paths), *_options(stored)])
-    return exp.Select(expressions=columns).from_(exp.Table(this=scan))
+    return exp.Select(expressions=columns, from_=exp.From(this=exp.Table(this=scan)))
 
 
 def _options(stored: Sequence[StructField]) -> list[exp.Expr]:
@@ -122,7 +122,7 @@ def _constant(text: str | None, field: StructField) -> exp.Expr:
 
 
 def _named(value: exp.Expr, field: StructField) -> exp.Expr:
-    return exp.alias_(value, field.name, quoted=True)
+    return exp.Alias(this=value, alias=exp.to_identifier(field.name, quoted=True))
 
 
 def local_path(table: str, file: AddFile) -> str:

@@ -65,6 +65,7 @@ class LakeTable:
         self._lock = _lock_of(path)
         self._state = LogState()
         self._snapshot: Snapshot | None = None
+        self._writer: FileWriter | None = None
 
     # ── opening ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -244,9 +245,14 @@ class LakeTable:
             if seen(self._state, write.txn):
                 return WriteResult(self._state.version, False)
             planned = plan(self._state, write, self._clock.now_ms())
-        adds = FileWriter(self.path, planned.metadata, self._durable).write(connection, query, write.schema)
+        adds = self._writer_of(planned.metadata).write(connection, query, write.schema)
         crash_point("lake.data_written")
         return self._commit(planned.draft(tuple(adds)))
+
+    def _writer_of(self, metadata: Metadata) -> FileWriter:
+        if self._writer is None or self._writer.metadata != metadata:
+            self._writer = FileWriter(self.path, metadata, self._durable)
+        return self._writer
 
     def _commit(self, draft: Draft) -> WriteResult:
         with self._lock:

@@ -1,0 +1,96 @@
+"""Appends to a Delta table under SIGKILL, races and a full disk: no row lost, doubled or torn."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from headwater.lake.table import LakeTable
+from support.lake import by_deltalake, by_duckdb, duplicated, rows
+
+TESTS = Path(__file__).resolve().parents[1]
+WRITER = TESTS / "support" / "lake_writer.py"
+
+
+def start(path: Path, first: int, last: int, crash_at: str | None = None) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment.pop("HEADWATER_CRASH_AT", None)
+    if crash_at is not None:
+        environment["HEADWATER_CRASH_AT"] = crash_at
+    command = [sys.executable, str(WRITER), str(path), str(first), str(last)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+def check_exact(path: Path, batches: int) -> None:
+    """Every batch once, by every reader."""
+    ids = [row[0] for row in by_deltalake(str(path))]
+    assert duplicated(ids) == []
+    assert sorted(ids) == list(range(batches * 10))
+    assert rows(LakeTable.open(str(path))) == by_deltalake(str(path)) == by_duckdb(str(path))
+
+
+@pytest.mark.parametrize("point", ["lake.data_written", "storage.temp", "storage.link", "lake.committed"])
+@pytest.mark.parametrize("hit", [1, 3, 11])
+def test_a_kill_at_any_point_of_an_append_loses_and_doubles_nothing(tmp_path: Path, point: str, hit: int) -> None:
+    path = tmp_path / "t"
+    killed = start(path, 0, 11, f"{point}:{hit}")
+    killed.communicate(timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    again = start(path, 0, 11)
+    _, errors = again.communicate(timeout=60)
+    assert again.returncode == 0, errors
+    check_exact(path, 12)
+
+
+def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    path = tmp_path / "t"
+    for _ in range(8):
+        child = start(path, 0, 39)
+        time.sleep(0.3 + chance.random() * 0.5)
+        child.kill()
+        child.communicate(timeout=60)
+    last = start(path, 0, 39)
+    _, errors = last.communicate(timeout=60)
+    assert last.returncode == 0, f"seed {seed}: {errors}"
+    check_exact(path, 40)
+
+
+def test_of_four_processes_with_the_same_batches_each_batch_is_won_once(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    racers = [start(path, 0, 24) for _ in range(4)]
+    outputs = [racer.communicate(timeout=120) for racer in racers]
+    assert [racer.returncode for racer in racers] == [0, 0, 0, 0], outputs
+    won = sorted(int(line.split()[0]) for out, _ in outputs for line in out.splitlines() if line.endswith("added"))
+    assert won == list(range(25))
+    check_exact(path, 25)
+    assert DeltaTable(str(path)).version() == 24
+
+
+def test_writers_of_different_streams_all_get_their_rows_in(tmp_path: Path) -> None:
+    path = str(tmp_path / "t")
+    script = (
+        "import sys; from headwater.lake.table import LakeTable; from headwater.types.ddl import parse_schema;"
+        "from support.lake import connection, numbers;"
+        "t, c, k = LakeTable.at(sys.argv[1]), connection(), int(sys.argv[2]);"
+        "s = parse_schema('id bigint, name string');"
+        "[t.append(c, numbers(10, k * 1000 + i * 10), s, txn=(f'q{k}', i)) for i in range(25)]"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    writers = [
+        subprocess.Popen([sys.executable, "-c", script, path, str(k)], env=environment, stderr=subprocess.PIPE)
+        for k in range(4)
+    ]
+    errors = [writer.communicate(timeout=120)[1] for writer in writers]
+    assert [writer.returncode for writer in writers] == [0, 0, 0, 0], errors
+    ids = sorted(row[0] for row in by_deltalake(path))
+    assert ids == [k * 1000 + i for k in range(4) for i in range(250)]
