@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from pyspark.sql.types import LongType, StringType, StructField, StructType
-from support.stream import StreamTest
 
 from headwater.errors import AnalysisError, IllegalArgumentError
 from headwater.plan.commands import Trigger
@@ -24,9 +23,11 @@ from headwater.plan.relations import (
     Sort,
     WithColumns,
 )
+from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType())])
 A, B, C = {"k": "a", "v": 1}, {"k": "b", "v": 2}, {"k": "c", "v": 3}
+STATIC = LocalData(pa.table({"k": ["a"], "v": [1]}))
 
 
 def column(name: str) -> Column:
@@ -70,7 +71,9 @@ def test_streams_are_united(tmp_path: Path) -> None:
     stream.add_data([C], 1).check_answer(("a", 1), ("b", 2), ("c", 3)).close()
 
 
-@pytest.mark.parametrize(("kind", "answer"), [("inner", [("a", 1, "A")]), ("left_outer", [("a", 1, "A"), ("b", 2, None)])])
+@pytest.mark.parametrize(
+    ("kind", "answer"), [("inner", [("a", 1, "A")]), ("left_outer", [("a", 1, "A"), ("b", 2, None)])]
+)
 def test_a_stream_joins_static_rows(stream: StreamTest, kind: str, answer: list[tuple[object, ...]]) -> None:
     static = LocalData(pa.table({"k": ["a", "z"], "name": ["A", "Z"]}))
     stream.plan(lambda s: Join(s, static, kind, using=("k",)))  # type: ignore[arg-type]
@@ -185,7 +188,7 @@ def test_another_number_of_sources_is_refused(tmp_path: Path) -> None:
     [
         (lambda s: s, "complete", "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION"),
         (lambda s: Sort(s, (SortOrder(column("k")),)), "append", "Sorting is not supported on streaming"),
-        (lambda s: SetOperation(s, LocalData(pa.table({"k": ["a"], "v": [1]})), "union", all=True), "append", "Union between streaming and batch"),
+        (lambda s: SetOperation(s, STATIC, "union", all=True), "append", "Union between streaming and batch"),
         (lambda s: SetOperation(s, s, "intersect"), "append", "Intersect of streaming"),
         (lambda s: Join(s, s, "inner", using=("k",)), "append", "a join of two streams"),
     ],

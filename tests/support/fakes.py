@@ -48,7 +48,7 @@ class FakeSource:
             end = min(end, begin + self.per_batch)
         return json.dumps({"chunk": end}, separators=(",", ":")) if end > begin else start
 
-    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+    def relation(self, _: Connection, start: Offset | None, end: Offset) -> BatchInput:
         begin = json.loads(start)["chunk"] if start else 0
         table = pa.concat_tables(self.chunks[begin : json.loads(end)["chunk"]])
         name = f"fake_{id(self)}"

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from pyspark.sql.types import StructType
-from support.fakes import FakeSink, FakeSource
 
 from headwater.errors import SparkError
 from headwater.plan.commands import StartStream, Trigger
@@ -25,23 +25,24 @@ from headwater.sinks.base import SinkContext, SinkRequest, sinks
 from headwater.sources.base import SourceContext, SourceRequest, sources
 from headwater.streaming.query import StreamingQuery
 from headwater.streaming.start import start_query
+from support.fakes import FakeSink, FakeSource
 
 _sources: dict[str, FakeSource] = {}
 _sinks: dict[str, FakeSink] = {}
 
 
 class _Sources:
-    def schema(self, request: SourceRequest, context: SourceContext) -> StructType:
+    def schema(self, request: SourceRequest, _: SourceContext) -> StructType:
         return _sources[request.options["name"]].schema
 
-    def open(self, request: SourceRequest, context: SourceContext) -> FakeSource:
+    def open(self, request: SourceRequest, _: SourceContext) -> FakeSource:
         return _sources[request.options["name"]]
 
 
 class _Sinks:
     output_modes = ("append", "update", "complete")
 
-    def open(self, request: SinkRequest, context: SinkContext) -> FakeSink:
+    def open(self, request: SinkRequest, _: SinkContext) -> FakeSink:
         return _sinks[request.options["name"]]
 
 
@@ -134,12 +135,10 @@ class StreamTest:
     def expect_failure(self, condition: str) -> StreamTest:
         """The query ends with an error that mentions `condition`."""
         self.steps.append(f"expect {condition}")
-        try:
+        with pytest.raises(SparkError) as caught:
             self.running.process_all_available()
-        except SparkError as error:
-            assert condition in str(error), self._story(str(error))
-            return self
-        raise AssertionError(self._story("no failure"))
+        assert condition in str(caught.value), self._story(str(caught.value))
+        return self
 
     @property
     def running(self) -> StreamingQuery:
@@ -154,7 +153,7 @@ class StreamTest:
 
     def _same(self, found: Sequence[tuple[Any, ...]], wanted: Sequence[tuple[Any, ...]]) -> None:
         missing, extra = Counter(wanted) - Counter(found), Counter(found) - Counter(wanted)
-        assert not missing and not extra, self._story(f"missing {dict(missing)}, too many {dict(extra)}")
+        assert not missing + extra, self._story(f"missing {dict(missing)}, too many {dict(extra)}")
 
     def _story(self, what: str) -> str:
         steps = "\n".join(f"   {step}" for step in self.steps[:-1])

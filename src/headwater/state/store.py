@@ -51,7 +51,7 @@ class StateStore:
 
     def __init__(self, storage: Storage, folder: str) -> None:
         self._storage = storage
-        self._folder = folder
+        self.folder = folder
         self._files: dict[Kind, set[int]] = {"snapshot": set(), "changelog": set()}
         for name in storage.list(folder):
             found = _NAME.match(name)
@@ -63,7 +63,7 @@ class StateStore:
 
     def check_operator(self, operator: dict[str, object]) -> str | None:
         """Note the operator at the first start; later say how the noted one differs, or None."""
-        path = f"{self._folder}/operator.json"
+        path = f"{self.folder}/operator.json"
         now = {"version": FORMAT_VERSION, **operator}
         try:
             noted = json.loads(self._storage.read(path))
@@ -111,8 +111,11 @@ class StateStore:
         base = max((v for v in self._files["snapshot"] if v <= version), default=0)
         if base:
             yield Change("snapshot", self._read("snapshot", base, version))
+        self._changed_rows = 0
         for step in range(base + 1, version + 1):
-            yield Change("changelog", self._read("changelog", step, version))
+            change = Change("changelog", self._read("changelog", step, version))
+            self._changed_rows += change.rows.num_rows
+            yield change
 
     def _read(self, kind: Kind, at: int, version: int) -> pa.Table:
         path = self._path(kind, at)
@@ -128,7 +131,7 @@ class StateStore:
             raise _damaged(version, path, f"it is not a whole Parquet file ({cause})") from cause
 
     def _path(self, kind: Kind, version: int) -> str:
-        return f"{self._folder}/{version}.{kind}.parquet"
+        return f"{self.folder}/{version}.{kind}.parquet"
 
 
 def _damaged(version: int, path: str, reason: str) -> RuntimeSparkError:

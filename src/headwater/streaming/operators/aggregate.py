@@ -1,0 +1,256 @@
+"""Streaming aggregation: any DuckDB aggregate, kept as its exported state per group.
+
+A batch is aggregated to states, joined with the state table by its keys and combined; what changed is the changelog.
+Update mode gives the groups that changed, complete mode all of them. `append` needs a watermark and is refused before.
+
+    batch    SELECT keys, aggregate EXPORT_STATE FROM input GROUP BY keys
+    changed  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state
+    state    rows of `changed` in place of those with the same keys
+
+Invariants: first, last and lists keep arrival order: DuckDB's `combine(a, b)` puts the rows of `b` before those of `a`,
+so the old state is the second; the input is read once; states come back from a file as the bits they were.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import exp
+
+from headwater.duck import Connection, DuckError, ExportState, arrow, sql_text
+from headwater.errors import RuntimeSparkError, unsupported
+from headwater.state.store import REMOVED, StateStore
+from headwater.streaming.progress import StateReport
+
+_FRESH = "_fresh"
+_OLD, _NEW = "old", "new"
+
+
+@dataclass(frozen=True)
+class AggregatePlan:
+    """What to aggregate.
+
+    Attributes:
+        input: the rows, over the streams' views.
+        keys: (name, expression over the input's columns), the grouping; none: one group of all rows.
+        measures: (name, aggregate call over the input's columns).
+    """
+
+    input: exp.Query
+    keys: tuple[tuple[str, exp.Expression], ...]
+    measures: tuple[tuple[str, exp.Expression], ...]
+
+    @property
+    def key_names(self) -> list[str]:
+        """Names of the keys, in order."""
+        return [name for name, _ in self.keys]
+
+    @property
+    def measure_names(self) -> list[str]:
+        """Names of the measures, in order."""
+        return [name for name, _ in self.measures]
+
+    def describe(self) -> dict[str, object]:
+        """What may not change between runs."""
+        return {
+            "operator": "stateStoreSave",
+            "keys": [sql_text(tree) for _, tree in self.keys],
+            "aggregates": [sql_text(tree) for _, tree in self.measures],
+        }
+
+
+class StreamingAggregate:
+    """See the module.
+
+    Args:
+        plan: what to aggregate.
+        store: where the state is kept.
+        mode: which groups go on after a batch.
+        index: number of the operator in its query; names its tables and its result `aggregate_<index>`.
+    """
+
+    name = "stateStoreSave"
+
+    def __init__(self, plan: AggregatePlan, store: StateStore, mode: Literal["update", "complete"], index: int) -> None:
+        self._plan = plan
+        self._store = store
+        self._mode = mode
+        self.result = f"aggregate_{index}"
+        self._state = f"aggregate_{index}_state"
+        self._batch = f"aggregate_{index}_batch"
+        self._changed = f"aggregate_{index}_changed"
+        self._total = 0
+        self._updates_ms = 0
+        self._merge_text = sql_text(_create(self._changed, self._merge()))
+        self._batch_text = sql_text(_create(self._batch, self._aggregated()))
+
+    # ── the contract ────────────────────────────────────────────────────────────────────────────────────────
+
+    def prepare(self, connection: Connection) -> None:
+        """See `StatefulOperator`."""
+        for table in (self._state, self._batch):
+            _run(connection, sql_text(_create(table, self._aggregated().limit(0))))
+        _run(connection, self._merge_text)
+        source = self._state if self._mode == "complete" else self._changed
+        finals = [exp.alias_(exp.func("finalize", _column(n)), n, quoted=True) for n in self._plan.measure_names]
+        query = exp.select(*(_column(n) for n in self._plan.key_names), *finals).from_(source)
+        _run(connection, sql_text(_create(self.result, query, kind="VIEW")))
+
+    def restore(self, connection: Connection, version: int) -> None:
+        """See `StatefulOperator`."""
+        difference = self._store.check_operator(self._plan.describe())
+        if difference is not None:
+            raise RuntimeSparkError("STATE_STORE_OPERATOR_MISMATCH", path=self._store.folder, reason=difference)
+        for change in self._store.load(version):
+            self._apply_file(connection, change.rows)
+        self._total = _count(connection, self._state)
+
+    def advance(self, connection: Connection, watermark_ms: int) -> None:  # noqa: ARG002 (late rows: with watermarks)
+        """See `StatefulOperator`."""
+        begin = time.perf_counter()
+        _run(connection, self._batch_text)
+        self._updates_ms = _since(begin)
+
+    def commit(self, connection: Connection, version: int) -> StateReport:
+        """See `StatefulOperator`."""
+        begin = time.perf_counter()
+        _run(connection, self._merge_text)
+        changed = arrow(
+            connection, exp.select(*(_column(n) for n in self._columns), _column(_FRESH)).from_(self._changed)
+        )
+        self._total += pc.sum(changed.column(_FRESH)).as_py() or 0
+        rows = _with_removed(changed.drop_columns([_FRESH]))
+        self._replace(connection)
+        updates, begin = self._updates_ms + _since(begin), time.perf_counter()
+        size = self._store.write("changelog", version, rows)
+        if self._store.snapshot_due(version, self._total):
+            self._snapshot(connection, version)
+        per_row = rows.nbytes / max(rows.num_rows, 1)
+        return StateReport(
+            self.name,
+            self._total,
+            rows.num_rows,
+            updates_ms=updates,
+            commit_ms=_since(begin),
+            memory_bytes=int(per_row * self._total),
+            metrics={"changelogBytes": size},
+        )
+
+    def purge(self, before: int) -> None:
+        """See `StatefulOperator`."""
+        self._store.purge(before)
+
+    # ── queries ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def _columns(self) -> list[str]:
+        return [*self._plan.key_names, *self._plan.measure_names]
+
+    def _aggregated(self) -> exp.Select:
+        keys = [exp.alias_(tree.copy(), name, quoted=True) for name, tree in self._plan.keys]
+        states = [exp.alias_(ExportState(this=tree.copy()), name, quoted=True) for name, tree in self._plan.measures]
+        query = exp.select(*keys, *states).from_(self._plan.input.subquery("input"))
+        return query.group_by(*(tree.copy() for _, tree in self._plan.keys)) if keys else query
+
+    def _merge(self) -> exp.Select:
+        known = exp.select("*", exp.alias_(exp.true(), "known")).from_(self._state).subquery(_OLD)
+        absent = exp.column("known", _OLD).is_(exp.null())
+        measures = []
+        for name in self._plan.measure_names:
+            both = exp.func("combine", _column(name, _NEW), _column(name, _OLD))
+            merged = exp.case().when(absent.copy(), _column(name, _NEW)).else_(both)
+            measures.append(exp.alias_(merged, name, quoted=True))
+        keys = [_column(name, _NEW) for name in self._plan.key_names]
+        query = exp.select(*keys, *measures, exp.alias_(absent, _FRESH))
+        return query.from_(exp.alias_(exp.to_table(self._batch), _NEW, table=True)).join(
+            known, on=_same_keys(self._plan.key_names, _OLD, _NEW), join_type="left"
+        )
+
+    def _replace(self, connection: Connection) -> None:
+        """Rows of `changed` take the place of those of the same keys."""
+        _run(connection, _delete(self._state, self._changed, self._plan.key_names))
+        rows = exp.select(*(_column(name) for name in self._columns)).from_(self._changed)
+        _run(connection, sql_text(exp.insert(rows, self._state)))
+
+    # ── files ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _snapshot(self, connection: Connection, version: int) -> None:
+        """Write all groups, and let the table forget its deleted rows."""
+        query = exp.select(*(_column(name) for name in self._columns)).from_(self._state)
+        self._store.write("snapshot", version, _with_removed(arrow(connection, query)))
+        _run(connection, sql_text(_create(self._state, query)))
+
+    def _apply_file(self, connection: Connection, rows: pa.Table) -> None:
+        connection.register("state_file", rows)
+        try:
+            _run(connection, _delete(self._state, "state_file", self._plan.key_names))
+            kept = exp.select(*self._from_file(rows)).from_("state_file").where(_column(REMOVED).not_())
+            _run(connection, sql_text(exp.insert(kept, self._state)))
+        except DuckError as error:
+            raise RuntimeSparkError(
+                "STATE_STORE_OPERATOR_MISMATCH", path=self._store.folder, reason=str(error)
+            ) from error
+        finally:
+            connection.unregister("state_file")
+
+    def _from_file(self, rows: pa.Table) -> list[exp.Expression]:
+        measures = dict(self._plan.measures)
+        return [
+            _as_state(measures[name], rows.schema.field(name).type, name) if name in measures else _column(name)
+            for name in self._columns
+        ]
+
+
+def _as_state(call: exp.Expression, stored: pa.DataType, name: str) -> exp.Expression:
+    """A stored state as DuckDB's: it casts all but bare times and bytes, the states of `min` and `max`."""
+    if not (pa.types.is_temporal(stored) or pa.types.is_binary(stored) or pa.types.is_large_binary(stored)):
+        return _column(name)
+    inner = call.this if isinstance(call, exp.Filter) else call
+    if not isinstance(inner, exp.Min | exp.Max):
+        raise unsupported(f"the state of {sql_text(call)} in a stream")
+    kind = "min" if isinstance(inner, exp.Min) else "max"
+    signature = exp.array(exp.func("typeof", _column(name)), dialect="duckdb")
+    return exp.Anonymous(this="to_aggregate_state", expressions=[_column(name), exp.Literal.string(kind), signature])
+
+
+def _with_removed(rows: pa.Table) -> pa.Table:
+    for field in rows.schema:
+        if pa.types.is_interval(field.type):
+            raise unsupported(f"an interval (`{field.name}`) in the state of a stream", "Cast it to seconds.")
+    return rows.append_column(REMOVED, pa.repeat(pa.scalar(False), rows.num_rows))
+
+
+def _column(name: str, table: str | None = None) -> exp.Column:
+    return exp.column(name, table, quoted=True)
+
+
+def _same_keys(names: list[str], left: str, right: str) -> exp.Condition:
+    return exp.and_(exp.true(), *(exp.NullSafeEQ(this=_column(n, left), expression=_column(n, right)) for n in names))
+
+
+def _delete(table: str, using: str, keys: list[str]) -> str:
+    target = exp.alias_(exp.to_table(table), _OLD, table=True)
+    rows = exp.alias_(exp.to_table(using), _NEW, table=True)
+    return sql_text(exp.Delete(this=target, using=[rows], where=exp.Where(this=_same_keys(keys, _OLD, _NEW))))
+
+
+def _create(name: str, query: exp.Query, kind: str = "TABLE") -> exp.Create:
+    properties = exp.Properties(expressions=[exp.TemporaryProperty()])
+    return exp.Create(this=exp.to_table(name), kind=kind, replace=True, properties=properties, expression=query)
+
+
+def _run(connection: Connection, text: str) -> None:
+    connection.execute(text).fetchall()
+
+
+def _count(connection: Connection, table: str) -> int:
+    text = sql_text(exp.select(exp.Count(this=exp.Star())).from_(table))
+    return int(connection.execute(text).fetchall()[0][0])
+
+
+def _since(begin: float) -> int:
+    return int((time.perf_counter() - begin) * 1000)

@@ -1,0 +1,165 @@
+"""The law of streaming aggregation: over any splitting of the input, with restarts, incremental equals batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import sqlglot
+from sqlglot import exp
+
+from headwater.duck import Connection, Database
+from headwater.errors import RuntimeSparkError, UnsupportedError
+from headwater.io.local import LocalStorage
+from headwater.state.store import StateStore
+from headwater.streaming.operators.aggregate import AggregatePlan, StreamingAggregate
+
+STORAGE = LocalStorage("none")
+MEASURES = [
+    "count(*)", "count(v)", "sum(v)", "sum(n)", "sum(d)", "sum(e)", "avg(v)", "avg(e)", "min(s)", "max(s)", "min(v)",
+    "max(dt)", "min(ts)", "max(ts)", "max(bl)", "min(b)", "stddev_samp(v)", "var_pop(d)", "corr(d, w)", "skewness(w)",
+    "first(s)", "last(s)", "first(ts)", "list(v)", "list(s)", "list(ts)", "list(bl)", "list(v) FILTER (WHERE v > 3)",
+    "sum(v) FILTER (WHERE w > 3)", "arg_max(s, w)", "arg_min(ts, w)", "bool_and(b)", "bit_xor(v)",
+    "approx_count_distinct(s)", "any_value(n)", "max(st)", "list(st)", "quantile_cont(w, 0.25)",
+]  # fmt: skip
+ROWS = """
+SELECT CASE WHEN i % 7 = 3 THEN NULL ELSE 'k' || (i % 3) END AS k, i % 2 AS k2, 9007199254740993 * 500 + i AS v,
+       i::DOUBLE / 7 AS d, i AS w, (i || '.25')::DECIMAL(38, 2) AS e, 's' || (i * 37 % 100) AS s, NULL::BIGINT AS n,
+       DATE '2020-01-01' + i::INTEGER AS dt, TIMESTAMPTZ '2020-01-01 00:00:00+00' + INTERVAL (i) DAY AS ts,
+       encode('b' || i) AS bl, i % 3 = 0 AS b, {'a': i, 'b': 's' || i} AS st
+FROM range(40) t(i)
+"""
+
+
+def parse(text: str) -> exp.Expression:
+    return sqlglot.parse_one(text, dialect="duckdb")
+
+
+def plan(keys: Sequence[str] = ("k", "k2"), measures: Sequence[str] = MEASURES) -> AggregatePlan:
+    return AggregatePlan(
+        exp.select("*").from_("stream_0"),
+        tuple((f"key{i}", exp.column(name)) for i, name in enumerate(keys)),
+        tuple((f"m{i}", parse(text)) for i, text in enumerate(measures)),
+    )
+
+
+class Run:
+    """One operator on one state folder, batch after batch."""
+
+    def __init__(self, folder: Path, mode: str = "complete", **parts: Sequence[str]) -> None:
+        self.folder, self.mode, self.parts = folder, mode, parts
+        self.database = Database(threads=1)
+        self.version = 0
+        self.restart()
+
+    def restart(self) -> None:
+        self.connection: Connection = self.database.connect()
+        self.bind("FALSE")
+        store = StateStore(STORAGE, str(self.folder))
+        self.operator = StreamingAggregate(plan(**self.parts), store, self.mode, 0)  # type: ignore[arg-type]
+        self.operator.prepare(self.connection)
+        self.operator.restore(self.connection, self.version)
+
+    def bind(self, condition: str) -> None:
+        text = f"CREATE OR REPLACE TEMP VIEW stream_0 AS SELECT * FROM ({ROWS}) WHERE {condition}"
+        self.connection.execute(text).fetchall()
+
+    def batch(self, condition: str) -> list[tuple[object, ...]]:
+        self.bind(condition)
+        self.operator.advance(self.connection, 0)
+        self.report = self.operator.commit(self.connection, self.version + 1)
+        self.version += 1
+        return self.rows()
+
+    def rows(self) -> list[tuple[object, ...]]:
+        return sorted(self.connection.execute("SELECT * FROM aggregate_0").fetchall(), key=repr)
+
+    def whole(self) -> list[tuple[object, ...]]:
+        """What one batch query over all rows gives."""
+        one = plan(**self.parts)
+        keys = [tree for _, tree in one.keys]
+        query = exp.select(*keys, *(tree for _, tree in one.measures)).from_(parse(ROWS).subquery("t"))
+        text = (query.group_by(*keys) if keys else query).sql(dialect="duckdb")
+        return sorted(self.connection.execute(text).fetchall(), key=repr)
+
+
+def close(found: list[tuple[object, ...]], wanted: list[tuple[object, ...]]) -> None:
+    assert len(found) == len(wanted)
+    for left, right in zip(found, wanted, strict=True):
+        for index, (a, b) in enumerate(zip(left, right, strict=True)):
+            same = pytest.approx(b, rel=1e-9, nan_ok=True) if isinstance(b, float) else b
+            assert a == same, (index, a, b)
+
+
+@pytest.mark.parametrize("splits", [(40,), (1, 40), (13, 27, 40), (10, 11, 12, 40), tuple(range(1, 41))])
+def test_incremental_equals_batch_over_any_splitting(tmp_path: Path, splits: tuple[int, ...]) -> None:
+    run = Run(tmp_path)
+    begin = 0
+    for end in splits:
+        found = run.batch(f"w >= {begin} AND w < {end}")
+        begin = end
+    close(found, run.whole())
+
+
+def test_incremental_equals_batch_with_a_restart_after_every_batch(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    for begin in range(0, 40, 2):
+        run.batch(f"w >= {begin} AND w < {begin + 2}")
+        run.restart()
+    close(run.rows(), run.whole())
+    assert any(path.name.endswith("snapshot.parquet") for path in tmp_path.iterdir())
+
+
+def test_a_replayed_batch_starts_from_the_version_before(tmp_path: Path) -> None:
+    run = Run(tmp_path, measures=["count(*)", "sum(v)"])
+    run.batch("w < 20")
+    run.batch("w >= 20 AND w < 30")
+    run.version = 1
+    run.restart()
+
+    run.batch("w >= 20")
+
+    assert run.rows() == run.whole()
+
+
+def test_update_mode_gives_the_groups_that_changed(tmp_path: Path) -> None:
+    run = Run(tmp_path, "update", keys=["k2"], measures=["count(*)"])
+
+    assert run.batch("w < 4") == [(0, 2), (1, 2)]
+    assert run.batch("w = 5") == [(1, 3)]
+    assert (run.report.rows_total, run.report.rows_updated) == (2, 1)
+    assert run.batch("FALSE") == []
+
+
+def test_without_keys_there_is_one_group(tmp_path: Path) -> None:
+    run = Run(tmp_path, keys=[], measures=["count(*)", "sum(v)"])
+    run.batch("w < 7")
+    run.restart()
+
+    assert run.batch("w >= 7") == run.whole()
+    assert run.report.rows_total == 1
+
+
+def test_other_aggregates_than_those_in_the_checkpoint_are_refused(tmp_path: Path) -> None:
+    Run(tmp_path, measures=["count(*)"]).batch("TRUE")
+
+    with pytest.raises(RuntimeSparkError, match=r"STATE_STORE_OPERATOR_MISMATCH.*aggregates"):
+        Run(tmp_path, measures=["sum(v)"])
+
+
+def test_an_interval_cannot_be_kept(tmp_path: Path) -> None:
+    run = Run(tmp_path, measures=["max(ts - TIMESTAMPTZ '2020-01-01')"])
+
+    with pytest.raises(UnsupportedError, match="interval"):
+        run.batch("TRUE")
+
+
+def test_a_lost_changelog_is_named(tmp_path: Path) -> None:
+    run = Run(tmp_path, measures=["count(*)"])
+    for begin in range(3):
+        run.batch(f"w = {begin}")
+    (tmp_path / "2.changelog.parquet").unlink()
+
+    with pytest.raises(RuntimeSparkError, match=r"STATE_STORE_DAMAGED.*2\.changelog\.parquet"):
+        run.restart()
