@@ -184,7 +184,7 @@ def array_sort(call: FunctionCall) -> Typed:
             "list_concat",
             duck("list_slice", sorted_, 1, at),
             duck("list_concat", single, duck("list_slice", sorted_, add(at, 1), duck("len", sorted_))),
-        )  # noqa: E731
+        )
         return let([before], place)
 
     empty = cast(exp.Array(expressions=[]), f"{duck_name(kind)}[]")
@@ -261,7 +261,7 @@ def map_zip_with(call: FunctionCall) -> Typed:
         at = lambda m, k: duck("list_extract", duck("map_extract", m, k), 1)  # noqa: E731
         values = lambda all_: duck(
             "map", all_, duck("list_transform", all_, lambda_(lambda k: applied.at(k, at(a, k), at(b, k))))
-        )  # noqa: E731
+        )
         return case((either(is_null(a), is_null(b)), None), otherwise=let([keys], values))
 
     made = MapType(one.keyType, applied.body.type, applied.body.nullable) if applied.body.type else None
