@@ -27,6 +27,7 @@ from headwater.plan.expressions import (
 )
 from headwater.sql.expressions import convert, convert_all, converts, sort_order
 from headwater.sql.scope import Scope
+from headwater.sql.understood import refuse_unread
 
 _UNIT_CALLS = {
     "date_add": "timestampadd",
@@ -131,6 +132,8 @@ def _definition(node: exp.Expr, scope: Scope) -> exp.Expr:
     name = node.args.get("alias")
     if name is None:
         return node
+    if any(node.args.get(part) for part in ("partition_by", "order", "spec")):
+        raise unsupported("a window that adds to a named window", "Write the window out.")
     found = scope.windows.get(name.name.lower())
     if found is None:
         raise AnalysisError(
@@ -142,9 +145,10 @@ def _definition(node: exp.Expr, scope: Scope) -> exp.Expr:
 def _frame(spec: exp.WindowSpec | None, scope: Scope) -> Frame | None:
     if spec is None:
         return None
+    refuse_unread(spec)
     unit: Any = spec.args["kind"].lower()
-    if unit not in ("rows", "range") or spec.args.get("exclude"):
-        raise unsupported("window frames by GROUPS or with EXCLUDE", "Use ROWS or RANGE.")
+    if unit not in ("rows", "range"):
+        raise unsupported("window frames by GROUPS", "Use ROWS or RANGE.")
     lower = _bound(spec.args.get("start"), spec.args.get("start_side"), scope)
     upper = _bound(spec.args.get("end") or "CURRENT ROW", spec.args.get("end_side"), scope)
     return Frame(unit, lower, upper)

@@ -64,6 +64,12 @@ class IntervalLiteral(exp.Expression):
     arg_types: ClassVar[dict[str, bool]] = {"parts": True, "to": False}
 
 
+class Watermark(exp.Expression):
+    """`table WATERMARK column DELAY OF INTERVAL 1 MINUTE [AS alias]`; `delay` is the interval's text."""
+
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "column": True, "delay": True, "alias": False}
+
+
 class UnsignedRightShift(exp.Expression, exp.Binary):
     """`a >>> b`."""
 
@@ -179,6 +185,31 @@ class Parser(DatabricksParser):
         if suffix in _SUFFIXES and isinstance(this, exp.Literal) and not this.is_string:
             return SuffixedNumber(this=this.name, suffix=suffix)
         return super().build_cast(strict, **kwargs)
+
+    def _parse_table_parts(self, *args: Any, **kwargs: Any) -> exp.Expr | None:  # type: ignore[override]
+        table = super()._parse_table_parts(*args, **kwargs)
+        if isinstance(table, exp.Table) and self._match(TokenType.PARAMETER):
+            self._advance()
+            table.set("version", exp.Version(this="AT", expression=exp.Literal.string(self._prev.text), kind="AT"))
+        return table
+
+    def _parse_table_alias(self, *args: Any, **kwargs: Any) -> exp.TableAlias | None:
+        following = self._next.text.upper() if self._next else ""
+        if self._curr.text.upper() == "WATERMARK" and following not in ("", ",", ")", "WHERE", "JOIN"):
+            return None
+        return super()._parse_table_alias(*args, **kwargs)
+
+    def _parse_table(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+        table = super()._parse_table(*args, **kwargs)
+        if table is None or not self._match_text_seq("WATERMARK"):
+            return table
+        column = self._parse_disjunction()
+        if not self._match_text_seq("DELAY", "OF"):
+            self.raise_error("Expected DELAY OF")
+        start = self._curr
+        self._parse_interval()
+        delay = self._find_sql(start, self._prev)
+        return Watermark(this=table, column=column, delay=delay, alias=super()._parse_table_alias())
 
     def _parse_csv(self, parse_method: Any, sep: TokenType = TokenType.COMMA) -> list[Any]:
         first = parse_method()

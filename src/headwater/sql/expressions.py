@@ -32,6 +32,7 @@ from headwater.sql.dialect import IntervalLiteral, SuffixedNumber, TypedLiteral,
 from headwater.sql.intervals import interval
 from headwater.sql.scope import Scope
 from headwater.sql.temporal import typed_literal
+from headwater.sql.understood import refuse_unread
 from headwater.types.ddl import parse_type
 
 Converter = Callable[[Any, Scope], Expression]
@@ -85,6 +86,7 @@ def convert(node: exp.Expr | None, scope: Scope) -> Expression:
         raise ParseError("PARSE_SYNTAX_ERROR", error="end of input", hint="")
     if type(node) in BINARY:
         return _chain(node, scope)
+    refuse_unread(node)
     converter = CONVERTERS.get(type(node))
     if converter is None:
         raise unsupported(f"the SQL expression `{node.sql('databricks')}`")

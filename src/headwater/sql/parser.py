@@ -30,7 +30,7 @@ from headwater.sql.syntax import syntax_error, word_of
 _DIALECT = HeadwaterDialect()
 _NO_PARAMETERS: Mapping[str, Expression] = {}
 _LEFT_OVER = "Invalid expression / Unexpected token"
-_MISSING_QUOTE = re.compile(r"Missing (.) from (\d+):(\d+)")
+_MISSING_QUOTE = re.compile(r"Missing (.) from \d+:(\d+)")
 
 
 def parse_expression(text: str) -> Expression:
@@ -57,7 +57,7 @@ def parse_statement(
 ) -> Relation | Command:
     """A query or a command. Raises PARSE_SYNTAX_ERROR; `unsupported` for statements Headwater does not have."""
     scope = Scope(queries.query, named, positional, text=text)
-    first = _tokens(text)[0]
+    first = _words(text)[0]
     word = first.text.upper()
     family = statements.get(word) if first.token_type != TokenType.IDENTIFIER else None
     if family is not None:
@@ -98,12 +98,19 @@ def _unclosed(text: str, error: errors.TokenError) -> ParseError:
     match = _MISSING_QUOTE.search(f"{error} {error.__cause__}")
     if match is None:
         return syntax_error(text, None, None)
-    lines = text.split("\n")
-    start = sum(len(line) + 1 for line in lines[: int(match[2]) - 1]) + int(match[3])
-    return syntax_error(text, start, match[1])
+    return syntax_error(text, int(match[2]), match[1])
 
 
 def _tokens(text: str) -> list[Token]:
+    """The words of one statement."""
+    tokens = _words(text)
+    for token, after in pairwise(tokens):
+        if token.token_type == TokenType.SEMICOLON:
+            raise _at(text, after, _LEFT_OVER)
+    return tokens
+
+
+def _words(text: str) -> list[Token]:
     try:
         tokens = _DIALECT.tokenize(text)
     except errors.TokenError as error:
@@ -112,7 +119,4 @@ def _tokens(text: str) -> list[Token]:
         tokens.pop()
     if not tokens:
         raise ParseError("PARSE_EMPTY_STATEMENT")
-    for token, after in pairwise(tokens):
-        if token.token_type == TokenType.SEMICOLON:
-            raise _at(text, after, _LEFT_OVER)
     return tokens

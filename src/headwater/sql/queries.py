@@ -10,6 +10,7 @@ the single grouping column `ALL`, `ORDER BY ALL` the single key `ALL`.
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 from sqlglot import exp
@@ -36,10 +37,13 @@ from headwater.plan.relations import (
 from headwater.sql import tables
 from headwater.sql.expressions import convert, convert_all, sort_order
 from headwater.sql.scope import Scope
+from headwater.sql.understood import refuse_unread
 
 ALL = Column(("ALL",))
 """What `GROUP BY ALL` and `ORDER BY ALL` group and sort by."""
 _QUALIFY = "__qualify"
+Sets = tuple[tuple[Expression, ...], ...]
+"""Grouping sets."""
 _SET_OPERATIONS: dict[type[exp.Expr], Any] = {
     exp.Union: "union",
     exp.Intersect: "intersect",
@@ -49,6 +53,7 @@ _SET_OPERATIONS: dict[type[exp.Expr], Any] = {
 
 def query(node: exp.Expr, scope: Scope) -> Relation:
     """The relation of a parsed query."""
+    refuse_unread(node)
     relation = _modified(node, _body(node, scope), scope)
     clause = node.args.get("with_")
     if clause is None:
@@ -59,6 +64,7 @@ def query(node: exp.Expr, scope: Scope) -> Relation:
 
 
 def _common_table(node: exp.CTE, scope: Scope) -> tuple[str, Relation]:
+    refuse_unread(node)
     relation = scope.query(node.this)
     columns = tuple(column.name for column in node.args["alias"].args.get("columns") or ())
     return node.alias, SubqueryAlias(relation, node.alias, columns) if columns else relation
@@ -80,13 +86,25 @@ def _body(node: exp.Expr, scope: Scope) -> Relation:
 
 def values(node: exp.Values, scope: Scope) -> Relation:
     """`VALUES (…), …`; a row without parentheses has one column."""
-    rows = (row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions)
+    rows = [list(row.expressions) if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
+    if values_alias(node):
+        rows[-1] = [rows[-1][-1].this]
     return Values(tuple(convert_all(row, scope) for row in rows))
+
+
+def values_alias(node: exp.Expr) -> str:
+    """The alias of `VALUES 1, 2 AS t`, which sqlglot reads as that of the last row."""
+    if not isinstance(node, exp.Values) or not node.expressions:
+        return ""
+    last = node.expressions[-1]
+    value = last.expressions[-1] if isinstance(last, exp.Tuple) and last.expressions else last
+    return str(value.alias) if isinstance(value, exp.Alias) else ""
 
 
 def _set_operations(node: exp.Expr, scope: Scope) -> Relation:
     links: list[exp.Expr] = []
     while type(node) in _SET_OPERATIONS and (not links or not _has_modifiers(node)):
+        refuse_unread(node)
         links.append(node)
         node = node.this
     result = query(node, scope)
@@ -139,7 +157,8 @@ def _grouped(node: exp.Select, relation: Relation, expressions: tuple[Expression
     return Aggregate(relation, kind, grouping, expressions, grouping_sets=sets, having=condition, output_grouping=False)
 
 
-def _grouping(group: exp.Group, scope: Scope) -> tuple[Any, tuple[Expression, ...], tuple[tuple[Expression, ...], ...]]:
+def _grouping(group: exp.Group, scope: Scope) -> tuple[Any, tuple[Expression, ...], Sets]:
+    refuse_unread(group)
     if group.args.get("all"):
         return "groupby", (ALL,), ()
     plain = [part for part in group.expressions if not isinstance(part, exp.Cube | exp.Rollup | exp.GroupingSets)]
@@ -151,23 +170,31 @@ def _grouping(group: exp.Group, scope: Scope) -> tuple[Any, tuple[Expression, ..
     return _analytics(plain, analytics, scope)
 
 
-def _analytics(
-    plain: list[exp.Expr], analytics: list[Any], scope: Scope
-) -> tuple[Any, tuple[Expression, ...], tuple[tuple[Expression, ...], ...]]:
-    if len(analytics) > 1:
-        raise unsupported("several CUBE, ROLLUP or GROUPING SETS in one GROUP BY", "Write out the GROUPING SETS.")
-    (analytic,) = analytics
-    trailing = not analytic.expressions
+def _analytics(plain: list[exp.Expr], analytics: list[Any], scope: Scope) -> tuple[Any, tuple[Expression, ...], Sets]:
+    """One ROLLUP or CUBE of single columns keeps its kind; everything else becomes the grouping sets it stands for."""
+    (first, *others) = analytics
+    if not first.expressions or (isinstance(first, exp.GroupingSets) and first.arg_key == "grouping_sets"):
+        first = first.copy() if first.expressions else type(first)(expressions=[part.copy() for part in plain])
+        plain = []
+    single = not any(isinstance(part, exp.Tuple) for part in first.expressions)
+    if not plain and not others and single and not isinstance(first, exp.GroupingSets):
+        kind = "cube" if isinstance(first, exp.Cube) else "rollup"
+        return kind, convert_all(first.expressions, scope), ()
+    sets: Sets = (convert_all(plain, scope),)
+    for analytic in (first, *others):
+        sets = tuple((*left, *right) for left in sets for right in _sets(analytic, scope))
+    return "grouping_sets", tuple(dict.fromkeys(part for each in sets for part in each)), sets
+
+
+def _sets(analytic: exp.Expr, scope: Scope) -> Sets:
+    parts = [convert_all(_members(part), scope) for part in analytic.expressions]
     if isinstance(analytic, exp.GroupingSets):
-        sets = tuple(convert_all(_members(each), scope) for each in analytic.expressions)
-        if analytic.parent is not None and analytic.arg_key == "expressions" and plain:
-            sets = tuple((*convert_all(plain, scope), *each) for each in sets)
-        grouping = convert_all(plain, scope) or tuple(dict.fromkeys(part for each in sets for part in each))
-        return "grouping_sets", grouping, sets
-    if plain and not trailing:
-        raise unsupported("GROUP BY columns beside CUBE or ROLLUP", "Write out the GROUPING SETS.")
-    kind = "cube" if isinstance(analytic, exp.Cube) else "rollup"
-    return kind, convert_all(plain if trailing else analytic.expressions, scope), ()
+        return tuple(parts)
+    if isinstance(analytic, exp.Rollup):
+        chosen = [parts[:count] for count in range(len(parts), -1, -1)]
+    else:
+        chosen = [list(some) for count in range(len(parts), -1, -1) for some in combinations(parts, count)]
+    return tuple(tuple(expression for part in some for expression in part) for some in chosen)
 
 
 def _members(node: exp.Expr) -> list[exp.Expr]:
@@ -210,11 +237,10 @@ def _limited(limit: exp.Expr | None, relation: Relation, scope: Scope) -> Relati
 
 
 def _order(node: exp.Expr, scope: Scope) -> tuple[SortOrder, ...]:
-    orders = tuple(sort_order(key, scope) for key in node.expressions)
-    if len(orders) != 1 or not isinstance(orders[0].child, Column):
-        return orders
-    is_all = tuple(part.upper() for part in orders[0].child.parts) == ALL.parts
-    return (replace(orders[0], child=ALL),) if is_all else orders
+    (first, *others) = node.expressions
+    if not others and isinstance(first.this, exp.Var) and first.name.upper() == "ALL":
+        return (SortOrder(ALL, not first.args.get("desc"), bool(first.args.get("nulls_first"))),)
+    return tuple(sort_order(key, scope) for key in node.expressions)
 
 
 def _count(node: exp.Expr, scope: Scope, clause: str) -> int:

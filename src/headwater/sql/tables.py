@@ -13,7 +13,7 @@ from typing import Any
 from sqlglot import exp
 
 from headwater.errors import unsupported
-from headwater.plan.expressions import Call, Expression, Literal
+from headwater.plan.expressions import Call, Column, Expression, Literal
 from headwater.plan.relations import (
     GeneratorJoin,
     Join,
@@ -24,10 +24,13 @@ from headwater.plan.relations import (
     Sample,
     SubqueryAlias,
     TableFunction,
+    WithWatermark,
 )
 from headwater.sql import queries
+from headwater.sql.dialect import Watermark
 from headwater.sql.expressions import convert, convert_all
 from headwater.sql.scope import Scope
+from headwater.sql.understood import refuse_unread
 
 _SIDES = {"LEFT": "left_outer", "RIGHT": "right_outer", "FULL": "full_outer"}
 _VERSION = re.compile(r"v(\d+)", re.IGNORECASE)
@@ -47,6 +50,7 @@ def from_clause(node: exp.Select, scope: Scope) -> Relation:
 
 def table(node: exp.Expr, scope: Scope) -> Relation:
     """One item of FROM, with its alias, nested joins and sample."""
+    refuse_unread(node)
     relation = _aliased(node, _sampled(node, _plain(node, scope), scope), scope)
     for join in node.args.get("joins") or ():
         relation = _join(relation, join, scope)
@@ -61,6 +65,8 @@ def table_name(node: exp.Table) -> tuple[str, ...]:
 
 
 def _plain(node: exp.Expr, scope: Scope) -> Relation:
+    if isinstance(node, Watermark):
+        return _watermarked(node, scope)
     if isinstance(node, exp.Stream):
         return _streaming(table(node.this, scope))
     if isinstance(node, exp.Table):
@@ -94,15 +100,14 @@ def _identifier(arguments: tuple[Expression, ...]) -> Relation:
 
 def _time_travel(node: exp.Table, scope: Scope) -> tuple[tuple[str, str], ...]:
     version = node.args.get("version")
+    if version is not None and version.name == "AT":
+        return (_at(version.expression.name),)
     if version is not None:
         value = convert(version.expression, scope)
         if not isinstance(value, Literal):
             raise unsupported("time travel to anything but a constant")
         key = "versionAsOf" if version.name.upper() == "VERSION" else "timestampAsOf"
         return ((key, str(value.value)),)
-    alias = node.args.get("alias")
-    if alias is not None and isinstance(alias.this, exp.Parameter):
-        return (_at(alias.this.name),)
     return ()
 
 
@@ -133,17 +138,24 @@ def _aliased(node: exp.Expr, relation: Relation, scope: Scope) -> Relation:
     for pivot in node.args.get("pivots") or ():
         relation = _pivot(pivot, relation, scope)
     alias = node.args.get("alias")
-    if not isinstance(alias, exp.TableAlias) or isinstance(alias.this, exp.Parameter):
+    if not isinstance(alias, exp.TableAlias):
         return relation
     columns = tuple(column.name for column in alias.args.get("columns") or ())
-    if not alias.name and not columns:
-        return relation
-    return SubqueryAlias(relation, alias.name, columns)
+    name = alias.name or queries.values_alias(node)
+    return SubqueryAlias(relation, name, columns) if name or columns else relation
 
 
 def _pivot(node: exp.Pivot, relation: Relation, scope: Scope) -> Relation:
     del relation, scope
     raise unsupported("UNPIVOT" if node.args.get("unpivot") else "PIVOT", "Use the DataFrame method of that name.")
+
+
+def _watermarked(node: Watermark, scope: Scope) -> Relation:
+    column = convert(node.args["column"], scope)
+    if not isinstance(column, Column):
+        raise unsupported("WATERMARK of anything but a column", "Name the expression in a subquery.")
+    delay = re.sub(r"(?i)^\s*interval\b|'", "", node.args["delay"]).strip()
+    return WithWatermark(table(node.this, scope), ".".join(column.parts), delay)
 
 
 def _sampled(node: exp.Expr, relation: Relation, scope: Scope) -> Relation:
@@ -170,6 +182,7 @@ def _number(node: exp.Expr | None, scope: Scope) -> Any:
 
 
 def _join(left: Relation, node: exp.Join, scope: Scope) -> Relation:
+    refuse_unread(node)
     item = node.this
     right = table(item, scope)
     condition = convert(node.args["on"], scope) if node.args.get("on") else None
@@ -199,6 +212,7 @@ def _lateral_views(node: exp.Select, relation: Relation, scope: Scope) -> Relati
 
 
 def _lateral_view(relation: Relation, view: exp.Lateral, scope: Scope) -> Relation:
+    refuse_unread(view)
     alias = view.args["alias"]
     generator = convert(view.this, scope)
     if not isinstance(generator, Call):
