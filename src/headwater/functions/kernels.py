@@ -32,6 +32,7 @@ class Kernel:
 
 
 _kernels: dict[str, Kernel] = {}
+_alive: dict[str, Body] = {}  # DuckDB 2.0 keeps no reference of its own to a function it was given
 
 
 def kernel(
@@ -63,7 +64,7 @@ def _define(connection: Connection, entry: Kernel) -> None:
     parameters: Any = None if entry.parameters is None else list(entry.parameters)
     connection.create_function(
         entry.name,
-        _guarded(entry),
+        _alive.setdefault(entry.name, _guarded(entry)),
         parameters,
         entry.result,  # type: ignore[arg-type]
         null_handling="special",  # type: ignore[arg-type]
