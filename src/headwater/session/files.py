@@ -27,7 +27,7 @@ from headwater.io.storage import Storage
 
 TEMPORARY = "_temporary"
 SUCCESS = "_SUCCESS"
-_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 _ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^") | {chr(code) for code in range(1, 32)}
 _SUFFIXES = {"gzip": ".gz", "zstd": ".zst", "snappy": ".snappy", "lz4": ".lz4", "uncompressed": "", "none": ""}
 _EXTENSIONS = {"parquet": ".parquet", "csv": ".csv", "json": ".json", "text": ".txt"}

@@ -23,7 +23,12 @@ if TYPE_CHECKING:
 
 def input_files(plan: Relation, session: Session) -> list[str]:
     """The files, sorted. Raises TABLE_OR_VIEW_NOT_FOUND, PATH_NOT_FOUND."""
-    return sorted(set(_files(plan, session)))
+    return sorted({_spelled(uri) for uri in _files(plan, session)})
+
+
+def _spelled(uri: str) -> str:
+    """Java's `URI` of a local path, unlike Hadoop's `Path`, keeps the empty host: `file:///data`."""
+    return f"file://{uri[5:]}" if uri.startswith("file:/") and not uri.startswith("file://") else uri
 
 
 def _files(plan: Relation, session: Session) -> Iterator[str]:

@@ -18,6 +18,7 @@ from headwater.duck import DuckError
 from headwater.errors import AnalysisError, unsupported
 from headwater.io.formats import FormatOptions
 from headwater.lake.table import LakeTable
+from headwater.lake.transaction import Operation
 from headwater.plan.relations import Relation
 from headwater.session.files import FileSave, FileTarget, check_writable, named
 from headwater.session.translate import translate
@@ -37,6 +38,8 @@ class Target:
         overwrite: take the place of what is there, instead of adding to it.
         overwrite_schema: with `overwrite`, take the rows' schema whatever it was.
         properties: of a new table.
+        dynamic: an overwrite replaces only the partitions that get rows.
+        operation: how a Delta table's history names the write.
     """
 
     format: str
@@ -47,6 +50,7 @@ class Target:
     overwrite_schema: bool = False
     properties: Mapping[str, str] = field(default_factory=dict)
     dynamic: bool = False
+    operation: Operation | None = None
 
 
 def save(plan: Relation, target: Target, session: Session) -> None:
@@ -130,6 +134,8 @@ def _delta_arguments(target: Target, session: Session) -> dict[str, Any]:
     }
     if target.properties:
         arguments["properties"] = target.properties
+    if target.operation is not None:
+        arguments["operation"] = target.operation
     if target.overwrite:
         arguments["overwrite_schema"] = target.overwrite_schema or options.flag("overwriteSchema")
         arguments["dynamic_partitions"] = target.dynamic or is_dynamic(options, session)

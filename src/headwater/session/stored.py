@@ -6,6 +6,7 @@ what its log says.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from headwater.catalog.catalog import already_exists, not_found
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.lake.table import LakeTable
+from headwater.lake.transaction import Operation
 from headwater.plan.relations import ReadSource, ReadTable, Relation
 from headwater.session.leaves import rows
 from headwater.session.reading import find_provider, source_context, source_request
@@ -141,10 +143,21 @@ def create_from(
         overwrite=replacing,
         overwrite_schema=replacing,
         properties=table.properties,
+        operation=_creation(table, replacing),
     )
     save(plan, target, session)
     stored = table if table.provider == DELTA else replace(table, schema=_stored_schema(schema, table.partition_by))
     session.catalog.add_table(stored, replace=replacing)
+
+
+def _creation(table: Table, replacing: bool) -> Operation:
+    facts = {
+        "isManaged": str(table.kind == "MANAGED").lower(),
+        "description": table.comment or "",
+        "partitionBy": json.dumps(table.partition_by),
+        "properties": json.dumps(dict(table.properties)),
+    }
+    return Operation("CREATE OR REPLACE TABLE AS SELECT" if replacing else "CREATE TABLE AS SELECT", facts)
 
 
 def _check_free(table: Table, session: Session, *, replacing: bool) -> None:

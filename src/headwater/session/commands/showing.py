@@ -18,7 +18,7 @@ from headwater.plan.commands import Show
 from headwater.plan.relations import ReadTable, Relation
 from headwater.session import stored
 from headwater.session.commands.base import command
-from headwater.session.files import TEMPORARY
+from headwater.session.files import NULL_PARTITION, TEMPORARY
 from headwater.session.leaves import rows, text_schema
 from headwater.session.names import functions_named, matching, tables_in
 from headwater.types.ddl import to_ddl
@@ -116,10 +116,15 @@ def partitions(table: Table, session: Session) -> list[str]:
     if table.provider == "delta":
         files = stored.lake_of(table, session).snapshot().files
         values = ({name: file.partition_values.get(name) for name in columns} for file in files)
-        return sorted({"/".join(f"{name}={value}" for name, value in row.items()) for row in values})
+        texts = ({name: "null" if value is None else value for name, value in row.items()} for row in values)
+        return sorted({"/".join(f"{name}={value}" for name, value in row.items()) for row in texts})
     root = table.location or ""
     folders = {os.path.relpath(os.path.dirname(f.path), root) for f in session.runtime.storage.walk(root)}
-    return sorted(unquote(folder) for folder in folders if "=" in folder and not folder.startswith(TEMPORARY))
+    return sorted(
+        unquote(folder).replace(NULL_PARTITION, "null")
+        for folder in folders
+        if "=" in folder and not folder.startswith(TEMPORARY)
+    )
 
 
 def _create_table(node: Show, session: Session) -> Relation:
