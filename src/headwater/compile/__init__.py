@@ -6,15 +6,28 @@
 from __future__ import annotations
 
 from headwater.compile import relations as _relations  # noqa: F401 (enters the handlers)
+from headwater.compile import structs as _structs  # noqa: F401
+from headwater.compile import subqueries as _subqueries  # noqa: F401
+from headwater.compile import windows as _windows  # noqa: F401
 from headwater.compile.compiler import Compiler
 from headwater.compile.context import Context
+from headwater.compile.relations.aggregate import AggregatePieces, compile_aggregate
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.compile.scope import Scope
 from headwater.functions.base import Typed
 from headwater.plan.expressions import Expression
 from headwater.plan.relations import Relation
 
-__all__ = ["Attribute", "Compiler", "Context", "Resolved", "compile_expression", "compile_relation"]
+__all__ = [
+    "AggregatePieces",
+    "Attribute",
+    "Compiler",
+    "Context",
+    "Resolved",
+    "compile_aggregate",
+    "compile_expression",
+    "compile_relation",
+]
 
 
 def compile_relation(relation: Relation, context: Context) -> Resolved:
@@ -26,7 +39,7 @@ def compile_relation(relation: Relation, context: Context) -> Resolved:
         AnalysisError: a name, type or function cannot be resolved.
         UnsupportedError: Spark has it, Headwater does not.
     """
-    return Compiler(context).relation(relation).resolved()
+    return Compiler(context).resolved(relation)
 
 
 def compile_expression(expression: Expression, attributes: tuple[Attribute, ...], context: Context) -> Typed:

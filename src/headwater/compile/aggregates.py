@@ -12,7 +12,7 @@ from sqlglot import exp
 AGGREGATES = frozenset(
     """any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null arg_min arg_min_null
     argmax argmin array_agg avg bit_and bit_or bit_xor bitstring_agg bool_and bool_or combine_aggr corr count count_if
-    count_star countif covar_pop covar_samp entropy favg first fsum geometric_mean geomean group_concat histogram
+    count_star countif covar_pop covar_samp entropy favg first fsum geometric_mean geomean group_concat grouping grouping_id histogram
     histogram_exact kahan_sum kurtosis kurtosis_pop last list listagg mad max max_by mean median min min_by mode product
     quantile quantile_cont quantile_disc regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx
     regr_sxy regr_syy reservoir_quantile sem skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow
@@ -37,7 +37,7 @@ def map_aggregates(tree: exp.Expression, change: Callable[[exp.Expression], exp.
 def rewrite(tree: exp.Expression, change: Callable[[exp.Expression], exp.Expression | None]) -> exp.Expression:
     """A copy of `tree`, top down: where `change` gives a node it stands in place, else its children are visited.
 
-    The function of a window is never given to `change`, only its arguments.
+    The function of a window is never given to `change`, only its arguments; subqueries are left as they are.
     """
     made = change(tree)
     if made is not None:
@@ -48,6 +48,8 @@ def rewrite(tree: exp.Expression, change: Callable[[exp.Expression], exp.Express
 
 
 def _descend(node: exp.Expression, change: Callable[[exp.Expression], exp.Expression | None]) -> None:
+    if isinstance(node, exp.Query):
+        return
     for key, child in list(node.args.items()):
         children = child if isinstance(child, list) else [child]
         for item in children:

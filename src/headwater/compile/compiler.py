@@ -59,6 +59,10 @@ class Compiler:
         self.outputs: dict[int, list[tuple[Attribute, ...]]] = {}
         self.tables: Mapping[str, Callable[[Compiler], Frame]] = {}
         self.references: Mapping[int, Relation] = {}
+        self.outer: Scope | None = None
+        self.inputs: dict[str, Any] = {}
+        """Arrow inputs of subquery expressions."""
+        self.streaming = False
         self.ansi = context.settings.flag("spark.sql.ansi.enabled")
         self.fold = not context.settings.flag("spark.sql.caseSensitive")
         self._number = 0
@@ -154,14 +158,19 @@ class Compiler:
         values = frame.values()
         return replace(frame, where=(*frame.where, *(substitute(c, values) for c in conditions)))
 
+    def resolved(self, relation: Relation) -> Resolved:
+        """The finished relation, with what its subquery expressions bring."""
+        made = self.relation(relation).resolved()
+        if not self.inputs and not self.streaming:
+            return made
+        return replace(made, inputs={**self.inputs, **made.inputs}, streaming=made.streaming or self.streaming)
+
     # ── expressions ─────────────────────────────────────────────────────────────────────────────────────────
 
     def scope(self, frame: Frame, outer: Scope | None = None) -> Scope:
         """The names that expressions over a frame can use."""
         hidden = tuple(s.attribute for s in frame.hidden)
         return Scope(frame.attributes, hidden, outer or self.outer, fold=self.fold)
-
-    outer: Scope | None = None
 
     def expression(self, expression: Expression, scope: Scope) -> Typed:
         """A compiled expression, its type known. Raises AnalysisError."""

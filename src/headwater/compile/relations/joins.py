@@ -1,0 +1,162 @@
+"""Joins of all kinds.
+
+Invariants: output columns and nullability are Spark's: USING and natural joins give the shared columns once and
+first; semi and anti joins give the left side only; the padded side of an outer join becomes nullable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sqlglot import exp
+
+from headwater.compile.compiler import Compiler, merged_inputs, on
+from headwater.compile.expressions import call_of, column
+from headwater.compile.frame import Frame, Item, Slot, substitute
+from headwater.compile.resolved import Attribute
+from headwater.compile.scope import Scope
+from headwater.errors import AnalysisError
+from headwater.functions.base import Typed, functions
+from headwater.functions.operators import compared
+from headwater.plan import relations as plan
+
+_SIDES = {"inner": "", "cross": "", "left_outer": "LEFT", "right_outer": "RIGHT", "full_outer": "FULL"}
+_KINDS = {"left_semi": "SEMI", "left_anti": "ANTI"}
+
+
+@on(plan.Join)
+def _join(node: plan.Join, compiler: Compiler) -> Frame:
+    left = compiler.relation(node.left)
+    if node.lateral:
+        return _lateral(node, left, compiler)
+    return join_frames(left, compiler.relation(node.right), node, compiler)
+
+
+def join_frames(left: Frame, right: Frame, node: plan.Join, compiler: Compiler) -> Frame:
+    """The join of two frames."""
+    one, other = _side(left, compiler, joined=True), _side(right, compiler)
+    using = _shared(left, right, compiler) if node.natural else node.using
+    condition = _using_condition(left, right, using, compiler) if using else _condition(node, left, right, compiler)
+    frame = _joined(one, other, node.kind, condition)
+    frame = replace(frame, inputs=merged_inputs((left, right)), streaming=left.streaming or right.streaming)
+    return _merged(frame, left, right, using, node.kind, compiler) if using else frame
+
+
+def _side(frame: Frame, compiler: Compiler, joined: bool = False) -> Frame:
+    """A frame that is one table or subquery (the left side may be joins) with plain columns."""
+    plain = all(isinstance(slot.sql, exp.Column) for slot in frame.slots)
+    alone = not ((frame.joins and not joined) or frame.where or frame.order or frame.limited) and frame.source is not None
+    return frame if plain and alone else compiler.closed(frame)
+
+
+def _joined(left: Frame, right: Frame, kind: str, condition: exp.Expression | None) -> Frame:
+    values = {**left.values(), **right.values()}
+    matched = None if condition is None else substitute(condition, values)
+    join = exp.Join(this=right.source)
+    if kind in _KINDS:
+        join.set("kind", _KINDS[kind])
+    elif _SIDES[kind]:
+        join.set("side", _SIDES[kind])
+    if matched is not None:
+        join.set("on", matched)
+    elif kind in {"inner", "cross"}:
+        join.set("kind", "CROSS")
+    else:
+        join.set("on", exp.true())
+    slots = left.slots if kind in _KINDS else (*_padded(left, kind, "left"), *_padded(right, kind, "right"))
+    return Frame(left.source, slots, joins=(*left.joins, join))
+
+
+def _padded(frame: Frame, kind: str, side: str) -> tuple[Slot, ...]:
+    """The side's slots, nullable where the join pads them."""
+    pads = {"left_outer": "right", "right_outer": "left", "full_outer": "left right"}.get(kind, "")
+    if side not in pads:
+        return frame.slots
+    return tuple(s._replace(attribute=replace(s.attribute, nullable=True)) for s in frame.slots)
+
+
+def _condition(node: plan.Join, left: Frame, right: Frame, compiler: Compiler) -> exp.Expression | None:
+    if node.condition is None:
+        return None
+    scope = Scope((*left.attributes, *right.attributes), outer=compiler.outer, fold=compiler.fold)
+    typed = compiler.expression(node.condition, scope)
+    return typed.sql
+
+
+def _shared(left: Frame, right: Frame, compiler: Compiler) -> tuple[str, ...]:
+    names = {compiler.key(a.name) for a in right.attributes}
+    return tuple(a.name for a in left.attributes if compiler.key(a.name) in names)
+
+
+def _using_condition(
+    left: Frame, right: Frame, using: Sequence[str], compiler: Compiler
+) -> exp.Expression:
+    tests = []
+    for name in using:
+        a, b = _find(left, name, "left", compiler), _find(right, name, "right", compiler)
+        call = call_of("==", (column(a), column(b)), compiler)
+        x, y = compared(call, column(a), column(b))
+        tests.append(exp.Paren(this=exp.EQ(this=x.sql, expression=y.sql)))
+    return exp.and_(*tests, copy=False) if len(tests) > 1 else tests[0]
+
+
+def _find(frame: Frame, name: str, side: str, compiler: Compiler) -> Attribute:
+    found = Scope(frame.attributes, fold=compiler.fold).find((name,))
+    if found is None:
+        names = ", ".join(f"`{a.name}`" for a in frame.attributes)
+        raise AnalysisError("UNRESOLVED_USING_COLUMN_FOR_JOIN", colName=f"`{name}`", side=side, suggestion=names)
+    return found[0]
+
+
+def _merged(
+    frame: Frame, left: Frame, right: Frame, using: Sequence[str], kind: str, compiler: Compiler
+) -> Frame:
+    """The shared columns once and first; the hidden ones can still be named by qualifier."""
+    pairs = [(_find(left, n, "left", compiler), _find(right, n, "right", compiler)) for n in using]
+    if kind in _KINDS:
+        keys = {a.sql for a, _ in pairs}
+        rest = [Item(a) for a in frame.attributes if a.sql not in keys]
+        return frame.projected([*(Item(_as_in(frame, a)) for a, _ in pairs), *rest])
+    gone = {a.sql for pair in pairs for a in pair}
+    rest = [Item(a) for a in frame.attributes if a.sql not in gone]
+    return frame.projected([*(_key(frame, a, b, kind, compiler) for a, b in pairs), *rest])
+
+
+def _as_in(frame: Frame, attribute: Attribute) -> Attribute:
+    return frame.by_sql[attribute.sql].attribute
+
+
+def _key(frame: Frame, left: Attribute, right: Attribute, kind: str, compiler: Compiler) -> Item:
+    if kind == "right_outer":
+        return Item(_as_in(frame, right))
+    if kind != "full_outer":
+        return Item(_as_in(frame, left))
+    both = (column(_as_in(frame, left)), column(_as_in(frame, right)))
+    coalesce = functions.get("coalesce")
+    assert coalesce is not None
+    made: Typed = compiler.typed(coalesce.build(call_of("coalesce", both, compiler)))
+    attribute = compiler.attribute(left.name, made.type or left.type, left.nullable or right.nullable)
+    return Item(attribute, made.sql)
+
+
+def _lateral(node: plan.Join, left: Frame, compiler: Compiler) -> Frame:
+    """The right side may name the left side's columns."""
+    one = _side(left, compiler)
+    outer = compiler.outer
+    compiler.outer = Scope(one.attributes, outer=outer, fold=compiler.fold)
+    try:
+        right = compiler.closed(compiler.relation(node.right))
+    finally:
+        compiler.outer = outer
+    values = one.values()
+    assert isinstance(right.source, exp.Subquery)
+    alias = str(right.source.args["alias"].this.this)
+    inner = substitute(right.source.this, values)
+    source = exp.Lateral(this=exp.Subquery(this=inner), alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True)))
+    other = replace(right, source=source)
+    condition = _condition(node, left, right, compiler)
+    frame = _joined(one, other, node.kind, condition if condition is not None else exp.true())
+    return replace(frame, inputs=merged_inputs((left, right)), streaming=left.streaming or right.streaming)
+
+
