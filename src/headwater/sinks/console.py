@@ -20,7 +20,7 @@ class ConsoleSink:
         rows: how many rows of a batch are shown. truncate: longest cell; 0 for whole cells.
     """
 
-    description = "org.apache.spark.sql.execution.streaming.sources.ConsoleTable$"
+    description = "org.apache.spark.sql.execution.streaming.ConsoleTable$"
 
     def __init__(self, rows: int, truncate: int, context: SinkContext) -> None:
         self._rows = rows

@@ -12,7 +12,7 @@ from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, Si
 class NoopSink:
     """See the module."""
 
-    description = "org.apache.spark.sql.execution.datasources.noop.NoopTable$"
+    description = "NoopTable"
 
     def add_batch(self, batch: Batch) -> SinkResult:
         """Compute the rows and count them."""
