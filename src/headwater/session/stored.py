@@ -22,7 +22,6 @@ from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
 from headwater.plan.relations import ReadSource, ReadTable, Relation
 from headwater.session.leaves import rows
-from headwater.session.reading import find_provider, source_context, source_request
 from headwater.session.saving import DELTA, Target, save
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def schema_of(table: Table, session: Session) -> StructType:
     if table.is_view:
         return session.resolve(ReadTable(table.full_name)).schema
     read = ReadSource(table.provider, None, tuple(table.options.items()), (table.location or "",))
-    return find_provider(table.provider).schema(source_request(read), source_context(session))
+    return session.source(read).schema
 
 
 def lake_of(table: Table, session: Session) -> LakeTable:

@@ -17,7 +17,7 @@ from headwater.log import redact
 from headwater.plan.commands import Command, Explain
 from headwater.plan.expressions import Alias, Call, Cast, Column, Expression, Literal, SortOrder, Star
 from headwater.plan.node import Node
-from headwater.plan.relations import LocalData, Relation
+from headwater.plan.relations import LocalData, Range, ReadSource, Relation
 from headwater.session.commands.base import command
 from headwater.session.leaves import rows, text_schema
 
@@ -72,16 +72,30 @@ def _inputs(node: Node) -> Iterator[Node]:
 
 def _line(node: Node) -> str:
     if isinstance(node, LocalData):
-        return f"LocalData [{', '.join(node.data.column_names)}], {node.data.num_rows} rows"
+        return f"LocalTableScan [{', '.join(node.data.column_names)}], {node.data.num_rows} rows"
+    if isinstance(node, Range):
+        return f"Range ({node.start}, {node.end}, step={node.step})"
+    if isinstance(node, ReadSource):
+        return _scan(node)
     parts = []
     for field in fields(node):  # type: ignore[arg-type]
         value = getattr(node, field.name)
-        if field.name == "plan_id" or isinstance(value, Relation | Command) or value in (None, (), False, "", b""):
+        if field.name == "plan_id" or isinstance(value, Relation | Command):
             continue
-        if field.name == "options":
-            value = tuple(f"{key}={text}" for key, text in redact(dict(value)).items())
-        parts.append(_value(value))
+        if value is not None and value is not False and value not in ((), "", b""):
+            parts.append(_value(_masked(value) if field.name == "options" else value))
     return f"{type(node).__name__} {', '.join(parts)}".rstrip()
+
+
+def _scan(node: ReadSource) -> str:
+    kind = "StreamingScan" if node.streaming else "Scan"
+    schema = f" {node.schema.simpleString()}" if node.schema else ""
+    options = f" {_value(_masked(node.options))}" if node.options else ""
+    return f"{kind} {node.format}{schema} {_value(node.paths)}{options}"
+
+
+def _masked(options: tuple[tuple[str, str], ...]) -> tuple[str, ...]:
+    return tuple(f"{key}={text}" for key, text in redact(dict(options)).items())
 
 
 def _value(value: object) -> str:

@@ -1,0 +1,179 @@
+"""CREATE, INSERT, DROP, SHOW, DESCRIBE through SQL, as a user would."""
+
+import pytest
+
+from support.sql_session import Sql
+
+
+@pytest.fixture
+def sql(tmp_path):
+    sql = Sql(str(tmp_path / "warehouse"), **{"spark.sql.session.timeZone": "UTC"})
+    yield sql
+    sql.close()
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet", "json", "csv"])
+def test_a_table_is_made_filled_read_and_dropped(sql, tmp_path, kind):
+    sql(f"CREATE TABLE t (a INT, b STRING) USING {kind}")
+    sql("INSERT INTO t VALUES (1, 'x'), (2, NULL)")
+    sql("INSERT INTO t (b, a) VALUES ('y', 3)")
+    sql("INSERT INTO t (a) VALUES (4)")
+    assert sorted(sql("SELECT * FROM t")) == [(1, "x"), (2, None), (3, "y"), (4, None)]
+    sql("INSERT OVERWRITE t SELECT 9, 'z'")
+    assert sql("SELECT * FROM default.t") == [(9, "z")]
+    sql("DROP TABLE t")
+    assert not (tmp_path / "warehouse" / "t").exists()
+    sql.refused("SELECT * FROM t", "TABLE_OR_VIEW_NOT_FOUND")
+
+
+def test_rows_that_do_not_fit_are_refused(sql):
+    sql("CREATE TABLE t (a BIGINT, b STRING)")
+    sql.refused("INSERT INTO t VALUES (1)", "INSERT_COLUMN_ARITY_MISMATCH.NOT_ENOUGH_DATA_COLUMNS")
+    sql.refused("INSERT INTO t VALUES (1, 'x', 2)", "INSERT_COLUMN_ARITY_MISMATCH.TOO_MANY_DATA_COLUMNS")
+    sql.refused("INSERT INTO t VALUES ('1', 'x')", "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST")
+    sql.refused("INSERT INTO t (nope) VALUES (1)", "UNRESOLVED_COLUMN.WITH_SUGGESTION")
+    assert sql("SELECT * FROM t") == []
+
+
+def test_a_number_that_overflows_the_column_fails_the_insert(sql):
+    sql("CREATE TABLE t (a TINYINT)")
+    sql.refused("INSERT INTO t VALUES (300)", "CAST_OVERFLOW")
+    assert sql("SELECT * FROM t") == []
+
+
+def test_replacing_a_table_changes_its_schema_and_keeps_its_history(sql):
+    sql("CREATE TABLE t AS SELECT 1 a")
+    sql("CREATE OR REPLACE TABLE t AS SELECT 'x' b")
+    assert sql("SELECT * FROM t") == [("x",)]
+    assert sql("SELECT * FROM t VERSION AS OF 0") == [(1,)]
+    sql("CREATE OR REPLACE TABLE t (c INT)")
+    assert sql("DESCRIBE t") == [("c", "int", None)]
+    assert [row[0] for row in sql("DESCRIBE HISTORY t")] == [2, 1, 0]
+
+
+def test_a_taken_name(sql):
+    sql("CREATE TABLE t (a INT)")
+    sql.refused("CREATE TABLE t (a INT)", "TABLE_OR_VIEW_ALREADY_EXISTS")
+    sql.refused("CREATE VIEW t AS SELECT 1", "TABLE_OR_VIEW_ALREADY_EXISTS")
+    sql("CREATE TABLE IF NOT EXISTS t (b STRING)")
+    assert sql("SHOW COLUMNS IN t") == [("a",)]
+
+
+def test_an_external_table_leaves_its_files(sql, tmp_path):
+    sql(f"CREATE TABLE e LOCATION '{tmp_path}/ext' AS SELECT 1 a")
+    sql("DROP TABLE e")
+    assert sql(f"SELECT * FROM delta.`{tmp_path}/ext`") == [(1,)]
+    sql(f"CREATE TABLE f USING delta LOCATION '{tmp_path}/ext'")
+    assert sql("SELECT * FROM f") == [(1,)]
+
+
+def test_files_that_are_there_give_a_table_its_schema(sql, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.json").write_text('{"a": 1, "b": "x"}\n')
+    sql(f"CREATE TABLE j USING json LOCATION '{tmp_path}/in'")
+    assert sql("DESCRIBE j") == [("a", "bigint", None), ("b", "string", None)]
+    assert sql("SELECT a, b FROM j") == [(1, "x")]
+
+
+def test_a_folder_that_holds_something_is_no_place_for_a_new_managed_table(sql, tmp_path):
+    (tmp_path / "warehouse" / "t").mkdir(parents=True)
+    (tmp_path / "warehouse" / "t" / "mine.txt").write_text("keep")
+    sql.refused("CREATE TABLE t AS SELECT 1 a", "LOCATION_ALREADY_EXISTS")
+    assert (tmp_path / "warehouse" / "t" / "mine.txt").exists()
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_partitions(sql, kind):
+    sql(f"CREATE TABLE p (b STRING, a INT) USING {kind} PARTITIONED BY (b)")
+    sql("INSERT INTO p BY NAME SELECT * FROM VALUES ('x y', 1), (NULL, 2) AS t(b, a)")
+    assert sql("SHOW PARTITIONS p") == [("b=null",), ("b=x y",)]
+    assert sorted(sql("SELECT a, b FROM p")) == [(1, "x y"), (2, None)]
+    assert ("# Partition Information", "", "") in sql("DESCRIBE p")
+
+
+def test_views(sql):
+    sql("CREATE TABLE t AS SELECT 1 a, 'x' b")
+    sql("CREATE VIEW v (n, m) AS SELECT * FROM t")
+    assert sql("SELECT n, v.m FROM v") == [(1, "x")]
+    sql("CREATE SCHEMA d")
+    sql("USE d")
+    assert sql("SELECT * FROM default.v") == [(1, "x")]
+    sql("USE default")
+    sql.refused("DROP VIEW t", "WRONG_COMMAND_FOR_OBJECT_TYPE")
+    sql.refused("CREATE VIEW w AS SELECT * FROM nope", "TABLE_OR_VIEW_NOT_FOUND")
+    sql("CREATE TEMP VIEW tv AS SELECT * FROM t")
+    sql.refused("CREATE VIEW w AS SELECT * FROM tv", "INVALID_TEMP_OBJ_REFERENCE")
+    sql.refused("INSERT INTO v VALUES (1, 'x')", "WRONG_COMMAND_FOR_OBJECT_TYPE")
+    assert sql("SHOW VIEWS") == [("default", "v", False), ("", "tv", True)]
+    sql("DROP VIEW v")
+
+
+def test_a_temporary_view_may_be_redefined_by_itself(sql):
+    sql("CREATE TEMP VIEW v AS SELECT 1 a")
+    sql("CREATE OR REPLACE TEMP VIEW v AS SELECT a + 1 a FROM v")
+    assert sql("SELECT a FROM v") == [(2,)]
+    sql.refused("CREATE TEMP VIEW v AS SELECT 3 a", "TEMP_TABLE_OR_VIEW_ALREADY_EXISTS")
+
+
+def test_schemas(sql, tmp_path):
+    sql("CREATE SCHEMA d COMMENT 'hello'")
+    sql.refused("CREATE SCHEMA d", "SCHEMA_ALREADY_EXISTS")
+    sql("CREATE TABLE d.t AS SELECT 1 a")
+    assert (tmp_path / "warehouse" / "d.db" / "t").is_dir()
+    assert sql("SHOW SCHEMAS") == [("d",), ("default",)]
+    assert ("Comment", "hello") in sql("DESCRIBE SCHEMA d")
+    sql.refused("DROP SCHEMA d", "SCHEMA_NOT_EMPTY")
+    sql("DROP SCHEMA d CASCADE")
+    assert not (tmp_path / "warehouse" / "d.db").exists()
+    sql.refused("USE d", "SCHEMA_NOT_FOUND")
+    sql.refused("DROP SCHEMA d", "SCHEMA_NOT_FOUND")
+    sql("DROP SCHEMA IF EXISTS d")
+    sql.refused("DROP SCHEMA default", "UNSUPPORTED_FEATURE.DROP_DATABASE")
+
+
+def test_everything_is_there_after_a_restart(sql, tmp_path):
+    sql("CREATE SCHEMA d")
+    sql("CREATE TABLE d.t USING csv PARTITIONED BY (b) AS SELECT 1 a, 'x' b")
+    sql("CREATE VIEW d.v AS SELECT a FROM d.t")
+    again = Sql(str(tmp_path / "warehouse"))
+    assert again("SELECT * FROM d.v") == [(1,)]
+    assert again("SELECT * FROM spark_catalog.d.t") == [(1, "x")]
+    again.close()
+
+
+def test_describing_a_query_runs_nothing(sql):
+    assert sql("DESCRIBE QUERY SELECT 1 a, 'x' b") == [("a", "int", None), ("b", "string", None)]
+
+
+def test_the_statement_that_makes_a_table(sql):
+    sql("CREATE TABLE t (a INT, b STRING) USING csv PARTITIONED BY (b) COMMENT 'it''s' TBLPROPERTIES ('k' = 'v')")
+    ((text,),) = sql("SHOW CREATE TABLE t")
+    sql("DROP TABLE t")
+    sql(text)
+    assert sql("SHOW CREATE TABLE t") == [(text,)]
+
+
+def test_settings(sql):
+    assert sql("SET a.b = c") == [("a.b", "c")]
+    assert sql("SET a.b") == [("a.b", "c")]
+    sql("RESET a.b")
+    assert sql("SET a.b") == [("a.b", "<undefined>")]
+    assert sql("SET my.password = x")[0][0] == "my.password"
+    assert sql("SET my.password") == [("my.password", "*********(redacted)")]
+    sql.refused("SET spark.sql.warehouse.dir = x", "CANNOT_MODIFY_STATIC_CONFIG")
+
+
+def test_explain_shows_the_tree_and_hides_secrets(sql):
+    sql("CREATE TABLE t AS SELECT 1 a")
+    ((text,),) = sql("EXPLAIN SELECT a + 1 FROM t WHERE a > 1")
+    assert text == "== Physical Plan ==\nProject [(a + 1)]\n+- Filter (a > 1)\n   +- ReadTable [t]\n\n"
+    ((text,),) = sql("EXPLAIN EXTENDED SELECT a FROM t")
+    assert "== Analyzed Logical Plan ==\na: int" in text
+    assert "SELECT" in text
+
+
+def test_one_time_travel_reads_what_was_there(sql):
+    sql("CREATE TABLE t AS SELECT 1 a")
+    sql("INSERT INTO t VALUES (2)")
+    assert sql("SELECT count(*) FROM t VERSION AS OF 0") == [(1,)]
+    sql.refused("SELECT * FROM t VERSION AS OF 9", "DELTA_VERSION_NOT_FOUND")
