@@ -14,7 +14,8 @@ condition is a row of `conditions.json` (message template with `<parameter>` hol
     ├── NumberFormatError           java.lang.NumberFormatException
     ├── UnsupportedError            java.lang.UnsupportedOperationException
     ├── RuntimeSparkError           org.apache.spark.SparkRuntimeException
-    │   └── FileReadError           org.apache.spark.sql.execution.QueryExecutionException
+    │   ├── FileReadError           org.apache.spark.sql.execution.QueryExecutionException
+    │   └── UnknownFieldError       org.apache.spark.sql.catalyst.util.UnknownFieldException
     ├── ConcurrentWriteError        java.util.ConcurrentModificationException
     └── StreamingQueryError         org.apache.spark.sql.streaming.StreamingQueryException
 
@@ -170,6 +171,15 @@ class FileReadError(RuntimeSparkError):
 
     java_classes: ClassVar[tuple[str, ...]] = (
         "org.apache.spark.sql.execution.QueryExecutionException",
+        *RuntimeSparkError.java_classes,
+    )
+
+
+class UnknownFieldError(RuntimeSparkError):
+    """A file has a field that the stream's schema does not know."""
+
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "org.apache.spark.sql.catalyst.util.UnknownFieldException",
         *RuntimeSparkError.java_classes,
     )
 

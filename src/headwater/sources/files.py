@@ -12,20 +12,20 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pyspark.sql.types import StructType
 
 from headwater.duck import Connection
-from headwater.errors import AnalysisError, FileReadError, IllegalArgumentError
-from headwater.io.compact_log import CompactLog, Line
+from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue, QueueOptions, Take
 from headwater.io.formats import Format, FormatOptions, formats
 from headwater.io.formats.base import ScanRequest
 from headwater.io.formats.scan import nothing
 from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
-from headwater.io.mounts import Mounts, decode_uri, encode_uri
+from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, assign, discover, merge_schema
 from headwater.io.storage import FileStatus
 from headwater.io.written import written_files
@@ -146,20 +146,15 @@ class FileStream:
         self._mounts = cast(Mounts, context.mounts)
         self.schema = StructType(self._fields.fields + self._columns.fields)
         self.description = f"FileStreamSource[{self._mounts.uri(_paths(request)[0])}]"
-        self._log = CompactLog(context.storage, cast(str, context.log_path))
-        self._batches: dict[int, list[FileStatus]] = {}
-        self._frozen = False
+        listing = ListingOptions.of(request.options)
+        chosen = self._options
         self._queue = FileQueue(
             self._mounts,
             _paths(request),
-            QueueOptions(
-                ListingOptions.of(request.options),
-                self._options.max_age_ms,
-                self._options.latest_first,
-                self._options.name_only,
-            ),
+            QueueOptions(listing, chosen.max_age_ms, chosen.latest_first, chosen.name_only),
         )
-        self._latest = self._restore()
+        self._log = FileLog(context.storage, cast(str, context.log_path), self._mounts, self._queue)
+        self._frozen = False
 
     def initial_offset(self) -> Offset | None:
         """None: the source starts before its first file."""
@@ -167,20 +162,19 @@ class FileStream:
 
     def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
         """Give new files to the next batch; what an earlier run gave and did not plan comes first."""
-        if self._latest > _number(start):
-            return _offset(self._latest)
+        if self._log.latest > _number(start):
+            return _offset(self._log.latest)
         if not self._frozen:
             self._queue.refresh()
         files = self._queue.take(Take() if limit.all else self._options.take)
         if files:
-            self._give(files)
-        return _offset(self._latest) if self._latest >= 0 else None
+            self._log.give(files)
+        return _offset(self._log.latest) if self._log.latest >= 0 else None
 
     def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
         """The rows of the files given to the batches after `start` up to `end`."""
-        wanted = range(_number(start) + 1, _number(end) + 1)
-        files = [file for number in wanted for file in self._files(number)]
-        present = self._present(files)
+        missing_ok = self._request.options.flag("ignoreMissingFiles")
+        present = self._log.between(_number(start), _number(end), missing_ok=missing_ok)
         if not present:
             return BatchInput(nothing(self.schema), rows=0)
         names = [field.name for field in self._columns.fields]
@@ -204,10 +198,9 @@ class FileStream:
         """Forget older batches; delete or archive the files of this one if asked."""
         number = _number(end)
         if self._options.clean != "off":
-            for file in self._batches.get(number, []):
+            for file in self._log.files(number):
                 self._clean(file)
-        for known in [known for known in self._batches if known <= number]:
-            del self._batches[known]
+        self._log.forget(number)
 
     def reported_latest(self) -> Offset | None:
         """None, as in Spark."""
@@ -220,42 +213,6 @@ class FileStream:
     def stop(self) -> None:
         """Nothing is held."""
 
-    def _restore(self) -> int:
-        for line in self._log.lines():
-            file = self._from_line(line)
-            self._queue.remember(file.path, file.modified_ms)
-            self._batches.setdefault(int(line["batchId"]), []).append(file)
-        latest = self._log.latest()
-        return -1 if latest is None else latest
-
-    def _give(self, files: list[FileStatus]) -> None:
-        number = self._latest + 1
-        self._log.add(number, [_line(file, number) for file in files])
-        self._batches[number] = files
-        self._latest = number
-
-    def _files(self, number: int) -> list[FileStatus]:
-        if number not in self._batches:
-            lines = [line for line in self._log.lines() if line["batchId"] == number]
-            self._batches[number] = [self._from_line(line) for line in lines]
-        return self._batches[number]
-
-    def _from_line(self, line: Line) -> FileStatus:
-        uri = decode_uri(line["path"])
-        return FileStatus(self._mounts.local(uri), -1, int(line["timestamp"]), uri)
-
-    def _present(self, files: list[FileStatus]) -> list[FileStatus]:
-        """The files with their sizes now. Raises FAILED_READ_FILE.FILE_NOT_EXIST for one that has gone."""
-        return [found for file in files if (found := self._now(file)) is not None]
-
-    def _now(self, file: FileStatus) -> FileStatus | None:
-        try:
-            return replace(file, size=os.stat(file.path).st_size)
-        except FileNotFoundError as cause:
-            if self._request.options.flag("ignoreMissingFiles"):
-                return None
-            raise FileReadError("FAILED_READ_FILE.FILE_NOT_EXIST", path=encode_uri(file.uri)) from cause
-
     def _clean(self, file: FileStatus) -> None:
         storage = self._context.storage
         if not storage.exists(file.path):
@@ -265,10 +222,6 @@ class FileStream:
         else:
             archive = self._mounts.local(cast(str, self._options.archive))
             storage.move(file.path, archive + file.path)
-
-
-def _line(file: FileStatus, number: int) -> Line:
-    return {"path": encode_uri(file.uri), "timestamp": file.modified_ms, "batchId": number}
 
 
 def _offset(number: int) -> Offset:

@@ -10,19 +10,21 @@ import shutil
 import threading
 import uuid
 from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
-from headwater import compile as compiler
-from headwater.compile.resolved import Resolved
+from pyspark.sql.types import StructType
+
 from headwater.errors import AnalysisError
 from headwater.io.formats.base import FormatOptions
 from headwater.plan.commands import StartStream
 from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest, sinks
-from headwater.sources.base import SourceContext, StreamSource
+from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, StreamSource
 from headwater.streaming.analysis import check_stream
+from headwater.streaming.binding import Compiled, compile_stream
 from headwater.streaming.checkpoint import Checkpoint, Location, locate
 from headwater.streaming.engine import CompiledStream, Parts
-from headwater.streaming.leaves import Leaf, Leaves, StreamContext, StreamSession
+from headwater.streaming.leaves import Leaf, Leaves, StreamSession
 from headwater.streaming.logs import PINNED
 from headwater.streaming.progress import ProgressLog
 from headwater.streaming.query import Identity, StreamingQuery
@@ -35,37 +37,27 @@ _running_lock = threading.Lock()
 def start_query(command: StartStream, session: StreamSession) -> StreamingQuery:
     """Start a streaming query. Raises Spark's errors for what is not allowed."""
     session.streams.check_name(command.query_name)
-    leaves = Leaves(session, lambda provider, request: provider.schema(request, _context(session)))
+    sink_name = _sink_name(command, session)
+
+    @cache
+    def location() -> Location:
+        return locate(command, sink_name, session.settings, session.runtime.mounts)
+
+    def schema(provider: SourceProvider, request: SourceRequest) -> StructType:
+        return provider.schema(request, replace(_context(session), checkpoint=location().path))
+
+    leaves = Leaves(session, schema)
     plan = leaves.expand(command.input)
     if not leaves.found:
         raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
     check_stream(plan, {leaf.relation_id for leaf in leaves.found}, command.output_mode)
-    sink_name = _sink_name(command, session)
     provider = _sink_provider(sink_name, command)
-    stream = _compile(replace(command, input=plan), session, leaves.found)
-    location = locate(command, sink_name, session.settings, session.runtime.mounts)
-    checkpoint = Checkpoint(session.runtime.storage, location.path)
-    _one_run_only(checkpoint.query_id, session)
-    parts = _open(command, session, checkpoint, stream, leaves.found, (sink_name, provider))
-    query = _query(command, session, parts, location)
+    compiled = compile_stream(plan, leaves.found, session)
+    query = _opened(command, session, compiled, leaves.found, (sink_name, provider), location())
+    query.prepare()
     _enter(query, session)
     query.start()
     return query
-
-
-# ── compile ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _compile(command: StartStream, session: StreamSession, leaves: list[Leaf]) -> CompiledStream:
-    known = {leaf.relation_id: leaf.resolved(index) for index, leaf in enumerate(leaves)}
-    resolved = _resolve(command, session, known)
-    return CompiledStream(
-        resolved.query, resolved.schema, tuple(leaf.columns for leaf in leaves), dict(resolved.inputs)
-    )
-
-
-def _resolve(command: StartStream, session: StreamSession, known: dict[str, Resolved]) -> Resolved:
-    return compiler.compile_relation(command.input, StreamContext(session, known))
 
 
 # ── open ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -90,7 +82,21 @@ def _sink_provider(name: str, command: StartStream) -> SinkProvider:
     return provider
 
 
-def _open(
+def _opened(
+    command: StartStream,
+    session: StreamSession,
+    compiled: Compiled,
+    leaves: list[Leaf],
+    sink: tuple[str, SinkProvider],
+    location: Location,
+) -> StreamingQuery:
+    checkpoint = Checkpoint(session.runtime.storage, location.path)
+    _one_run_only(checkpoint.query_id, session)
+    stream = compiled.opened(checkpoint, command.output_mode)
+    return _query(command, session, _parts(command, session, checkpoint, stream, leaves, sink), location)
+
+
+def _parts(
     command: StartStream,
     session: StreamSession,
     checkpoint: Checkpoint,

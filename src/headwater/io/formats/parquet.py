@@ -1,21 +1,28 @@
 """Parquet: columns found by name; those a file lacks are null.
 
-Invariants: the types wanted are cast to from the types stored; a stored value that does not fit raises.
+Invariants: the types wanted are cast to from the types stored; without `rescue` a stored value that does not fit
+raises, with it the value goes to the rescued-data column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from pyspark.sql.types import StructField, StructType
 from sqlglot import exp
 
-from headwater.duck import Connection, sql_text
-from headwater.errors import AnalysisError
+from headwater.duck import Connection, DuckError, sql_text
+from headwater.errors import AnalysisError, FileReadError
 from headwater.io.formats.base import FormatOptions, ScanRequest, formats
-from headwater.io.formats.scan import FILE, attach, name, needs_file, reader
+from headwater.io.formats.cells import cast as try_cast
+from headwater.io.formats.rescue import misfit, pair, rescued_object, union
+from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, nothing, reader, struct_of
 from headwater.io.storage import FileStatus
-from headwater.types.duck import duck_name, from_duck
+from headwater.types.arrow import from_arrow
+from headwater.types.duck import duck_name, from_duck, to_duck
 
 
 class Parquet:
@@ -24,24 +31,30 @@ class Parquet:
     extensions = (".parquet",)
 
     def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
-        """See `Format.infer`."""
+        """See `Format.infer`: of one file, or of all with `mergeSchema`."""
         if not files:
             raise AnalysisError("UNABLE_TO_INFER_SCHEMA", format="Parquet")
         chosen = files if options.flag("mergeSchema") else files[:1]
         table = reader("read_parquet", [file.path for file in chosen], union_by_name=len(chosen) > 1)
-        rows = connection.execute(f"DESCRIBE {sql_text(exp.select('*').from_(table))}").fetchall()
+        try:
+            rows = connection.execute(f"DESCRIBE {sql_text(exp.select('*').from_(table))}").fetchall()
+        except DuckError as cause:
+            raise _unreadable(chosen, cause) from cause
         return StructType([StructField(row[0], from_duck(row[1]), True) for row in rows])
 
     def scan(self, request: ScanRequest) -> exp.Query:
         """See `Format.scan`."""
-        fields = request.schema.fields
+        if not request.files:
+            return nothing(request.schema)
+        if request.rescue is not None:
+            return attach(request, _rescuing(request))
         table = reader(
             "read_parquet",
             [file.path for file in request.files],
             schema=_schema(request.schema),
             **({"filename": FILE} if needs_file(request) else {}),
         )
-        columns: list[exp.Expression] = [name(field.name) for field in fields]
+        columns: list[exp.Expression] = [name(field.name) for field in request.schema.fields]
         if needs_file(request):
             columns.append(name(FILE))
         return attach(request, exp.select(*columns).from_(table))
@@ -49,23 +62,70 @@ class Parquet:
     def copy_options(self, options: FormatOptions) -> dict[str, exp.Expression]:
         """See `Format.copy_options`."""
         codec = options.text("compression", "snappy").lower()
-        return {"FORMAT": exp.Var(this="parquet"), "COMPRESSION": exp.Literal.string("uncompressed" if codec == "none" else codec)}
+        written = "uncompressed" if codec == "none" else codec
+        return {"FORMAT": exp.Var(this="parquet"), "COMPRESSION": exp.Literal.string(written)}
 
 
 formats.register("parquet")(Parquet())
 
 
+def columns_of(file: FileStatus) -> StructType:
+    """The columns a file stores. Raises FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER naming it."""
+    try:
+        return cast(StructType, from_arrow(pq.read_schema(file.path)))
+    except (pa.ArrowInvalid, OSError) as cause:
+        raise _unreadable([file], cause) from cause
+
+
+def _unreadable(files: Sequence[FileStatus], cause: Exception) -> FileReadError:
+    named = [file for file in files if file.path in str(cause)] or list(files[:1])
+    return FileReadError("FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER", path=named[0].uri or named[0].path)
+
+
 def _schema(schema: StructType) -> exp.Map:
     """DuckDB's `schema` argument: it finds columns by name, casts, and fills absent ones with null."""
-    keys = [exp.Literal.string(field.name) for field in schema.fields]
-    values = [
-        exp.Struct(
-            expressions=[
-                exp.PropertyEQ(this=exp.to_identifier("name"), expression=exp.Literal.string(field.name)),
-                exp.PropertyEQ(this=exp.to_identifier("type"), expression=exp.Literal.string(duck_name(field.dataType))),
-                exp.PropertyEQ(this=exp.to_identifier("default_value"), expression=exp.null()),
-            ]
+    keys: list[exp.Expression] = [exp.Literal.string(field.name) for field in schema.fields]
+    values: list[exp.Expression] = [
+        struct_of(
+            {
+                "name": exp.Literal.string(field.name),
+                "type": exp.Literal.string(duck_name(field.dataType)),
+                "default_value": exp.null(),
+            }
         )
         for field in schema.fields
     ]
     return exp.Map(keys=exp.Array(expressions=keys), values=exp.Array(expressions=values))
+
+
+def _rescuing(request: ScanRequest) -> exp.Select:
+    """One scan per distinct set of stored columns, all rows together."""
+    groups: dict[str, tuple[StructType, list[FileStatus]]] = {}
+    for file in request.files:
+        stored = columns_of(file)
+        groups.setdefault(stored.json(), (stored, []))[1].append(file)
+    return union([_scan(request, stored, files) for stored, files in groups.values()])
+
+
+def _scan(request: ScanRequest, stored: StructType, files: Sequence[FileStatus]) -> exp.Select:
+    types = {field.name: field.dataType for field in stored.fields}
+    columns: list[exp.Expression] = []
+    rescued: list[exp.Expression] = []
+    for field in request.schema.fields:
+        kind = types.pop(field.name, None)
+        if kind is None:
+            columns.append(aliased(exp.TryCast(this=exp.null(), to=to_duck(field.dataType)), field.name))
+        elif kind == field.dataType:
+            columns.append(name(field.name))
+        else:
+            value = try_cast(name(field.name), field.dataType)
+            columns.append(aliased(value, field.name))
+            rescued.append(pair(field.name, misfit(name(field.name), value), name(field.name)))
+    for column in types:
+        given = exp.Not(this=exp.Is(this=name(column), expression=exp.null()))
+        rescued.append(pair(column, given, name(column)))
+    columns.append(aliased(rescued_object(rescued), str(request.rescue)))
+    if needs_file(request):
+        columns.append(name(FILE))
+    table = reader("read_parquet", [file.path for file in files], filename=FILE)
+    return exp.select(*columns).from_(table)

@@ -1,0 +1,83 @@
+"""Which files each batch of a file stream was given: the log `sources/<i>/` in Spark's format, and its memory.
+
+A line is `{"path": "file:///…", "timestamp": <modified ms>, "batchId": <n>}`.
+
+Invariants: an entry is durable before `give` returns; `between` names the same files before and after a restart.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from headwater.errors import FileReadError
+from headwater.io.compact_log import CompactLog, Line
+from headwater.io.file_queue import FileQueue
+from headwater.io.mounts import Mounts, decode_uri, encode_uri
+from headwater.io.storage import FileStatus, Storage
+
+
+class FileLog:
+    """The log of one stream; opening it tells `queue` what was given before.
+
+    Args:
+        storage, folder: where it lies.
+        mounts: for the URIs in it.
+    """
+
+    def __init__(self, storage: Storage, folder: str, mounts: Mounts, queue: FileQueue) -> None:
+        self._log = CompactLog(storage, folder)
+        self._mounts = mounts
+        self._batches: dict[int, list[FileStatus]] = {}
+        for line in self._log.lines():
+            file = self._file(line)
+            queue.remember(file.path, file.modified_ms)
+            self._batches.setdefault(int(line["batchId"]), []).append(file)
+        latest = self._log.latest()
+        self.latest = -1 if latest is None else latest
+
+    def give(self, files: list[FileStatus]) -> int:
+        """Give `files` to the next batch number. Raises CONCURRENT_STREAM_LOG_UPDATE."""
+        number = self.latest + 1
+        self._log.add(number, [_line(file, number) for file in files])
+        self._batches[number] = files
+        self.latest = number
+        return number
+
+    def files(self, number: int) -> list[FileStatus]:
+        """The files of one entry; sizes are -1 where only the log knows them."""
+        if number not in self._batches:
+            lines = [line for line in self._log.lines() if line["batchId"] == number]
+            self._batches[number] = [self._file(line) for line in lines]
+        return self._batches[number]
+
+    def between(self, start: int, end: int, *, missing_ok: bool) -> list[FileStatus]:
+        """The files of entries after `start` up to `end`, with their sizes now.
+
+        Raises FAILED_READ_FILE.FILE_NOT_EXIST for one that has gone, unless `missing_ok`.
+        """
+        given = [file for number in range(start + 1, end + 1) for file in self.files(number)]
+        found = [_now(file, missing_ok) for file in given]
+        return [file for file in found if file is not None]
+
+    def forget(self, number: int) -> None:
+        """Entries up to `number` are done; the memory of them may go."""
+        for known in [known for known in self._batches if known <= number]:
+            del self._batches[known]
+
+    def _file(self, line: Line) -> FileStatus:
+        uri = decode_uri(line["path"])
+        return FileStatus(self._mounts.local(uri), -1, int(line["timestamp"]), uri)
+
+
+def _line(file: FileStatus, number: int) -> Line:
+    return {"path": encode_uri(file.uri), "timestamp": file.modified_ms, "batchId": number}
+
+
+def _now(file: FileStatus, missing_ok: bool) -> FileStatus | None:
+    try:
+        return replace(file, size=os.stat(file.path).st_size)
+    except FileNotFoundError as cause:
+        if missing_ok:
+            return None
+        raise FileReadError("FAILED_READ_FILE.FILE_NOT_EXIST", path=encode_uri(file.uri)) from cause

@@ -1,0 +1,62 @@
+"""Pieces of a rescued-data column: `{"field": value, …, "_file_path": "…"}`, null for a clean record.
+
+Invariant: the text is JSON; values keep their JSON form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlglot import exp
+
+from headwater.io.formats.scan import FILE, call, name, subquery
+
+
+def pair(column: str, when: exp.Expression, value: exp.Expression) -> exp.Expression:
+    """`"column":value` if `when`, else null."""
+    return exp.Case(ifs=[exp.If(this=when, true=pair_text(exp.Literal.string(column), value))])
+
+
+def pair_text(column: exp.Expression, value: exp.Expression) -> exp.Expression:
+    """`"column":value`."""
+    return call("concat", json_text(column), ":", json_text(value))
+
+
+def json_text(value: exp.Expression) -> exp.Expression:
+    """A value as JSON text."""
+    return exp.cast(call("to_json", value.copy()), "VARCHAR")
+
+
+def misfit(given: exp.Expression, value: exp.Expression) -> exp.Expression:
+    """Whether something was given and `value` came out null."""
+    there = exp.Not(this=exp.Is(this=exp.Paren(this=given.copy()), expression=exp.null()))
+    return exp.and_(there, exp.Is(this=exp.Paren(this=value.copy()), expression=exp.null()))
+
+
+def rescued_object(
+    pairs: Sequence[exp.Expression], extra: exp.Expression | None = None, dirty: exp.Expression | None = None
+) -> exp.Expression:
+    """The object of all `pairs` that are not null and the text `extra`; null if there are none and not `dirty`."""
+    tests = [exp.Not(this=exp.Is(this=exp.Paren(this=item.copy()), expression=exp.null())) for item in pairs]
+    tests += [dirty] if dirty is not None else []
+    if not tests:
+        return exp.cast(exp.null(), "VARCHAR")
+    texts = [item.copy() for item in pairs] + ([extra] if extra is not None else [])
+    joined = call("trim", call("concat_ws", ",", *texts), ",")
+    body = call("concat", "{", joined, ',"_file_path":', file_path(), "}")
+    return exp.Case(ifs=[exp.If(this=exp.or_(*tests), true=body)])
+
+
+def file_path() -> exp.Expression:
+    """The path of the record's file as JSON text."""
+    return json_text(call("concat", "file:", name(FILE)))
+
+
+def union(scans: Sequence[exp.Select]) -> exp.Select:
+    """All rows of all scans."""
+    if len(scans) == 1:
+        return scans[0]
+    whole: exp.Query = scans[0]
+    for one in scans[1:]:
+        whole = exp.Union(this=whole, expression=one, distinct=False)
+    return exp.select(exp.Star()).from_(subquery(whole, "all_files"))

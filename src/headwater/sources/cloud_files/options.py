@@ -1,0 +1,176 @@
+"""The options of Auto Loader: `cloudFiles.*` and the format's own.
+
+Invariants: an option that would change what is read and is not implemented raises; an unknown `cloudFiles.` option
+raises unless `cloudFiles.validateOptions` is false.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
+
+from headwater.errors import IllegalArgumentError, unsupported
+from headwater.io.file_queue import Take
+from headwater.io.formats import FormatOptions
+from headwater.settings import parse_duration_ms
+from headwater.sources.base import SourceRequest
+
+EvolutionMode = Literal["addNewColumns", "rescue", "failOnNewColumns", "none"]
+FORMATS = ("json", "csv", "parquet")
+PREFIX = "cloudfiles."
+RESCUED = "_rescued_data"
+
+_IMPLEMENTED = {
+    "format": "format",
+    "schemalocation": "schemaLocation",
+    "schemahints": "schemaHints",
+    "schemaevolutionmode": "schemaEvolutionMode",
+    "infercolumntypes": "inferColumnTypes",
+    "partitioncolumns": "partitionColumns",
+    "includeexistingfiles": "includeExistingFiles",
+    "maxfilespertrigger": "maxFilesPerTrigger",
+    "maxbytespertrigger": "maxBytesPerTrigger",
+    "maxfileage": "maxFileAge",
+    "validateoptions": "validateOptions",
+}
+_WITHOUT_EFFECT = {
+    "useincrementallisting": "useIncrementalListing",
+    "backfillinterval": "backfillInterval",
+    "listonstart": "listOnStart",
+    "fetchparallelism": "fetchParallelism",
+}
+"""Accepted: folders are listed in full at every trigger, which is what these options ask for at most."""
+_OFF = {
+    "usenotifications": ("useNotifications", "false"),
+    "usemanagedfileevents": ("useManagedFileEvents", "false"),
+    "allowoverwrites": ("allowOverwrites", "false"),
+    "cleansource": ("cleanSource", "off"),
+    "usestrictglobber": ("useStrictGlobber", "false"),
+}
+"""Accepted with this value only."""
+_REFUSED = ("pathRewrites", "resourceTag", "queueUrl", "region", "roleArn", "connectionString", "queueName")
+_BYTES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30, "t": 1 << 40}
+
+
+@dataclass(frozen=True)
+class CloudOptions:
+    """Checked options.
+
+    Attributes:
+        format: `json`, `csv` or `parquet`.
+        schema_location: the user's folder for schemas, or None.
+        hints: DDL of columns whose types the user knows.
+        mode: what a new field does.
+        infer_types: infer types of json and csv columns instead of reading them as strings.
+        partition_columns: folder names that become columns; None takes all that are there.
+        include_existing: read what lies there at the first start.
+        take: how much a batch takes.
+        max_age_ms: files older than this beside the newest are passed over.
+        rescue: name of the rescued-data column, or None.
+        reader: the format's own options.
+    """
+
+    format: str
+    schema_location: str | None
+    hints: str
+    mode: EvolutionMode
+    infer_types: bool
+    partition_columns: tuple[str, ...] | None
+    include_existing: bool
+    take: Take
+    max_age_ms: int | None
+    rescue: str | None
+    reader: FormatOptions
+
+    @classmethod
+    def of(cls, request: SourceRequest) -> CloudOptions:
+        """From a request. Raises for what cannot be."""
+        options = request.options
+        _check_names(options)
+        mode = _mode(options, request.schema is not None)
+        age = options.get(PREFIX + "maxfileage")
+        given = options.get("rescueddatacolumn")
+        rescue = given or (RESCUED if request.schema is None and mode != "none" else None)
+        columns = options.get(PREFIX + "partitioncolumns")
+        return cls(
+            format=_format(options),
+            schema_location=options.get(PREFIX + "schemalocation"),
+            hints=options.text(PREFIX + "schemahints"),
+            mode=mode,
+            infer_types=options.flag(PREFIX + "infercolumntypes"),
+            partition_columns=None if columns is None else tuple(part.strip() for part in columns.split(",") if part.strip()),
+            include_existing=options.flag(PREFIX + "includeexistingfiles", True),
+            take=Take(options.number(PREFIX + "maxfilespertrigger", 1000), _bytes(options)),
+            max_age_ms=None if age is None else parse_duration_ms(_short(age)),
+            rescue=rescue,
+            reader=_reader_options(options, request.schema is None),
+        )
+
+
+def refused(option: str, value: object, reason: str) -> IllegalArgumentError:
+    """The error for an option with an impossible value."""
+    return IllegalArgumentError("INVALID_SOURCE_OPTION", option=option, value=value, reason=reason)
+
+
+def _check_names(options: FormatOptions) -> None:
+    for key in [key.removeprefix(PREFIX) for key in options if key.startswith(PREFIX)]:
+        if key in _OFF:
+            name, only = _OFF[key]
+            if options[PREFIX + key].lower() != only:
+                raise unsupported(f"cloudFiles.{name}={options[PREFIX + key]}", "Leave the option out: folders are listed.")
+        elif key in {name.lower() for name in _REFUSED} or key.startswith("cleansource."):
+            raise unsupported(f"cloudFiles.{key}", "Leave the option out: folders are listed, nothing is cleaned.")
+        elif key not in _IMPLEMENTED and key not in _WITHOUT_EFFECT and options.flag(PREFIX + "validateoptions", True):
+            known = [*_IMPLEMENTED.values(), *_WITHOUT_EFFECT.values(), *(name for name, _ in _OFF.values())]
+            near = difflib.get_close_matches(key, [name.lower() for name in known], 1)
+            hint = f" Did you mean cloudFiles.{next(n for n in known if n.lower() == near[0])}?" if near else ""
+            raise IllegalArgumentError("CF_UNKNOWN_OPTION_KEYS_ERROR", optionList=f"cloudFiles.{key}", hint=hint)
+
+
+def _format(options: FormatOptions) -> str:
+    name = options.text(PREFIX + "format").lower()
+    if not name:
+        raise IllegalArgumentError("CF_SOURCE_FORMAT_MISSING")
+    if name not in FORMATS:
+        raise unsupported(f"cloudFiles.format={name}", "Use json, csv or parquet.")
+    return name
+
+
+def _mode(options: FormatOptions, has_schema: bool) -> EvolutionMode:
+    text = options.text(PREFIX + "schemaevolutionmode") or ("none" if has_schema else "addNewColumns")
+    if text == "addNewColumnsWithTypeWidening":
+        raise unsupported("cloudFiles.schemaEvolutionMode=addNewColumnsWithTypeWidening", "Use addNewColumns.")
+    by_name = {mode.lower(): mode for mode in get_args(EvolutionMode)}
+    if text.lower() not in by_name:
+        raise refused("cloudFiles.schemaEvolutionMode", text, f"it must be one of {', '.join(by_name.values())}")
+    mode = by_name[text.lower()]
+    if has_schema and mode == "addNewColumns":
+        raise IllegalArgumentError("CF_ADD_NEW_NOT_SUPPORTED", mode=mode)
+    if has_schema and options.text(PREFIX + "schemahints"):
+        raise refused("cloudFiles.schemaHints", options[PREFIX + "schemahints"], "it cannot be given together with a schema")
+    return cast(EvolutionMode, mode)
+
+
+def _bytes(options: FormatOptions) -> int | None:
+    text = options.get(PREFIX + "maxbytespertrigger")
+    if text is None:
+        return None
+    match = re.fullmatch(r"\s*(\d+)\s*([a-zA-Z]*)\s*", text)
+    if match is None or match[2].lower() not in _BYTES:
+        raise refused("cloudFiles.maxBytesPerTrigger", text, "it must be a size such as 10g")
+    return int(match[1]) * _BYTES[match[2].lower()]
+
+
+def _short(duration: str) -> str:
+    """`14 days` as `14d`."""
+    match = re.fullmatch(r"\s*(\d+)\s*([a-z])[a-z]*\s*", duration.lower())
+    return f"{match[1]}{match[2]}" if match and len(duration.split()) == 2 else duration
+
+
+def _reader_options(options: FormatOptions, inferring: bool) -> FormatOptions:
+    rest = {key: value for key, value in options.items() if not key.startswith(PREFIX)}
+    if inferring:
+        rest.setdefault("header", "true")
+    return FormatOptions(rest)

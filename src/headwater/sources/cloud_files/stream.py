@@ -1,0 +1,170 @@
+"""A running Auto Loader stream: which files come next, their rows, and what happens when a field is new.
+
+Invariants: a path is given to one batch only (see `io.file_log`); when a field is new, the grown schema is kept
+before the stream fails, so that the next start reads the same batch with it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from pyspark.sql.types import StringType, StructField, StructType
+
+from headwater.duck import Connection
+from headwater.errors import UnknownFieldError
+from headwater.io.file_log import FileLog
+from headwater.io.file_queue import FileQueue, QueueOptions, Take
+from headwater.io.formats import Format, formats
+from headwater.io.formats.base import ScanRequest
+from headwater.io.formats.scan import nothing
+from headwater.io.listing import ListingOptions
+from headwater.io.mounts import Mounts
+from headwater.io.partitions import assign
+from headwater.io.storage import FileStatus
+from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest
+from headwater.sources.cloud_files.options import CloudOptions
+from headwater.sources.cloud_files.schema import SchemaLog, new_fields
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The columns of a stream.
+
+    Attributes:
+        fields: data columns.
+        rescue: name of the rescued-data column, or None.
+        columns: partition columns.
+        log: where the schema is kept, or None if the user gave it.
+        bases: folders above which no partition is looked for.
+    """
+
+    fields: StructType
+    rescue: str | None
+    columns: StructType
+    log: SchemaLog | None
+    bases: list[str]
+
+    @property
+    def schema(self) -> StructType:
+        """All columns, in order."""
+        rescued = [StructField(self.rescue, StringType(), True)] if self.rescue else []
+        return StructType([*self.fields.fields, *rescued, *self.columns.fields])
+
+
+class CloudFilesStream:
+    """See the module."""
+
+    def __init__(self, request: SourceRequest, context: SourceContext, options: CloudOptions, shape: Shape) -> None:
+        self._request, self._context, self._options, self._shape = request, context, options, shape
+        self._mounts = cast(Mounts, context.mounts)
+        self._format = cast(Format, formats.get(options.format))
+        self.schema = shape.schema
+        self._path = self._mounts.uri(request.paths[0])
+        self.description = f"CloudFilesSource[{self._path}]"
+        listing = QueueOptions(ListingOptions.of(options.reader), options.max_age_ms)
+        self._queue = FileQueue(self._mounts, request.paths, listing)
+        self._log = FileLog(context.storage, cast(str, context.log_path), self._mounts, self._queue)
+        self._frozen = False
+        if not options.include_existing and self._log.latest < 0:
+            self._pass_over_existing()
+
+    def initial_offset(self) -> Offset | None:
+        """None: the stream starts before its first file; without existing files, after the entry that holds them."""
+        return None if self._options.include_existing else self._offset(0)
+
+    def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
+        """Give new files to the next batch; what an earlier run gave and did not plan comes first."""
+        if self._log.latest > _number(start):
+            return self._offset(self._log.latest)
+        if not self._frozen:
+            self._queue.refresh()
+        files = self._queue.take(Take() if limit.all else self._options.take)
+        if files:
+            self._log.give(files)
+        return self._offset(self._log.latest) if self._log.latest >= 0 else None
+
+    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+        """The rows of the files given to the batches after `start` up to `end`.
+
+        Raises UNKNOWN_FIELD_EXCEPTION when a field is new and the evolution mode says so.
+        """
+        missing_ok = self._options.reader.flag("ignoreMissingFiles")
+        files = self._log.between(_number(start), _number(end), missing_ok=missing_ok)
+        if not files:
+            return BatchInput(nothing(self.schema), rows=0)
+        self._check_fields(connection, files)
+        names = [field.name for field in self._shape.columns.fields]
+        request = ScanRequest(
+            tuple(files),
+            self._shape.fields,
+            self._options.reader,
+            rescue=self._shape.rescue,
+            time_zone=self._context.time_zone,
+            partition_schema=self._shape.columns,
+            partition_values=assign(files, frozenset(self._shape.bases), names) if names else {},
+        )
+        return BatchInput(self._format.scan(request))
+
+    def prepare_available_now(self) -> None:
+        """Look once; later calls hand out what was found."""
+        self._queue.refresh()
+        self._frozen = True
+
+    def commit(self, end: Offset) -> None:
+        """Forget older batches."""
+        self._log.forget(_number(end))
+
+    def reported_latest(self) -> Offset | None:
+        """The newest entry given."""
+        return self._offset(self._log.latest) if self._log.latest >= 0 else None
+
+    def metrics(self) -> Mapping[str, str]:
+        """Databricks' backlog metrics."""
+        files, size = self._queue.waiting
+        return {"numFilesOutstanding": str(files), "numBytesOutstanding": str(size), "approximateQueueSize": "0"}
+
+    def stop(self) -> None:
+        """Nothing is held."""
+
+    def _offset(self, number: int) -> Offset:
+        body = {
+            "seqNum": number,
+            "sourceVersion": 1,
+            "lastBackfillStartTimeMs": 0,
+            "lastBackfillFinishTimeMs": 0,
+            "lastInputPath": self._path,
+        }
+        return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+
+    def _pass_over_existing(self) -> None:
+        """Without `includeExistingFiles`, what lies there at the first start belongs to an entry that is never read."""
+        self._queue.refresh()
+        self._log.give(self._queue.take())
+        self._log.forget(self._log.latest)
+
+    def _check_fields(self, connection: Connection, files: list[FileStatus]) -> None:
+        if self._options.mode not in {"addNewColumns", "failOnNewColumns"}:
+            return
+        found = new_fields(connection, files, self._shape.fields, self._options)
+        if not found:
+            return
+        grows = self._options.mode == "addNewColumns" and self._shape.log is not None
+        if grows:
+            fields = [*self._shape.fields.fields, *(field for field, _ in found)]
+            cast(SchemaLog, self._shape.log).add(StructType(fields))
+        raise UnknownFieldError(
+            "UNKNOWN_FIELD_EXCEPTION.NEW_FIELDS_IN_RECORD_WITH_FILE_PATH",
+            fields=", ".join(field.name for field, _ in found),
+            filePath=found[0][1],
+            isRetryable=str(grows).lower(),
+            wayOut="Start the stream again: it reads them with the new columns."
+            if grows
+            else "Add them to the schema, or set cloudFiles.schemaEvolutionMode to addNewColumns or rescue.",
+        )
+
+
+def _number(offset: Offset | None) -> int:
+    return -1 if offset is None else int(json.loads(offset)["seqNum"])
