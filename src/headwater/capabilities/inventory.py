@@ -15,6 +15,7 @@ from typing import Any
 
 from pyspark.sql.connect import proto as pb2
 
+from headwater.capabilities.compiled import relation_compiles
 from headwater.capabilities.python_functions import python_functions
 from headwater.capabilities.statements import STATEMENTS, runs
 from headwater.connect.analyze import _ANALYSES
@@ -78,7 +79,11 @@ def _catalog_calls() -> frozenset[str]:
 
 
 INVENTORY: dict[str, Area] = {
-    "relation": Area("Relations of the protocol", _variants(pb2.Relation, "rel_type"), _registered(relations)),
+    "relation": Area(
+        "Relations of the protocol",
+        _variants(pb2.Relation, "rel_type"),
+        lambda: frozenset(name for name in relations.names() if relation_compiles(name)),
+    ),
     "expression": Area("Expressions of the protocol", _variants(pb2.Expression, "expr_type"), _registered(expressions)),
     "command": Area(
         "Commands of the protocol", _variants(pb2.Command, "command_type"), _registered(commands, handlers)

@@ -1,10 +1,12 @@
 """The SQL statements of Spark and Databricks, each with an example, and whether Headwater reads and runs it.
 
-Invariant: a statement counts as supported if its example parses and its command has somebody to run it.
+Invariant: a statement counts as supported if its example parses, each node of its query has a handler, and its
+command has somebody to run it.
 """
 
 from __future__ import annotations
 
+from headwater.capabilities.compiled import node_compiles
 from headwater.errors import SparkError
 from headwater.plan.commands import Command
 from headwater.session.commands.base import commands
@@ -100,9 +102,10 @@ STATEMENTS: dict[str, str] = {
 
 
 def runs(example: str) -> bool:
-    """Whether the example is read, and its command run by somebody."""
+    """Whether the example is read, its query compiled and its command run by somebody."""
     try:
         node = parse_statement(example)
     except SparkError:
         return False
-    return not isinstance(node, Command) or commands.get(type(node).__name__) is not None
+    runner = not isinstance(node, Command) or commands.get(type(node).__name__) is not None
+    return runner and node_compiles(node)

@@ -124,7 +124,7 @@ def _at(text: str) -> tuple[str, str]:
 def _streaming(relation: Relation) -> Relation:
     if isinstance(relation, ReadTable):
         return replace(relation, streaming=True)
-    if isinstance(relation, SubqueryAlias):
+    if isinstance(relation, SubqueryAlias | WithWatermark):
         return replace(relation, input=_streaming(relation.input))
     if isinstance(relation, TableFunction):
         return replace(relation, streaming=True)

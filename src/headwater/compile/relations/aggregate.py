@@ -20,6 +20,7 @@ from headwater.compile.compiler import Compiler, on
 from headwater.compile.context import Context
 from headwater.compile.frame import Frame, Item, derived, reference, slots_of
 from headwater.compile.outputs import Output, item_of, output_of, outputs_of
+from headwater.compile.relations.all_keys import grouped_by_all
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.compile.scope import Scope
 from headwater.errors import AnalysisError
@@ -202,6 +203,7 @@ def _having(node: plan.Aggregate, grouped: Grouped, items: list[Item], compiler:
 
 
 def _grouped(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> tuple[Grouped, list[Item]]:
+    node = grouped_by_all(node, frame)
     scope = compiler.scope(frame)
     named = [_grouping_output(g, node, scope, compiler) for g in _all_keys(node)]
     if node.kind == "groupby":

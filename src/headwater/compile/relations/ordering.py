@@ -14,6 +14,7 @@ from sqlglot import exp
 from headwater.compile.compiler import Compiler, on
 from headwater.compile.frame import Frame, Item, substitute, used_names
 from headwater.compile.relations.aggregate import rewritten
+from headwater.compile.relations.all_keys import ordered_by_all
 from headwater.errors import AnalysisError
 from headwater.functions.base import Typed
 from headwater.plan import expressions as ex
@@ -26,7 +27,7 @@ def _sort(node: plan.Sort, frame: Frame, compiler: Compiler) -> Frame:
     if frame.limited:
         frame = compiler.closed(frame)
     keys: list[tuple[ex.SortOrder, Typed]] = []
-    for order in node.order:
+    for order in ordered_by_all(node.order, frame):
         typed, frame = rewritten(_by_position(order.child, frame), frame, compiler)
         keys.append((order, _orderable(typed)))
     if not all(_inline(frame, typed) for _, typed in keys):
