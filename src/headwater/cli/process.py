@@ -34,10 +34,19 @@ def embedded_server(where: Where) -> Iterator[Server]:
     try:
         yield server
     finally:
+        stop_clients()
         os.environ.pop("SPARK_REMOTE")
         if before is not None:
             os.environ["SPARK_REMOTE"] = before
         server.stop()
+
+
+def stop_clients() -> None:
+    """Stop this process's client sessions: a client left open goes on calling a server that is gone."""
+    from pyspark.sql.connect.session import SparkSession
+
+    for spark in {SparkSession._get_default_session(), SparkSession.getActiveSession()} - {None}:
+        spark.stop()
 
 
 def accept_local_master() -> None:
