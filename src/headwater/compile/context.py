@@ -25,7 +25,7 @@ class Context(Protocol):
         ...
 
     def binder(self) -> Connection:
-        """A connection for asking DuckDB's binder (DESCRIBE); owned by the session, used under its lock."""
+        """A connection for asking DuckDB's binder (DESCRIBE); the calling thread's own."""
         ...
 
     def table(self, read: ReadTable) -> Relation | Resolved:

@@ -2,13 +2,12 @@
 
 It is what the compiler resolves against (`compile.context.Context`), and where relations run and commands act.
 
-Invariants: safe to use from several threads: resolving goes one at a time, executions run side by side, each on a
-connection of its own; a closed session runs nothing more.
+Invariants: safe to use from several threads: plans are resolved and run side by side, each on connections of its own;
+`close` stops the session's streams before it frees what they may use.
 """
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Sequence
 
@@ -24,6 +23,7 @@ from headwater.plan.commands import Command
 from headwater.plan.expressions import Expression
 from headwater.plan.relations import HtmlString, ReadSource, ReadTable, Relation, ShowString
 from headwater.session import reading, rendering
+from headwater.session.binders import Binders
 from headwater.session.commands import run_command
 from headwater.session.execution import Execution
 from headwater.session.inputs import input_files
@@ -63,9 +63,7 @@ class Session:
         self.settings = settings or Settings(static=runtime.static_settings)
         self.catalog = catalog or Catalog(runtime.metastore, runtime.global_views)
         self.streams = StreamingQueryManager()
-        self._lock = threading.RLock()
-        self._binder: Connection | None = None
-        self._binder_zone = ""
+        self._binders = Binders(runtime.database)
         self._kept: dict[str, Relation | Resolved] = {}
         self._checkpoints: dict[str, str] = {}
 
@@ -77,9 +75,9 @@ class Session:
 
     def resolve(self, relation: Relation) -> Resolved:
         """The compiled relation. Raises AnalysisError."""
-        with self._lock:
+        with self._binders.borrowed():
             if isinstance(relation, ShowString | HtmlString):
-                return rendering.shape(relation, compiler.compile_relation(relation.input, self))
+                return rendering.shape(relation, self.resolve(relation.input))
             try:
                 return compiler.compile_relation(relation, self)
             except DuckError as error:
@@ -116,14 +114,8 @@ class Session:
         return self.settings.lookup(_ZONE) or machine_time_zone()
 
     def binder(self) -> Connection:
-        """A connection for DESCRIBE, in the session time zone; use it only while resolving."""
-        with self._lock:
-            zone = self.time_zone
-            if self._binder is None or self._binder_zone != zone:
-                if self._binder is not None:
-                    self._binder.close()
-                self._binder, self._binder_zone = self.runtime.database.connect(zone), zone
-            return self._binder
+        """A connection for DESCRIBE, in the session time zone; this thread's own."""
+        return self._binders.get(self.time_zone)
 
     def table(self, read: ReadTable) -> Relation | Resolved:
         """What a name stands for. Raises TABLE_OR_VIEW_NOT_FOUND."""
@@ -198,7 +190,4 @@ class Session:
             query.stop()
         for relation_id in list(self._kept):
             self.release(relation_id)
-        with self._lock:
-            if self._binder is not None:
-                self._binder.close()
-                self._binder = None
+        self._binders.close()
