@@ -20,12 +20,11 @@ from headwater.compile.naming import call_name, literal_name
 from headwater.compile.resolved import Attribute
 from headwater.compile.scope import Scope
 from headwater.errors import AnalysisError, unsupported
-from headwater.functions.base import FunctionCall, LambdaOperand, Typed, functions
+from headwater.functions.base import FunctionCall, LambdaOperand, OrderKey, Typed, functions
 from headwater.functions.conversion import cast_typed
 from headwater.functions.fields import element, field_of
 from headwater.plan import expressions as plan
 from headwater.types.ddl import type_sql
-
 
 
 @singledispatch
@@ -152,7 +151,9 @@ def _call(node: plan.Call, scope: Scope, compiler: Compiler) -> Typed:
     if known is None:
         raise AnalysisError("UNRESOLVED_ROUTINE", routineName=f"`{node.name}`", searchPath="[`system`.`builtin`, `system`.`session`, `spark_catalog`.`default`]")
     operands, lambdas, names = _operands(node, scope, compiler)
-    made = known.build(call_of(node.name, operands, compiler, distinct=node.distinct, lambdas=lambdas, ignore_nulls=node.ignore_nulls))
+    order = tuple(OrderKey(compiler.expression(k.child, scope), k.ascending, k.nulls_first) for k in node.order)
+    rules = {"distinct": node.distinct, "lambdas": lambdas, "ignore_nulls": node.ignore_nulls, "order": order}
+    made = known.build(call_of(node.name, operands, compiler, **rules))
     if known.kind == "aggregate":
         made = _dress_aggregate(made, node, scope, compiler)
     name = made.name or call_name(node.name.lower(), names, node.distinct)

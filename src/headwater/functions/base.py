@@ -60,6 +60,15 @@ class LambdaOperand:
 
 
 @dataclass(frozen=True)
+class OrderKey:
+    """One key of `WITHIN GROUP (ORDER BY …)`."""
+
+    value: Typed
+    ascending: bool = True
+    nulls_first: bool = True
+
+
+@dataclass(frozen=True)
 class FunctionCall:
     """A call being compiled.
 
@@ -81,6 +90,8 @@ class FunctionCall:
     settings: Callable[[str], str | None] = field(default=lambda _: None)
     ignore_nulls: bool = False
     """`f(…) IGNORE NULLS`."""
+    order: tuple[OrderKey, ...] = ()
+    """`f(…) WITHIN GROUP (ORDER BY …)`."""
 
     def take(self, least: int, most: int | None = None) -> tuple[Typed, ...]:
         """The operands, if their number is between `least` and `most` (None: `least`). Raises WRONG_NUM_ARGS."""

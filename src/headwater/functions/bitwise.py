@@ -10,6 +10,7 @@ from sqlglot import exp
 
 from headwater.functions.base import FunctionCall, Typed, function
 from headwater.functions.building import cast, done, duck, names, titled, to_int, to_long
+from headwater.functions.conditional import unified
 from headwater.functions.kernels import kernel
 from headwater.types.duck import duck_name
 
@@ -52,6 +53,39 @@ def shiftright(call: FunctionCall) -> Typed:
 def shiftrightunsigned(call: FunctionCall) -> Typed:
     """shiftrightunsigned(int | long, n) → the same type, filling with zeros"""
     return _shifted(call, ">>>")
+
+
+def _combined(call: FunctionCall, node: type[exp.Binary]) -> Typed:
+    (left, right), kind = unified(call, call.take(2))
+    sql = node(this=left.sql, expression=right.sql)
+    if node is exp.BitwiseXor:
+        return done(duck("xor", left.sql, right.sql), kind, call)
+    return done(exp.Paren(this=sql), kind, call)
+
+
+@function("&")
+def bit_and(call: FunctionCall) -> Typed:
+    """a & b → the wider type"""
+    return _combined(call, exp.BitwiseAnd)
+
+
+@function("|")
+def bit_or(call: FunctionCall) -> Typed:
+    """a | b → the wider type"""
+    return _combined(call, exp.BitwiseOr)
+
+
+@function("^")
+def bit_xor(call: FunctionCall) -> Typed:
+    """a ^ b → the wider type"""
+    return _combined(call, exp.BitwiseXor)
+
+
+@function("~", "bitwise_not")
+def bit_not(call: FunctionCall) -> Typed:
+    """~a → the same type"""
+    (number,) = call.take(1)
+    return done(exp.BitwiseNot(this=exp.Paren(this=number.sql)), number.type, call, name=f"~{number.name}")
 
 
 @function("bit_count")
