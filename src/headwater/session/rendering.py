@@ -107,14 +107,14 @@ def _vertical(grid: Sequence[Sequence[str]], most: int, more: bool) -> str:
         for name, cell in zip(header, row, strict=True):
             parts.append(f" {_pad(name, names, right=False)} | {_pad(cell, values, right=False)} \n")
     if not cells and not more:
-        return "(0 rows)\n"
+        return "(0 rows)"
     return "".join(parts) + _footer(most, more)
 
 
 def _footer(most: int, more: bool) -> str:
     if not more:
-        return "\n"
-    return f"only showing top {most} {'row' if most == 1 else 'rows'}\n"
+        return ""
+    return f"only showing top {most} {'row' if most == 1 else 'rows'}"
 
 
 def _html(grid: Sequence[Sequence[str]], most: int, more: bool) -> str:
@@ -123,4 +123,4 @@ def _html(grid: Sequence[Sequence[str]], most: int, more: bool) -> str:
         tag = "td" if number else "th"
         cells = f"</{tag}><{tag}>".join(html.escape(cell) for cell in row)
         lines.append(f"<tr><{tag}>{cells}</{tag}></tr>\n")
-    return "<table border='1'>\n" + "".join(lines) + "</table>\n" + (_footer(most, True) if more else "")
+    return "<table border='1'>\n" + "".join(lines) + "</table>\n" + (_footer(most, True) + "\n" if more else "")

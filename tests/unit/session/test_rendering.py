@@ -31,32 +31,32 @@ def test_a_cut_table(sql):
         "|   a|                   b|\n"
         "+----+--------------------+\n"
         "|你好|abcdefghijklmnopq...|\n"
-        "+----+--------------------+\n\n"
+        "+----+--------------------+\n"
     )
     assert sql.show("SELECT '你好' a, 'abcdefghijklmnopqrstuvwxyz' b", truncate=3) == (
-        "+----+---+\n|   a|  b|\n+----+---+\n|你好|abc|\n+----+---+\n\n"
+        "+----+---+\n|   a|  b|\n+----+---+\n|你好|abc|\n+----+---+\n"
     )
 
 
 def test_more_rows_than_shown(sql):
     assert sql.show("SELECT * FROM VALUES (0), (1), (2) AS t(id)", rows=2) == (
-        "+---+\n| id|\n+---+\n|  0|\n|  1|\n+---+\nonly showing top 2 rows\n"
+        "+---+\n| id|\n+---+\n|  0|\n|  1|\n+---+\nonly showing top 2 rows"
     )
-    assert sql.show("SELECT * FROM VALUES (0), (1) AS t(id)", rows=1).endswith("only showing top 1 row\n")
-    assert sql.show("SELECT * FROM VALUES (0), (1) AS t(id)", rows=2).endswith("+---+\n\n")
+    assert sql.show("SELECT * FROM VALUES (0), (1) AS t(id)", rows=1).endswith("only showing top 1 row")
+    assert sql.show("SELECT * FROM VALUES (0), (1) AS t(id)", rows=2).endswith("+---+\n")
 
 
 def test_no_rows(sql):
-    assert sql.show("SELECT 1 id WHERE false") == "+---+\n| id|\n+---+\n+---+\n\n"
-    assert sql.show("SELECT 1 id WHERE false", vertical=True) == "(0 rows)\n"
+    assert sql.show("SELECT 1 id WHERE false") == "+---+\n| id|\n+---+\n+---+\n"
+    assert sql.show("SELECT 1 id WHERE false", vertical=True) == "(0 rows)"
 
 
 def test_vertical(sql):
     assert sql.show("SELECT 1 a, NULL bbbb, 'xy' c", vertical=True) == (
-        "-RECORD 0----\n a    | 1    \n bbbb | NULL \n c    | xy   \n\n"
+        "-RECORD 0----\n a    | 1    \n bbbb | NULL \n c    | xy   \n"
     )
     assert sql.show("SELECT * FROM VALUES (0), (1) AS t(id)", rows=1, vertical=True) == (
-        "-RECORD 0--\n id  | 0   \nonly showing top 1 row\n"
+        "-RECORD 0--\n id  | 0   \nonly showing top 1 row"
     )
 
 
