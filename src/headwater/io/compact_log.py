@@ -32,13 +32,23 @@ class CompactLog:
         folder: its folder.
         interval: every how many entries there is a compact one.
         retained: how many covered entries stay before they are deleted.
+        from_any: the first entry need not be 0 (a sink's folder may be younger than its query).
     """
 
-    def __init__(self, storage: Storage, folder: str, *, interval: int = INTERVAL, retained: int = RETAINED) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        folder: str,
+        *,
+        interval: int = INTERVAL,
+        retained: int = RETAINED,
+        from_any: bool = False,
+    ) -> None:
         self._storage = storage
         self.folder = folder
         self._interval = interval
         self._retained = retained
+        self._from_any = from_any
         self._latest: int | None = None
 
     def latest(self) -> int | None:
@@ -76,7 +86,7 @@ class CompactLog:
 
     def _body_up_to(self, batch_id: int) -> list[bytes]:
         names = {known: name for known, name in self._names().items() if known < batch_id}
-        if names and max(names) != batch_id - 1:
+        if batch_id > 0 and max(names, default=-1) != batch_id - 1 and not (self._from_any and not names):
             raise self._missing(batch_id - 1)
         return [line for name in self._chain(names) for line in self._read(name)]
 
@@ -84,7 +94,8 @@ class CompactLog:
         """The newest compact entry and all that follow it."""
         if not names:
             return []
-        first = max((known for known, name in names.items() if name.endswith(_COMPACT)), default=0)
+        oldest = min(names) if self._from_any else 0
+        first = max((known for known, name in names.items() if name.endswith(_COMPACT)), default=oldest)
         needed = range(first, max(names) + 1)
         for known in needed:
             if known not in names:

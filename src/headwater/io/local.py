@@ -102,6 +102,7 @@ class LocalStorage:
         """See `Storage.move`."""
         folder = os.path.dirname(target)
         self._make_folder(folder)
+        self._flush_path(source)
         try:
             os.rename(source, target)
         except OSError as cause:
@@ -146,9 +147,13 @@ class LocalStorage:
             self._flush_folder(os.path.dirname(made))
 
     def _flush_folder(self, folder: str) -> None:
+        self._flush_path(folder)
+
+    def _flush_path(self, path: str) -> None:
+        """Make a file's bytes, or a folder's names, survive a power cut."""
         if not self._flush:
             return
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

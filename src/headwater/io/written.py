@@ -23,7 +23,7 @@ def written_files(storage: Storage, mounts: Mounts, path: str) -> tuple[FileStat
     folder = f"{mounts.local(path)}/{LOG_FOLDER}"
     if not storage.exists(folder):
         return None
-    return tuple(_statuses(CompactLog(storage, folder).lines(), mounts))
+    return tuple(_statuses(CompactLog(storage, folder, from_any=True).lines(), mounts))
 
 
 def _statuses(lines: Iterable[Line], mounts: Mounts) -> Iterable[FileStatus]:

@@ -13,7 +13,6 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import unquote
 
 from pyspark.sql.types import StringType, StructType
 from sqlglot import exp
@@ -21,6 +20,7 @@ from sqlglot import exp
 from headwater.compile.resolved import Resolved
 from headwater.crash import crash_point
 from headwater.errors import AnalysisError, unsupported
+from headwater.io.data_files import EXTENSIONS, extension, spark_folder
 from headwater.io.formats import FormatOptions, formats
 from headwater.io.formats.writing import copy_rows
 from headwater.io.storage import Storage
@@ -28,9 +28,6 @@ from headwater.io.storage import Storage
 TEMPORARY = "_temporary"
 SUCCESS = "_SUCCESS"
 NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
-_ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^") | {chr(code) for code in range(1, 32)}
-_SUFFIXES = {"gzip": ".gz", "zstd": ".zst", "snappy": ".snappy", "lz4": ".lz4", "uncompressed": "", "none": ""}
-_EXTENSIONS = {"parquet": ".parquet", "csv": ".csv", "json": ".json", "text": ".txt"}
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class FileTarget:
 
 def check_writable(name: str) -> None:
     """Whether files of that format can be written. Raises DATA_SOURCE_NOT_FOUND."""
-    if name.lower() in _EXTENSIONS:
+    if name.lower() in EXTENSIONS:
         return
     if formats.get(name) is None:
         raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=name)
@@ -99,12 +96,14 @@ class FileSave:
         self._target = target
         self._storage = storage
         self._job = str(uuid.uuid4())
+        self._made = False
         self._staging = os.path.join(target.folder, TEMPORARY, self._job)
         query, schema = named(resolved, target.partition_by), resolved.schema
         self.copy = copy_rows(query, schema, target.format, self._staging_target(), target.options, target.partition_by)
 
     def prepare(self) -> None:
         """Make the staging folder."""
+        self._made = not self._storage.exists(self._target.folder)
         os.makedirs(self._staging, exist_ok=True)
 
     def publish(self) -> None:
@@ -116,11 +115,16 @@ class FileSave:
             self._storage.delete(path)
         for staged, final in moves:
             self._storage.move(staged, final)
-        self.discard()
+        self._remove_staging()
         self._storage.replace(os.path.join(self._target.folder, SUCCESS), b"")
 
     def discard(self) -> None:
-        """Take away what was staged."""
+        """Take away what was staged, and the folder if it was made for it."""
+        self._remove_staging()
+        if self._made and not self._storage.list(self._target.folder):
+            self._storage.delete(self._target.folder)
+
+    def _remove_staging(self) -> None:
         self._storage.delete(self._staging)
         temporary = os.path.dirname(self._staging)
         if not self._storage.list(temporary):
@@ -134,7 +138,7 @@ class FileSave:
         suffix = f"{mark}c000{extension(self._target.format, self._target.options)}"
         numbers: dict[str, int] = {}
         for status in sorted(self._storage.walk(self._staging)):
-            folder = _spark_folder(os.path.relpath(os.path.dirname(status.path), self._staging))
+            folder = spark_folder(os.path.relpath(os.path.dirname(status.path), self._staging))
             number = numbers[folder] = numbers.get(folder, -1) + 1
             name = f"part-{number:05d}-{self._job}{suffix}"
             yield status.path, os.path.normpath(os.path.join(self._target.folder, folder, name))
@@ -146,27 +150,6 @@ class FileSave:
         if self._target.dynamic and self._target.partition_by:
             return sorted(folder for folder in folders if os.path.isdir(folder))
         return [os.path.join(root, name) for name in self._storage.list(root) if name != TEMPORARY]
-
-
-def extension(name: str, options: FormatOptions) -> str:
-    """What file names end with: `.snappy.parquet`, `.json`, `.csv.gz`."""
-    codec = options.text("compression", options.text("codec", "snappy" if name == "parquet" else "none")).lower()
-    codec = codec.rpartition(".")[2]
-    mark = _SUFFIXES.get(codec, f".{codec}")
-    return mark + _EXTENSIONS[name] if name == "parquet" else _EXTENSIONS[name] + mark
-
-
-def escape(value: str) -> str:
-    """A partition value as Spark names its folder."""
-    return "".join(f"%{ord(c):02X}" if c in _ESCAPED else c for c in value)
-
-
-def _spark_folder(relative: str) -> str:
-    """DuckDB percent-encodes more than Spark does; both read either form."""
-    if relative == ".":
-        return ""
-    parts = (part.partition("=") for part in relative.split(os.sep))
-    return os.path.join(*(f"{escape(unquote(name))}={escape(unquote(value))}" for name, _, value in parts))
 
 
 def named(resolved: Resolved, partition_by: Sequence[str] = ()) -> exp.Select:
