@@ -20,8 +20,9 @@ from sqlglot import exp
 
 from headwater.compile.resolved import Attribute, Resolved
 
-_SHARED_NODES = 40
-_MERGED_NODES = 90
+_SHARED_NODES = 120
+_MERGED_NODES = 150
+_WIDE = 20
 _CHEAP = (
     exp.Column, exp.Identifier, exp.Literal, exp.Boolean, exp.Null, exp.Paren, exp.Neg, exp.Not, exp.Binary, exp.Cast,
     exp.DataType, exp.DataTypeParam, exp.Case, exp.If, exp.Coalesce, exp.In, exp.Between,
@@ -132,6 +133,8 @@ class Frame:
     limit: int | None = None
     offset: int = 0
     hidden: tuple[Slot, ...] = ()
+    whole: tuple[str, ...] = ()
+    """All columns of the source, in order, if it is one subquery of ours."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     streaming: bool = False
     grouped: Any = None
@@ -162,7 +165,7 @@ class Frame:
     def select(self, columns: Sequence[exp.Expression] | None = None) -> exp.Select:
         """The SELECT, of its slots or of other columns over its source; of nothing: one column of NULLs."""
         if columns is None:
-            columns = [_aliased(slot) for slot in self.slots]
+            columns = self._columns()
         query = exp.Select(expressions=list(columns) or [exp.alias_(exp.Null(), "nothing", quoted=True)])
         if self.source is not None:
             query.set("from_", exp.From(this=self.source))
@@ -178,6 +181,16 @@ class Frame:
             query.set("offset", exp.Offset(expression=exp.Literal.number(self.offset)))
         return query
 
+    def _columns(self) -> list[exp.Expression]:
+        """The select list; where a wide source comes through whole and first, `alias.*` keeps the text short."""
+        width = len(self.whole)
+        shared = [slot.attribute.sql for slot in self.slots[:width]]
+        if width <= _WIDE or tuple(shared) != self.whole or not all(_bare(s) for s in self.slots[:width]):
+            return [_aliased(slot) for slot in self.slots]
+        table = self.slots[0].sql.args["table"]
+        every = exp.Column(this=exp.Star(), table=table.copy())
+        return [every, *(_aliased(slot) for slot in self.slots[width:])]
+
     def resolved(self) -> Resolved:
         """The finished relation."""
         return Resolved(self.select(), self.attributes, self.inputs, self.streaming)
@@ -188,7 +201,13 @@ class Frame:
 
     def over(self, query: exp.Query, alias: str, attributes: Sequence[Attribute]) -> Frame:
         """A frame over `query`, which selects `attributes` under their unique names."""
-        return Frame(derived(query, alias), slots_of(attributes, alias), inputs=self.inputs, streaming=self.streaming)
+        return Frame(
+            derived(query, alias),
+            slots_of(attributes, alias),
+            whole=tuple(a.sql for a in attributes),
+            inputs=self.inputs,
+            streaming=self.streaming,
+        )
 
     # ── merging ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -226,7 +245,16 @@ class Frame:
         """This frame with other columns; only if it `accepts` them."""
         values = self.values()
         slots = tuple(self._slot(item, values) for item in items)
-        return replace(self, slots=slots, hidden=(*self.slots, *self.hidden), grouped=None)
+        return replace(self, slots=slots, hidden=self._left_behind(slots), grouped=None)
+
+    def _left_behind(self, slots: Sequence[Slot]) -> tuple[Slot, ...]:
+        """What a projection to `slots` takes out of sight; a nearer name hides a farther one."""
+        seen = {slot.attribute.sql for slot in slots}
+        near = [slot for slot in self.slots if slot.attribute.sql not in seen]
+        names = {slot.attribute.name.lower() for slot in near}
+        seen.update(slot.attribute.sql for slot in near)
+        far = [s for s in self.hidden if s.attribute.sql not in seen and s.attribute.name.lower() not in names]
+        return (*near, *far)
 
     def _slot(self, item: Item, values: Mapping[str, exp.Expression]) -> Slot:
         if item.sql is None:
@@ -239,6 +267,10 @@ class Frame:
         """The same columns under other Spark attributes (same unique names, same order); nothing stays hidden."""
         slots = tuple(slot._replace(attribute=a) for slot, a in zip(self.slots, attributes, strict=True))
         return replace(self, slots=slots, hidden=(), grouped=None)
+
+
+def _bare(slot: Slot) -> bool:
+    return isinstance(slot.sql, exp.Column) and bool(slot.sql.this.this == slot.attribute.sql)
 
 
 def _aliased(slot: Slot) -> exp.Alias:
