@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from pyspark.sql.types import StructType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AddFile:
     """A data file that joins the table.
 
@@ -61,7 +61,7 @@ class AddFile:
         return RemoveFile(self.path, timestamp_ms, True, self.partition_values, self.size)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RemoveFile:
     """A data file that leaves the table."""
 

@@ -59,7 +59,7 @@ class FileWriter:
 
     def _rows(self, query: exp.Query, data: StructType) -> Printed:
         kept = self._printed
-        if kept is not None and kept[0] is query and kept[1] == data:
+        if kept is not None and kept[0] == query and kept[1] == data:
             return kept[2]
         text = sql_text(fitted(query, data, self.metadata.schema, self.metadata.partition_columns))
         printed = Printed(this=text)

@@ -6,11 +6,12 @@ Invariants: pure (no files, no clock); a write that the table's schema or proper
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql.types import StructType
+from sqlglot import exp
 
 from headwater.errors import AnalysisError, SparkError
 from headwater.lake.actions import AddFile, Metadata, Protocol, new_table_id
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         overwrite_schema: bool
         partition_by: tuple[str, ...]
         dynamic_partitions: bool
+        replace_where: exp.Expr | None
         properties: Mapping[str, str]
         operation: Operation | None
         user_metadata: str | None
@@ -45,6 +47,7 @@ class Write:
         merge_schema: add columns that the table lacks. overwrite_schema: with `overwrite`, take the rows' schema.
         partition_by: for a new table; must agree with an existing one.
         dynamic_partitions: with `overwrite`, replace only partitions that get rows.
+        replace_where: with `overwrite`, replace only rows that meet this DuckDB predicate over the table's columns.
         properties: for a new table.
         operation: how history names it; default `WRITE`. user_metadata: free text for history.
     """
@@ -56,6 +59,7 @@ class Write:
     overwrite_schema: bool = False
     partition_by: tuple[str, ...] = ()
     dynamic_partitions: bool = False
+    replace_where: exp.Expr | None = None
     properties: Mapping[str, str] | None = None
     operation: Operation | None = None
     user_metadata: str | None = None
@@ -71,13 +75,14 @@ class Planned:
     changed: bool
     read_version: int
 
-    def draft(self, adds: tuple[AddFile, ...]) -> Draft:
-        """The transaction that makes `adds` part of the table."""
+    def draft(self, adds: tuple[AddFile, ...], replaced: Sequence[AddFile] | None = None) -> Draft:
+        """The transaction that makes `adds` part of the table, in place of `replaced` if that is given."""
         return Draft(
             self._operation(),
             self.read_version,
             adds,
-            self._removes(adds),
+            self._removes(adds) if replaced is None else lambda _state: replaced,
+            read_rows=replaced is not None,
             txn=self.write.txn,
             metadata=self.metadata if self.changed else None,
             protocol=self.protocol,
@@ -88,6 +93,8 @@ class Planned:
             return self.write.operation
         mode = {"append": "Append", "overwrite": "Overwrite"}[self.write.mode]
         parameters = {"mode": mode, "partitionBy": json.dumps(self.metadata.partition_columns)}
+        if self.write.replace_where is not None:
+            parameters["predicate"] = self.write.replace_where.sql(dialect="databricks")
         return Operation("WRITE", parameters, self.write.user_metadata)
 
     def _removes(self, adds: tuple[AddFile, ...]) -> _Removal | None:

@@ -7,7 +7,7 @@ schema's order and types, whichever of them a file holds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyspark.sql.types import BinaryType, StructField, StructType
@@ -43,8 +43,11 @@ class Snapshot:
         return read_files(self.path, self.metadata, self.files)
 
 
-def read_files(path: str, metadata: Metadata, files: Sequence[AddFile]) -> exp.Query:
-    """The rows of `files`, which belong to the table at `path`, under the columns of `metadata`."""
+def read_files(path: str, metadata: Metadata, files: Sequence[AddFile], file_column: str | None = None) -> exp.Query:
+    """The rows of `files`, which belong to the table at `path`, under the columns of `metadata`.
+
+    With `file_column`, a last column of that name gives each row's file as `local_path` has it.
+    """
     for file in files:
         if file.deletion_vector is not None:
             raise unsupported(
@@ -58,7 +61,7 @@ def read_files(path: str, metadata: Metadata, files: Sequence[AddFile]) -> exp.Q
         )
     if not groups:
         return _nothing(metadata.schema)
-    parts = [_read_group(path, metadata, values, members) for values, members in groups.items()]
+    parts = [_read_group(path, metadata, members, file_column) for members in groups.values()]
     return parts[0] if len(parts) == 1 else _union(parts)
 
 
@@ -78,13 +81,16 @@ def _nothing(schema: StructType) -> exp.Select:
     return exp.Select(expressions=columns or [exp.Null()]).where(exp.false())
 
 
-def _read_group(path: str, metadata: Metadata, values: tuple[str | None, ...], files: Iterable[AddFile]) -> exp.Select:
-    constants = dict(zip(metadata.partition_columns, values, strict=True))
+def _read_group(path: str, metadata: Metadata, files: Sequence[AddFile], file_column: str | None) -> exp.Select:
+    """Files of one partition."""
+    constants = {name: files[0].partition_values.get(name) for name in metadata.partition_columns}
     stored = [field for field in metadata.schema.fields if field.name not in constants]
     columns = [
         _named(_constant(constants[f.name], f) if f.name in constants else exp.column(f.name, quoted=True), f)
         for f in metadata.schema.fields
     ]
+    if file_column is not None:
+        columns.append(exp.Alias(this=exp.column("filename"), alias=exp.to_identifier(file_column, quoted=True)))
     paths = [exp.Literal.string(local_path(path, file)) for file in files]
     scan = exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=paths), *_options(stored)])
     return exp.Select(expressions=columns, from_=exp.From(this=exp.Table(this=scan)))

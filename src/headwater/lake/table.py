@@ -10,11 +10,11 @@ untouched by later commits. A handle may be used by several threads.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,14 +27,14 @@ from headwater.duck import Connection
 from headwater.errors import AnalysisError
 from headwater.io.local import LocalStorage
 from headwater.io.storage import Storage
-from headwater.lake import checkpoint
-from headwater.lake.actions import Commit, Metadata
+from headwater.lake import checkpoint, replace
+from headwater.lake.actions import AddFile, Commit, Metadata
 from headwater.lake.features import check_mapping
 from headwater.lake.files import FileWriter
 from headwater.lake.log import DeltaLog, LogState
-from headwater.lake.plan import Write, new_table, plan
+from headwater.lake.plan import Planned, Write, new_table, plan
 from headwater.lake.snapshot import Snapshot
-from headwater.lake.transaction import Draft, Operation, WriteResult, commit, seen
+from headwater.lake.transaction import Draft, Operation, WriteResult, commit, discard, seen
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -104,7 +104,7 @@ class LakeTable:
         if table.version >= 0:
             raise AnalysisError("DELTA_TABLE_ALREADY_EXISTS", tableName=f"delta.`{table.path}`")
         metadata, protocol = new_table(schema, tuple(partition_by), properties or {}, table._clock.now_ms())
-        metadata = replace(metadata, description=description)
+        metadata = dataclasses.replace(metadata, description=description)
         parameters = {"partitionBy": json.dumps(metadata.partition_columns), "isManaged": "false"}
         table._commit(Draft(Operation("CREATE TABLE", parameters), -1, metadata=metadata, protocol=protocol))
         return table
@@ -209,7 +209,7 @@ class LakeTable:
         if limit is not None:
             first = max(first, last - limit + 1)
         times = dict(self._log.times())
-        return [replace(c, timestamp_ms=times[c.version]) for c in self._log.commits(first, last)][::-1]
+        return [dataclasses.replace(c, timestamp_ms=times[c.version]) for c in self._log.commits(first, last)][::-1]
 
     def changes(self, first: int, last: int | None = None) -> Iterator[Commit]:
         """The commits from version `first` up to the handle's version (or `last`), oldest first."""
@@ -245,9 +245,29 @@ class LakeTable:
             if seen(self._state, write.txn):
                 return WriteResult(self._state.version, False)
             planned = plan(self._state, write, self._clock.now_ms())
+            live = tuple(self._state.files.values()) if write.replace_where is not None else ()
         adds = self._writer_of(planned.metadata).write(connection, query, write.schema)
+        if write.replace_where is not None:
+            return self._replace(connection, planned, adds, live)
         crash_point("lake.data_written")
         return self._commit(planned.draft(tuple(adds)))
+
+    def _replace(
+        self, connection: Connection, planned: Planned, adds: list[AddFile], live: Sequence[AddFile]
+    ) -> WriteResult:
+        """Commit the new files in place of the live rows that meet the write's condition."""
+        condition, metadata = planned.write.replace_where, planned.metadata
+        assert condition is not None
+        try:
+            replace.check(connection, self.path, metadata, adds, condition)
+            found = replace.find(connection, self.path, metadata, live, condition)
+            if found.kept is not None:
+                adds += self._writer_of(metadata).write(connection, found.kept, metadata.schema)
+        except BaseException:
+            discard(self.path, adds)
+            raise
+        crash_point("lake.data_written")
+        return self._commit(planned.draft(tuple(adds), found.removed))
 
     def _writer_of(self, metadata: Metadata) -> FileWriter:
         if self._writer is None or self._writer.metadata != metadata:
