@@ -82,7 +82,10 @@ def _load() -> Iterator[Example]:
 
 def _void(node: Any) -> Any:
     if isinstance(node, dict):
-        return {key: ("void" if key in ("type", "elementType", "valueType", "keyType") and item == "null" else _void(item)) for key, item in node.items()}
+        return {
+            key: ("void" if key in ("type", "elementType", "valueType", "keyType") and item == "null" else _void(item))
+            for key, item in node.items()
+        }
     return [_void(item) for item in node] if isinstance(node, list) else node
 
 
@@ -113,7 +116,9 @@ def run(query: str, session: Session) -> tuple[t.StructType, list[str]]:
     table = execution.table()
     columns = [column.to_pylist() for column in table.columns]
     rows = zip(*columns, strict=True) if columns else iter(())
-    return schema, ["\t".join(text(value, f.dataType) for value, f in zip(row, schema.fields, strict=True)) for row in rows]
+    return schema, [
+        "\t".join(text(value, f.dataType) for value, f in zip(row, schema.fields, strict=True)) for row in rows
+    ]
 
 
 def _compare(example: Example, schema: t.StructType, rows: list[str]) -> Outcome:
