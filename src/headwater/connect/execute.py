@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+from pyspark.sql.types import StructType
 
 from headwater.connect.deep import start_deep_thread
 from headwater.connect.errors import as_spark_error
@@ -69,7 +70,7 @@ class Operation:
 
     def interrupt(self) -> bool:
         """Stop it; whether there was something to stop."""
-        if not self.running:
+        if self.state != "RUNNING":
             return False
         self._canceled = True
         self.state = "TERMINATING"
@@ -168,54 +169,54 @@ def send_relation(operation: Operation, relation: Any) -> None:
     """Run a relation and send its schema, rows and observed metrics."""
     execution = operation.holder.session.execute(relation)
     operation.on_cancel(execution.cancel)
+    rows = Rows(operation, execution.schema)
     try:
-        operation.check()
-        operation.send(schema=type_to_proto(execution.schema))
-        rows = 0
         for batch in execution.batches():
-            rows = _send_batch(operation, batch, rows)
-        if rows == 0:
-            _send_batch(operation, _empty(execution), 0)
+            rows.send(batch)
+        if rows.count == 0:
+            rows.send(_empty(execution.arrow_schema))
         send_metrics(operation, execution.observations)
     finally:
         execution.close()
 
 
-def _empty(execution: Any) -> pa.RecordBatch:
-    schema = execution.arrow_schema
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.array([], kind) for kind in schema.types], schema=schema)
 
 
-def _send_batch(operation: Operation, batch: pa.RecordBatch, offset: int) -> int:
-    step = max(1, batch.num_rows * CHUNK_BYTES // max(batch.nbytes, 1))
-    for start in range(0, max(batch.num_rows, 1), step):
-        piece = batch.slice(start, step)
-        _send_piece(operation, piece, offset)
-        offset += piece.num_rows
-    return offset
+class Rows:
+    """Result rows on their way out; the schema travels with the first of them."""
 
+    def __init__(self, operation: Operation, schema: StructType) -> None:
+        self.count = 0
+        self._operation = operation
+        self._head = {"schema": type_to_proto(schema)}
 
-def _send_piece(operation: Operation, piece: pa.RecordBatch, offset: int) -> None:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, piece.schema) as writer:
-        writer.write_batch(piece)
-    data = sink.getvalue()
-    if len(data) <= 2 * CHUNK_BYTES or not operation.chunking:
-        operation.send(
-            arrow_batch=_Response.ArrowBatch(row_count=piece.num_rows, data=data.to_pybytes(), start_offset=offset)
-        )
-        return
-    count = -(-len(data) // CHUNK_BYTES)
-    for index in range(count):
-        operation.send(
-            arrow_batch=_Response.ArrowBatch(
-                row_count=piece.num_rows,
-                data=data.slice(index * CHUNK_BYTES, CHUNK_BYTES).to_pybytes(),
-                start_offset=offset,
-                chunk_index=index,
-                num_chunks_in_batch=count,
-            )
-        )
+    def send(self, batch: pa.RecordBatch) -> None:
+        """Send a batch in messages of about `CHUNK_BYTES`."""
+        step = max(1, batch.num_rows * CHUNK_BYTES // max(batch.nbytes, 1))
+        for start in range(0, max(batch.num_rows, 1), step):
+            piece = batch.slice(start, step)
+            self._send_piece(piece)
+            self.count += piece.num_rows
+
+    def _send_piece(self, piece: pa.RecordBatch) -> None:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, piece.schema) as writer:
+            writer.write_batch(piece)
+        data = sink.getvalue()
+        if len(data) <= 2 * CHUNK_BYTES or not self._operation.chunking:
+            self._send_data(data, row_count=piece.num_rows)
+            return
+        count = -(-len(data) // CHUNK_BYTES)
+        for index in range(count):
+            part = data.slice(index * CHUNK_BYTES, CHUNK_BYTES)
+            self._send_data(part, row_count=piece.num_rows, chunk_index=index, num_chunks_in_batch=count)
+
+    def _send_data(self, data: pa.Buffer, **counts: int) -> None:
+        batch = _Response.ArrowBatch(data=data.to_pybytes(), start_offset=self.count, **counts)
+        self._operation.send(arrow_batch=batch, **self._head)
+        self._head = {}
 
 
 def send_metrics(operation: Operation, observations: Iterable[Any]) -> None:
