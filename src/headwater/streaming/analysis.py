@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headwater.errors import AnalysisError, unsupported
-from headwater.plan.expressions import Call, Window
+from headwater.plan.expressions import Call, Column, Window
 from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
@@ -25,6 +25,7 @@ from headwater.plan.relations import (
     Sort,
     Statistic,
     Tail,
+    WithWatermark,
 )
 from headwater.sinks.base import OutputMode
 
@@ -59,12 +60,18 @@ def refused(message: str) -> AnalysisError:
     return AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=message)
 
 
-def check_stream(plan: Relation, leaves: set[str], mode: OutputMode) -> Aggregate | None:
-    """Check a plan whose streams are `CachedRemote` of `leaves`; its one streaming aggregation, if it has one."""
+def check_stream(plan: Relation, leaves: set[str], mode: OutputMode) -> None:
+    """Check a plan whose streams are `CachedRemote` of `leaves`. Raises AnalysisError, UNSUPPORTED_FEATURE."""
     check = _Check(leaves, mode)
     check.visit(plan)
     check.whole()
-    return check.aggregates[0] if check.aggregates else None
+
+
+def streaming_aggregate(plan: Relation, leaves: set[str]) -> Aggregate | None:
+    """The one streaming aggregation of a checked plan, if it has one."""
+    check = _Check(leaves, "update")
+    found = (node for node in plan.walk() if isinstance(node, Aggregate) and check.streams(node))
+    return next(found, None)
 
 
 class _Check:
@@ -134,7 +141,15 @@ class _Check:
             )
         if any(isinstance(one, Call) and one.name in ("window", "session_window") for one in node.walk()):
             raise unsupported("a streaming aggregation over time windows", _WAY_OUT)
+        self.watermarked(node)
         self.aggregates.append(node)
+
+    def watermarked(self, node: Aggregate) -> None:
+        """A watermark matters where the event time is grouped by: groups would be dropped and evicted."""
+        times = {one.event_time.lower() for one in node.input.walk() if isinstance(one, WithWatermark)}
+        columns = (one for key in node.grouping for one in key.walk() if isinstance(one, Column))
+        if any(column.parts[-1].lower() in times for column in columns):
+            raise unsupported("a streaming aggregation by a watermarked column", _WAY_OUT)
 
     def join(self, node: Join) -> None:
         left, right = self.streams(node.left), self.streams(node.right)

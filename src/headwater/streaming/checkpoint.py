@@ -98,6 +98,16 @@ class Checkpoint:
                 "sources requested by the query",
             )
 
+    def check_operators(self, operators: int) -> None:
+        """Raises STREAMING_CHECKPOINT_MISMATCH if another number of stateful operators wrote here."""
+        kept = [name for name in self.storage.list(f"{self.path}/state") if name.isdecimal()]
+        if self.commits.ids() and len(kept) != operators:
+            raise mismatch(
+                self.path,
+                f"There are [{len(kept)}] stateful operators in the checkpoint and now there are [{operators}] "
+                "stateful operators in the query",
+            )
+
     def check_identity(self, identity: dict[str, Any]) -> None:
         """Compare with what the first start noted (`headwater.json`), or note it.
 

@@ -92,7 +92,7 @@ class _Planned:
 
 
 class MicroBatchEngine:
-    """Runs triggers one by one; `open` first.
+    """Runs triggers one by one; `prepare` and `open` first.
 
     Args:
         parts: what to drive.
@@ -124,7 +124,7 @@ class MicroBatchEngine:
     # ── start ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self) -> None:
-        """Find the position in the logs, restore state, prepare the connection."""
+        """Find the position in the logs and restore state."""
         parts = self._parts
         log = parts.checkpoint.offsets
         self._position = parts.checkpoint.position()
@@ -140,7 +140,6 @@ class MicroBatchEngine:
                 source.prepare_available_now()
         ids = log.ids()
         self._purged = ids[0] if ids else 0
-        self._prepare()
         for operator in parts.stream.operators:
             operator.restore(parts.connection, batch)
 
@@ -158,7 +157,8 @@ class MicroBatchEngine:
         self._watermark_ms = commit.next_watermark_ms if commit else done.watermark_ms
         self._conf = {**self._conf, **done.conf}
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Bind the plan to no rows: whatever DuckDB refuses is refused here."""
         connection, stream = self._parts.connection, self._parts.stream
         profile.enable(connection)
         for name, data in stream.inputs.items():

@@ -92,6 +92,14 @@ class StreamingQuery:
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────────────────
 
+    def prepare(self) -> None:
+        """Bind the plan. Raises what is wrong with it; the query is closed then."""
+        try:
+            self._engine.prepare()
+        except BaseException as error:
+            self._engine.close()
+            raise self._translate(error) from error
+
     def start(self) -> str:
         """Start the thread; returns the JSON of the started event."""
         started = {"id": self.id, "runId": self.run_id, "name": self.name}

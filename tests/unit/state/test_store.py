@@ -109,7 +109,7 @@ VALUES = {
     pa.decimal128(38, 0): st.integers(-(10**38) + 1, 10**38 - 1).map(Decimal),
     pa.string(): st.text(st.characters(exclude_categories=("Cs",))),
     pa.binary(): st.binary(),
-    pa.timestamp("us", "UTC"): st.integers(-(2**60), 2**60),
+    pa.timestamp("us", "UTC"): st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999),
     pa.list_(pa.uint8()): st.lists(st.integers(0, 255)),
     pa.struct([("count", pa.uint64()), ("value", pa.float64())]): st.fixed_dictionaries(
         {"count": st.integers(0, 2**64 - 1), "value": st.floats()}

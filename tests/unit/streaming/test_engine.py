@@ -56,6 +56,7 @@ class Harness:
             dict(PINNED),
         )
         engine = MicroBatchEngine(parts, lambda _: None, self.reports.append)
+        engine.prepare()
         engine.open()
         return engine
 

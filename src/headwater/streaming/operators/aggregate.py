@@ -7,14 +7,15 @@ Update mode gives the groups that changed, complete mode all of them. `append` n
     changed  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state
     state    rows of `changed` in place of those with the same keys
 
-Invariants: first, last and lists keep arrival order: DuckDB's `combine(a, b)` puts the rows of `b` before those of `a`,
-so the old state is the second; the input is read once; states come back from a file as the bits they were.
+Invariants: first, last and lists keep arrival order (DuckDB's `combine(a, b)` puts the rows of `b` before those of
+`a`, so the old state is the second); the input is read once; states come back from a file as the bits they were.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pyarrow as pa
@@ -32,35 +33,44 @@ _OLD, _NEW = "old", "new"
 
 @dataclass(frozen=True)
 class AggregatePlan:
-    """What to aggregate.
+    """What to aggregate. Columns of the state are named by position, so that names may change between runs.
 
     Attributes:
         input: the rows, over the streams' views.
-        keys: (name, expression over the input's columns), the grouping; none: one group of all rows.
-        measures: (name, aggregate call over the input's columns).
+        keys: expressions over the input's columns, the grouping; none: one group of all rows.
+        measures: aggregate calls over the input's columns.
+        names: the input's columns by the names users gave them, for comparing plans of two runs.
     """
 
     input: exp.Query
-    keys: tuple[tuple[str, exp.Expression], ...]
-    measures: tuple[tuple[str, exp.Expression], ...]
+    keys: tuple[exp.Expression, ...]
+    measures: tuple[exp.Expression, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key_names(self) -> list[str]:
-        """Names of the keys, in order."""
-        return [name for name, _ in self.keys]
+        """Names of the keys in state and result."""
+        return [f"key_{index}" for index in range(len(self.keys))]
 
     @property
     def measure_names(self) -> list[str]:
-        """Names of the measures, in order."""
-        return [name for name, _ in self.measures]
+        """Names of the measures in state and result."""
+        return [f"measure_{index}" for index in range(len(self.measures))]
 
     def describe(self) -> dict[str, object]:
         """What may not change between runs."""
         return {
             "operator": "stateStoreSave",
-            "keys": [sql_text(tree) for _, tree in self.keys],
-            "aggregates": [sql_text(tree) for _, tree in self.measures],
+            "keys": [self._shown(tree) for tree in self.keys],
+            "aggregates": [self._shown(tree) for tree in self.measures],
         }
+
+    def _shown(self, tree: exp.Expression) -> str:
+        shown = tree.copy()
+        for column in shown.find_all(exp.Column):
+            column.set("this", exp.to_identifier(self.names.get(column.name, column.name)))
+            column.set("table", None)
+        return sql_text(shown)
 
 
 class StreamingAggregate:
@@ -92,8 +102,14 @@ class StreamingAggregate:
 
     def prepare(self, connection: Connection) -> None:
         """See `StatefulOperator`."""
-        for table in (self._state, self._batch):
-            _run(connection, sql_text(_create(table, self._aggregated().limit(0))))
+        try:
+            for table in (self._state, self._batch):
+                _run(connection, sql_text(_create(table, self._aggregated().limit(0))))
+        except DuckError as error:
+            if "cannot export state" not in str(error):
+                raise
+            calls = ", ".join(sql_text(tree) for tree in self._plan.measures)
+            raise unsupported(f"one of the aggregates {calls} on a stream", "Aggregate in foreachBatch.") from error
         _run(connection, self._merge_text)
         source = self._state if self._mode == "complete" else self._changed
         finals = [exp.alias_(exp.func("finalize", _column(n)), n, quoted=True) for n in self._plan.measure_names]
@@ -151,17 +167,21 @@ class StreamingAggregate:
         return [*self._plan.key_names, *self._plan.measure_names]
 
     def _aggregated(self) -> exp.Select:
-        keys = [exp.alias_(tree.copy(), name, quoted=True) for name, tree in self._plan.keys]
-        states = [exp.alias_(ExportState(this=tree.copy()), name, quoted=True) for name, tree in self._plan.measures]
-        query = exp.select(*keys, *states).from_(self._plan.input.subquery("input"))
-        return query.group_by(*(tree.copy() for _, tree in self._plan.keys)) if keys else query
+        plan = self._plan
+        keys = [exp.alias_(tree.copy(), n, quoted=True) for n, tree in zip(plan.key_names, plan.keys, strict=True)]
+        states = [
+            exp.alias_(ExportState(this=tree.copy()), n, quoted=True)
+            for n, tree in zip(plan.measure_names, plan.measures, strict=True)
+        ]
+        query = exp.select(*keys, *states).from_(plan.input.subquery("input"))
+        return query.group_by(*(exp.Literal.number(i + 1) for i in range(len(keys)))) if keys else query
 
     def _merge(self) -> exp.Select:
         known = exp.select("*", exp.alias_(exp.true(), "known")).from_(self._state).subquery(_OLD)
         absent = exp.column("known", _OLD).is_(exp.null())
         measures = []
-        for name in self._plan.measure_names:
-            both = exp.func("combine", _column(name, _NEW), _column(name, _OLD))
+        for name, tree in zip(self._plan.measure_names, self._plan.measures, strict=True):
+            both = _combined(tree, _column(name, _OLD), _column(name, _NEW))
             merged = exp.case().when(absent.copy(), _column(name, _NEW)).else_(both)
             measures.append(exp.alias_(merged, name, quoted=True))
         keys = [_column(name, _NEW) for name in self._plan.key_names]
@@ -198,29 +218,75 @@ class StreamingAggregate:
             connection.unregister("state_file")
 
     def _from_file(self, rows: pa.Table) -> list[exp.Expression]:
-        measures = dict(self._plan.measures)
+        measures = dict(zip(self._plan.measure_names, self._plan.measures, strict=True))
         return [
             _as_state(measures[name], rows.schema.field(name).type, name) if name in measures else _column(name)
             for name in self._columns
         ]
 
 
+def _combined(call: exp.Expression, old: exp.Column, new: exp.Column) -> exp.Expression:
+    """The state of the rows of `old`, then those of `new`."""
+    name = _function(call)
+    if name in ("first", "any_value", "last"):
+        # DuckDB's combine of `last` keeps the first value of fixed-size types; a state without a value is NULL
+        one, other = (new, old) if name == "last" else (old, new)
+        return exp.case().when(one.is_(exp.null()), other).else_(one.copy())
+    both = _call("combine", new, old)
+    return _without_repeats(both, new) if is_set(call) else both
+
+
+def _function(call: exp.Expression) -> str:
+    """The aggregate function's name in lower case."""
+    inner = _inner(call)
+    if isinstance(inner, exp.Func) and not isinstance(inner, exp.Anonymous):
+        return inner.sql_name().lower()
+    return str(inner.this).lower()
+
+
+def _inner(call: exp.Expression) -> exp.Expression:
+    """The call without FILTER and IGNORE NULLS around it."""
+    while isinstance(call, exp.Filter | exp.IgnoreNulls):
+        call = call.this
+    return call
+
+
+def is_set(call: exp.Expression) -> bool:
+    """Whether it is the list of different values (`collect_set`), the one distinct aggregate that can be kept."""
+    return _function(call) == "list" and isinstance(_inner(call).expressions[0], exp.Distinct)
+
+
+def _without_repeats(state: exp.Expression, other: exp.Expression) -> exp.Expression:
+    """A list state without the values that both parts of it brought; `other` tells its type."""
+    values = _call("list_distinct", _call("finalize", state))
+    element = _call("list_extract", _call("finalize", other), exp.Literal.number(1))
+    return _exported(values, "list", element)
+
+
+def _exported(value: exp.Expression, aggregate: str, argument: exp.Expression) -> exp.Expression:
+    """The state of `aggregate` over arguments like `argument` that holds `value`."""
+    signature = exp.Array(expressions=[_call("typeof", argument)])
+    return _call("to_aggregate_state", value, exp.Literal.string(aggregate), signature)
+
+
+def _call(name: str, *arguments: exp.Expression) -> exp.Anonymous:
+    return exp.Anonymous(this=name, expressions=list(arguments))
+
+
 def _as_state(call: exp.Expression, stored: pa.DataType, name: str) -> exp.Expression:
     """A stored state as DuckDB's: it casts all but bare times and bytes, the states of `min` and `max`."""
     if not (pa.types.is_temporal(stored) or pa.types.is_binary(stored) or pa.types.is_large_binary(stored)):
         return _column(name)
-    inner = call.this if isinstance(call, exp.Filter) else call
-    if not isinstance(inner, exp.Min | exp.Max):
+    kind = _function(call)
+    if kind not in ("min", "max"):
         raise unsupported(f"the state of {sql_text(call)} in a stream")
-    kind = "min" if isinstance(inner, exp.Min) else "max"
-    signature = exp.array(exp.func("typeof", _column(name)), dialect="duckdb")
-    return exp.Anonymous(this="to_aggregate_state", expressions=[_column(name), exp.Literal.string(kind), signature])
+    return _exported(_column(name), kind, _column(name))
 
 
 def _with_removed(rows: pa.Table) -> pa.Table:
-    for field in rows.schema:
-        if pa.types.is_interval(field.type):
-            raise unsupported(f"an interval (`{field.name}`) in the state of a stream", "Cast it to seconds.")
+    for column in rows.schema:
+        if pa.types.is_interval(column.type):
+            raise unsupported(f"an interval (`{column.name}`) in the state of a stream", "Cast it to seconds.")
     return rows.append_column(REMOVED, pa.repeat(pa.scalar(False), rows.num_rows))
 
 
