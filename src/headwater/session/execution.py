@@ -57,7 +57,7 @@ class Execution:
         try:
             for batch in self._open().sql(sql_text(self._resolved.query)).to_arrow_reader(rows):
                 self._check()
-                yield conform(batch, self.schema, self._time_zone)
+                yield conform(batch if self.schema.fields else batch.select([]), self.schema, self._time_zone)
             self._check()
         except (DuckError, pa.ArrowException, OSError) as error:
             raise self._explain(error) from error

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from pyspark.sql.types import StringType, StructField, StructType
 
 from headwater.compile.resolved import Resolved
 from headwater.plan.expressions import Alias, Call, Column
-from headwater.plan.relations import HtmlString, Limit, LocalData, Project, ShowString, ToDF
-from headwater.session.leaves import empty, rows
+from headwater.plan.relations import HtmlString, Limit, Project, Relation, ShowString, ToDF
+from headwater.session.execution import BATCH_ROWS, Execution
+from headwater.session.leaves import empty
+from headwater.session.observing import observations
 
 if TYPE_CHECKING:
     from headwater.session.session import Session
@@ -32,41 +35,54 @@ _WIDE = re.compile(
 )
 
 
-def shape(node: ShowString | HtmlString, _input: Resolved) -> Resolved:
-    """The one-column relation that `render` gives, without its row."""
-    return empty(_schema(node))
-
-
-def render(node: ShowString | HtmlString, session: Session) -> LocalData:
-    """The text as a relation of one row."""
-    most = min(max(node.rows, 0), _MOST_ROWS)
-    header, cells = _cells(node, most + 1, session)
-    more = len(cells) > most
-    grid = [[_truncate(cell, node.truncate) for cell in row] for row in (header, *cells[:most])]
-    if isinstance(node, HtmlString):
-        text = _html(grid, most, more)
-    elif node.vertical:
-        text = _vertical(grid, most, more)
-    else:
-        text = _table(grid, most, more, right=node.truncate > 0)
-    return rows(_schema(node), [(text,)])
-
-
-def _schema(node: ShowString | HtmlString) -> StructType:
+def shape(node: ShowString | HtmlString) -> Resolved:
+    """The one-column relation that a rendering gives, without its row."""
     name = "show_string" if isinstance(node, ShowString) else "html_string"
-    return StructType([StructField(name, StringType(), False)])
+    return empty(StructType([StructField(name, StringType(), False)]))
 
 
-def _cells(node: ShowString | HtmlString, count: int, session: Session) -> tuple[list[str], list[list[str]]]:
-    schema = session.resolve(node.input).schema
-    names = [f"c{index}" for index in range(len(schema.fields))]
-    texts = tuple(Alias(Call("to_pretty_string", (Column((name,)),)), (name,)) for name in names)
-    plan = Project(Limit(ToDF(node.input, tuple(names)), count), texts)
-    table = session.execute(plan).table()
-    columns = [column.to_pylist() for column in table.columns]
-    header = [name.translate(_ESCAPES) for name in schema.names]
-    cells = [[str(cell).translate(_ESCAPES) for cell in row] for row in zip(*columns, strict=True)]
-    return header, cells if columns else [[] for _ in range(table.num_rows)]
+class Rendering(Execution):
+    """`show()` as an execution: runs the query for the cells, then gives the text as its one row."""
+
+    def __init__(self, node: ShowString | HtmlString, session: Session) -> None:
+        super().__init__(session.runtime.database, shape(node), session.time_zone, observations(node.input, session))
+        self._node = node
+        self._most = min(max(node.rows, 0), _MOST_ROWS)
+        self._header = [name.translate(_ESCAPES) for name in session.resolve(node.input).schema.names]
+        self._cells = session.execute(_texts(node.input, len(self._header), self._most + 1))
+
+    def batches(self, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """See `Execution.batches`."""
+        del rows
+        yield pa.record_batch([pa.array([self._text()])], schema=self.arrow_schema)
+
+    def cancel(self) -> None:
+        """See `Execution.cancel`."""
+        self._cells.cancel()
+
+    def close(self) -> None:
+        """See `Execution.close`."""
+        self._cells.close()
+
+    def _text(self) -> str:
+        node, table = self._node, self._cells.table()
+        columns = [column.to_pylist() for column in table.columns] if self._header else []
+        cells = [list(row) for row in zip(*columns, strict=True)] if columns else [[]] * table.num_rows
+        more = len(cells) > self._most
+        body = [[_truncate(cell.translate(_ESCAPES), node.truncate) for cell in row] for row in cells[: self._most]]
+        grid = [[_truncate(name, node.truncate) for name in self._header], *body]
+        if isinstance(node, HtmlString):
+            return _html(grid, self._most, more)
+        if node.vertical:
+            return _vertical(grid, self._most, more)
+        return _table(grid, self._most, more, right=node.truncate > 0)
+
+
+def _texts(plan: Relation, width: int, count: int) -> Relation:
+    """The first rows, every value as text; columns are renamed by position, since names may repeat."""
+    names = tuple(f"c{index}" for index in range(width))
+    columns = tuple(Alias(Call("to_pretty_string", (Column((name,)),)), (name,)) for name in names)
+    return Project(Limit(ToDF(plan, names), count), columns) if names else Limit(plan, count)
 
 
 def _truncate(cell: str, width: int) -> str:

@@ -22,12 +22,13 @@ from headwater.errors import AnalysisError, SparkError
 from headwater.plan.commands import Command
 from headwater.plan.expressions import Expression
 from headwater.plan.relations import HtmlString, ReadSource, ReadTable, Relation, ShowString
-from headwater.session import reading, rendering
+from headwater.session import reading
 from headwater.session.binders import Binders
 from headwater.session.commands import run_command
 from headwater.session.execution import Execution
 from headwater.session.inputs import input_files
 from headwater.session.observing import observations
+from headwater.session.rendering import Rendering, shape
 from headwater.session.runtime import Runtime
 from headwater.session.translate import translate
 from headwater.session.zone import machine_time_zone
@@ -77,7 +78,8 @@ class Session:
         """The compiled relation. Raises AnalysisError."""
         with self._binders.borrowed():
             if isinstance(relation, ShowString | HtmlString):
-                return rendering.shape(relation, self.resolve(relation.input))
+                self.resolve(relation.input)
+                return shape(relation)
             try:
                 return compiler.compile_relation(relation, self)
             except DuckError as error:
@@ -85,12 +87,10 @@ class Session:
 
     def execute(self, relation: Relation) -> Execution:
         """Start a batch query. Raises AnalysisError, also if a stream is among its leaves."""
-        observed = relation
         if isinstance(relation, ShowString | HtmlString):
-            observed = relation.input
-            relation = rendering.render(relation, self)
+            return Rendering(relation, self)
         resolved = self._batch(relation)
-        return Execution(self.runtime.database, resolved, self.time_zone, observations(observed, self))
+        return Execution(self.runtime.database, resolved, self.time_zone, observations(relation, self))
 
     def input_files(self, relation: Relation) -> list[str]:
         """The data files a relation reads, as URIs."""

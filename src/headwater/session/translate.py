@@ -65,6 +65,7 @@ _SPARK_NAMES = {
     "TIMESTAMPTZ": "TIMESTAMP",
     "TIMESTAMP": "TIMESTAMP_NTZ",
 }
+_UNWRITTEN = re.compile(r'Could not write (?:all bytes to )?file \\*"([^"\\]+)')
 _SUMS = frozenset({"INT128", "HUGEINT"})
 """Spark has no such type: only DuckDB's sums do."""
 _OPERATIONS = {"addition": "try_add", "subtraction": "try_subtract", "multiplication": "try_multiply"}
@@ -135,7 +136,9 @@ def _missing_file(found: re.Match[str]) -> SparkError:
 
 
 def _disk_full(found: re.Match[str]) -> SparkError:
-    return SparkError("DISK_FULL", message=found.string.strip().splitlines()[0])
+    file = _UNWRITTEN.search(found.string)
+    reason = f"could not write {file[1]}" if file else found.string.strip().splitlines()[0]
+    return SparkError("DISK_FULL", message=reason)
 
 
 def _bad_file(found: re.Match[str]) -> SparkError:

@@ -1,7 +1,12 @@
 """`show()` prints exactly what Spark 4.3 printed for the same rows."""
 
+import threading
+
 import pytest
 
+from headwater.errors import SparkError
+from headwater.plan.expressions import Alias, Call, Column
+from headwater.plan.relations import HtmlString, Project, Range, ShowString
 from support.sql_session import Sql
 
 VALUES = (
@@ -65,10 +70,22 @@ def test_columns_of_one_name(sql):
 
 
 def test_a_notebook_table_escapes_html(sql):
-    from headwater.plan.relations import HtmlString
-
     relation = sql.relation("SELECT 1 id, '<b>' x UNION ALL SELECT 2, 'y'")
     assert sql.session.execute(HtmlString(relation, 1, 20)).table()[0][0].as_py() == (
         "<table border='1'>\n<tr><th>id</th><th>x</th></tr>\n<tr><td>1</td><td>&lt;b&gt;</td></tr>\n</table>\n"
         "only showing top 1 row\n"
     )
+
+
+def test_rows_without_columns(sql):
+    relation = ShowString(Project(Range(0, 2, 1), ()), 20, 20)
+    assert sql.session.execute(relation).table()[0][0].as_py() == "++\n||\n++\n||\n||\n++\n"
+
+
+def test_a_long_show_can_be_canceled(sql):
+    total = Project(Range(0, 1_000_000_000_000, 1), (Alias(Call("sum", (Column(("id",)),)), ("s",)),))
+    execution = sql.session.execute(ShowString(total, 20, 20))
+    threading.Timer(0.3, execution.cancel).start()
+    with pytest.raises(SparkError) as caught:
+        execution.table()
+    assert caught.value.condition == "OPERATION_CANCELED"

@@ -130,6 +130,10 @@ def test_a_write_that_fails_leaves_what_was_there(session, tmp_path):
             Write(ReadSource("parquet", schema, (), (str(tmp_path / "broken"),)), "parquet", "overwrite", str(path))
         )
     assert sorted(os.listdir(path)) == before
+    new = str(tmp_path / "new")
+    with pytest.raises(SparkError):
+        session.run(Write(ReadSource("parquet", schema, (), (str(tmp_path / "broken"),)), "parquet", "append", new))
+    assert not os.path.exists(new)
 
 
 def test_a_stream_cannot_be_saved(session, tmp_path):
