@@ -65,7 +65,7 @@ class ForeachBatchSink:
         try:
             self._function(KeptRows(table, tuple(batch.query.named_selects), batch.schema), batch.batch_id)
         finally:
-            batch.connection.execute(sql_text(exp.Drop(this=exp.to_table(table), kind="TABLE", exists=True)))
+            batch.connection.execute(sql_text(exp.Drop(tables=[exp.to_table(table)], kind="TABLE", exists=True)))
         return SinkResult()
 
     def stop(self) -> None:
