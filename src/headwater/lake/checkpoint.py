@@ -9,7 +9,11 @@ runs per table and process.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
 import threading
+import time
 from collections.abc import Mapping
 
 from headwater.lake.log import LogState
@@ -17,6 +21,8 @@ from headwater.log import logger
 
 _DEFAULT_INTERVAL = 10
 _FILES_PER_COMMIT = 50
+_STALE_SECONDS = 3600
+_DELTA_RS_LEFTOVER = re.compile(r"\.json#\d+$")
 
 _running: dict[str, threading.Thread] = {}
 _lock = threading.Lock()
@@ -76,3 +82,13 @@ def write(path: str, version: int) -> None:
     table.create_checkpoint()
     if table.metadata().configuration.get("delta.enableExpiredLogCleanup", "true").lower() == "true":
         table.cleanup_metadata()
+    _sweep(os.path.join(path, "_delta_log"))
+
+
+def _sweep(folder: str) -> None:
+    """Delete what killed commits left behind: temporary files that no running commit can still need."""
+    for entry in os.scandir(folder):
+        old = (entry.name.startswith(".") and entry.name.endswith(".tmp")) or _DELTA_RS_LEFTOVER.search(entry.name)
+        if old and time.time() - entry.stat().st_mtime > _STALE_SECONDS:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(entry.path)

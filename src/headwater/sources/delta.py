@@ -107,7 +107,8 @@ class DeltaSource:
         position = DeltaOffset.parse(start) if start is not None else self._first_position()
         self._tail.check(position)
         left = _Room(None, None) if limit.all else _Room(self._options.files, self._options.bytes)
-        end, taken, waiting = position, 0, []
+        waiting: list[int] = []
+        end, taken = position, 0
         for step in self._tail.after(position):
             if isinstance(step, DeltaOffset):
                 end = end if waiting else step
@@ -153,9 +154,7 @@ class DeltaSource:
 
     def _first_position(self) -> DeltaOffset:
         version = self._start.version()
-        return (
-            self._tail.before(self._tail.newest(), snapshot=True) if version is None else self._tail.before(version)
-        )
+        return self._tail.before(self._tail.newest(), snapshot=True) if version is None else self._tail.before(version)
 
     def _position_before(self, end: DeltaOffset) -> DeltaOffset:
         """Where a stream began whose first batch ended at `end`: Delta's own rule."""

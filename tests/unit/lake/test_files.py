@@ -1,0 +1,79 @@
+"""Data files: Parquet as Spark expects it, null constraints, and a disk that is full."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from headwater.errors import SparkError
+from headwater.lake.table import LakeTable
+from headwater.types.ddl import parse_schema
+from support.lake import by_deltalake, connection, numbers, query, rows
+
+PAIRS = parse_schema("id bigint, name string")
+
+
+def test_times_are_stored_as_utc_microseconds(tmp_path: Path) -> None:
+    table = LakeTable.at(str(tmp_path / "t"))
+    stamps = query("SELECT TIMESTAMPTZ '2024-01-01 00:00:00+00' AS z, TIMESTAMP '2024-01-01 00:00:00' AS n")
+    table.append(connection("Asia/Tokyo"), stamps, parse_schema("z timestamp, n timestamp_ntz"))
+    (file,) = Path(table.path).glob("*.parquet")
+    kinds = [str(pq.read_schema(file).field(name).type) for name in ("z", "n")]
+    assert kinds == ["timestamp[us, tz=UTC]", "timestamp[us]"]
+    assert file.name.startswith("part-00000-")
+    assert file.name.endswith("-c000.snappy.parquet")
+
+
+def test_columns_are_written_by_position_under_the_tables_names(tmp_path: Path) -> None:
+    table = LakeTable.create(str(tmp_path / "t"), PAIRS)
+    table.append(connection(), query("SELECT 'x' AS \"name#1\", 5 AS whatever"), parse_schema("NAME string, ID int"))
+    assert rows(table) == [(5, "x")]
+
+
+def test_a_null_in_a_not_null_column_is_refused_by_name(tmp_path: Path) -> None:
+    table = LakeTable.create(str(tmp_path / "t"), parse_schema("id bigint not null, name string"))
+    with pytest.raises(SparkError, match=r"DELTA_NOT_NULL_CONSTRAINT_VIOLATED.*column: id\."):
+        table.append(connection(), query("SELECT NULL AS id, 'x' AS name"), PAIRS)
+    with pytest.raises(SparkError, match="DELTA_NOT_NULL_CONSTRAINT_VIOLATED"):
+        table.append(connection(), query("SELECT 'x' AS name"), parse_schema("name string"))
+    table.append(connection(), query("SELECT 1::BIGINT AS id, NULL AS name"), PAIRS)
+    assert by_deltalake(table.path) == [(1, None)]
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A file system of 1 MB."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], check=False)
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_table_goes_on_when_there_is_space(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        table = LakeTable.at(str(disk / "t"))
+        table.append(connection(), numbers(10), PAIRS, txn=("q", 0))
+        filler = disk / "filler"
+        with contextlib.suppress(OSError), filler.open("wb") as file:
+            file.write(b"x" * (2 << 20))
+        big = query("SELECT i AS id, md5(i::VARCHAR) AS name FROM range(20000) r(i)")
+        with pytest.raises(SparkError, match=rf"TASK_WRITE_FAILED.*{disk}.*Free space"):
+            table.append(connection(), big, PAIRS, txn=("q", 1))
+        os.unlink(filler)
+        assert len(by_deltalake(table.path)) == 10
+        assert table.append(connection(), numbers(10, 10), PAIRS, txn=("q", 1)).committed
+        assert len(by_deltalake(table.path)) == 20
+        assert len(list(Path(table.path).glob("*.parquet"))) == 2
+    assert "panicked" not in capfd.readouterr().err
