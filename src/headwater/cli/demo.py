@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ def play(layout: Layout, seconds: float, *, own: bool) -> None:
     from headwater.demo.view import View
 
     spark = SparkSession.builder.getOrCreate()
-    stop_feed = start_feed(layout) if not own else threading.Event()
+    stop_feed = start_feed(layout) if not own else lambda: None
     supervisor = Supervisor(spark, layout, choose_pipeline(spark, layout, own=own))
     end = time.monotonic() + seconds
     with View(supervisor, seconds).open() as view:
@@ -86,21 +87,27 @@ def play(layout: Layout, seconds: float, *, own: bool) -> None:
                 time.sleep(LOOK_EVERY_SECONDS)
         except KeyboardInterrupt:
             view.console.print("Stopping …")
-        stop_feed.set()
+        stop_feed()
         supervisor.drain()
         view.draw()
     supervisor.stop()
     report(spark, layout)
 
 
-def start_feed(layout: Layout) -> threading.Event:
-    """Start the built-in feed; the first file is there on return. Setting the event ends it."""
+def start_feed(layout: Layout) -> Callable[[], None]:
+    """Start the built-in feed; the first file is there on return. The result ends it: no file comes after that."""
     from headwater.demo.feed import Feed
 
     feed, stop = Feed(layout.landing), threading.Event()
     feed.drop()
-    threading.Thread(target=feed.run, args=(stop,), daemon=True).start()
-    return stop
+    thread = threading.Thread(target=feed.run, args=(stop,), daemon=True)
+    thread.start()
+
+    def end() -> None:
+        stop.set()
+        thread.join()
+
+    return end
 
 
 def choose_pipeline(spark: SparkSession, layout: Layout, *, own: bool) -> Medallion:

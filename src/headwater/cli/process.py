@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, REFUSED, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
-CHECKPOINT_CONDITIONS = ("CONCURRENT_STREAM_LOG_UPDATE", "CHECKPOINT_", "STREAMING_CHECKPOINT_", "STATE_STORE_")
-"""Error conditions (or their beginnings) that mean: this checkpoint cannot be used."""
+CHECKPOINT_CONDITIONS = (
+    "CONCURRENT_STREAM_LOG_UPDATE",
+    "INCOMPLETE_STREAM_LOG",
+    "[CHECKPOINT_FILE_",
+    "[STREAMING_CHECKPOINT_",
+    "[STATE_STORE_",
+)
+"""What the message of an error holds that means: this checkpoint cannot be used."""
 
 
 @contextmanager
