@@ -218,7 +218,7 @@ def _dress_aggregate(made: Typed, node: plan.Call, scope: Scope, compiler: Compi
     return replace(
         compiler.typed(made),
         sql=map_aggregates(
-            made.sql, lambda call: exp.Filter(this=call, expression=exp.Where(this=condition.copy()))
+            made.sql, lambda call: exp.Filter(this=call.copy(), expression=exp.Where(this=condition.copy()))
         ),
     )
 
