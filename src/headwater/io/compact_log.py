@@ -79,7 +79,9 @@ class CompactLog:
 
     def lines(self) -> list[Line]:
         """The lines of all entries, oldest first."""
-        return [_decode(f"{self.folder}/{name}", line) for name in self._chain(self._names()) for line in self._read(name)]
+        return [
+            _decode(f"{self.folder}/{name}", line) for name in self._chain(self._names()) for line in self._read(name)
+        ]
 
     def _compacts(self, batch_id: int) -> bool:
         return (batch_id + 1) % self._interval == 0
@@ -124,7 +126,9 @@ class CompactLog:
                 delete_checked(self._storage, f"{self.folder}/{name}")
 
     def _missing(self, batch_id: int) -> Exception:
-        return damaged(f"{self.folder}/{batch_id}", "the file is missing", "Restore it from a copy, or use a new checkpoint.")
+        return damaged(
+            f"{self.folder}/{batch_id}", "the file is missing", "Restore it from a copy, or use a new checkpoint."
+        )
 
 
 def _encode(line: Line) -> bytes:

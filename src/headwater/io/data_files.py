@@ -12,7 +12,7 @@ from headwater.io.formats.base import FormatOptions
 
 EXTENSIONS = {"parquet": ".parquet", "csv": ".csv", "json": ".json", "text": ".txt"}
 _SUFFIXES = {"gzip": ".gz", "zstd": ".zst", "snappy": ".snappy", "lz4": ".lz4", "uncompressed": "", "none": ""}
-_ESCAPED = frozenset('"#%\'*/:=?\\\x7f{[]^') | {chr(code) for code in range(1, 32)}
+_ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^") | {chr(code) for code in range(1, 32)}
 
 
 def extension(name: str, options: FormatOptions) -> str:

@@ -182,7 +182,8 @@ class _Folder:
 
 
 def _within(files: list[FileStatus], limit: Take) -> list[FileStatus]:
-    taken, size = [], 0
+    taken: list[FileStatus] = []
+    size = 0
     for file in files:
         full = limit.max_files is not None and len(taken) >= limit.max_files
         if full or (limit.max_bytes is not None and taken and size + file.size > limit.max_bytes):

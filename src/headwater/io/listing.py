@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -195,7 +195,7 @@ def is_glob(path: str) -> bool:
 
 
 def spelled(mounts: Mounts, path: str) -> tuple[str, str]:
-    """The fixed part of a user's path, as a local path and as the user's URI: swap one for the other in a file's path."""
+    """The fixed part of a user's path, local and as the user's URI: swap one for the other in a file's path."""
     match = _GLOB.search(path)
     fixed = path if match is None or os.path.exists(mounts.local(path)) else path[: match.start()].rpartition("/")[0]
     return mounts.local(fixed or "/").rstrip("/"), mounts.uri(fixed or "/").rstrip("/")
@@ -211,5 +211,5 @@ def _moment(options: FormatOptions, name: str, time_zone: str) -> int | None:
         raise IllegalArgumentError(
             "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=name, confValue=text, confType="timestamp"
         ) from cause
-    zone = timezone.utc if time_zone == "UTC" else ZoneInfo(time_zone)
+    zone = UTC if time_zone == "UTC" else ZoneInfo(time_zone)
     return int((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp() * 1000)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-import sys
+import tomllib
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, unquote
@@ -124,10 +124,6 @@ def _table(toml_path: str) -> dict[str, str]:
 
 
 def read_toml(path: str) -> dict[str, Any]:
-    """A TOML file as a dict. Needs Python 3.11, which brought the TOML reader."""
-    if sys.version_info < (3, 11):
-        raise unsupported(f"reading `{path}` on Python 3.10", "Use Python 3.11 or newer, or --mount prefix=folder.")
-    import tomllib
-
+    """A TOML file as a dict."""
     with open(path, "rb") as file:
         return tomllib.load(file)

@@ -62,7 +62,9 @@ def discover(files: Sequence[FileStatus], bases: Sequence[str], *, infer_types: 
     return Partitions(schema, assign(files, roots, names))
 
 
-def assign(files: Sequence[FileStatus], bases: frozenset[str], names: Sequence[str]) -> dict[str, tuple[str | None, ...]]:
+def assign(
+    files: Sequence[FileStatus], bases: frozenset[str], names: Sequence[str]
+) -> dict[str, tuple[str | None, ...]]:
     """Each file's partition texts for the columns `names`."""
     cache: dict[str, tuple[str | None, ...]] = {}
     result = {}

@@ -112,7 +112,7 @@ def named(batch: Batch, partition_by: Sequence[str]) -> exp.Select:
     names = [f"c{index}" for index in range(len(batch.schema.fields))]
     columns = []
     for name, field in zip(names, batch.schema.fields, strict=True):
-        value: exp.Expression = exp.column(name, quoted=True)
+        value: exp.Expr = exp.column(name, quoted=True)
         if field.name.lower() in folders and isinstance(field.dataType, StringType):
             value = exp.Nullif(this=value, expression=exp.Literal.string(""))
         columns.append(exp.alias_(value, field.name, quoted=True))

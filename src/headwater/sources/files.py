@@ -171,7 +171,7 @@ class FileStream:
             self._log.give(files)
         return _offset(self._log.latest) if self._log.latest >= 0 else None
 
-    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
         """The rows of the files given to the batches after `start` up to `end`."""
         missing_ok = self._request.options.flag("ignoreMissingFiles")
         present = self._log.between(_number(start), _number(end), missing_ok=missing_ok)
@@ -258,7 +258,9 @@ def _list(request: SourceRequest, context: SourceContext, *, missing_ok: bool = 
 def _partitions(listing: Listing, request: SourceRequest, context: SourceContext) -> Partitions:
     if request.options.flag("recursiveFileLookup"):
         return Partitions()
-    infer = str(context.settings.get("spark.sql.sources.partitionColumnTypeInference.enabled", "true")).lower() == "true"
+    infer = (
+        str(context.settings.get("spark.sql.sources.partitionColumnTypeInference.enabled", "true")).lower() == "true"
+    )
     return discover(listing.files, _bases(request, context.mounts), infer_types=infer)
 
 

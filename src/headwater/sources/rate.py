@@ -57,7 +57,7 @@ class RateOptions:
 class RateProvider:
     """The source `rate`."""
 
-    def schema(self, request: SourceRequest, context: SourceContext) -> StructType:
+    def schema(self, request: SourceRequest, context: SourceContext) -> StructType:  # noqa: ARG002
         """`timestamp, value`."""
         if request.schema is not None:
             raise IllegalArgumentError("SOURCE_TAKES_NO_SCHEMA", source=request.format)
@@ -90,12 +90,12 @@ class RateStream:
         """Second 0."""
         return "0"
 
-    def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
+    def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:  # noqa: ARG002
         """The seconds that have passed; the clock going back moves nothing."""
         passed = self._end if self._end is not None else self._passed()
         return str(max(passed, int(start or 0)))
 
-    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
         """One row per value, times spread evenly over the seconds."""
         first, last = int(start or 0), int(end)
         low, high = self._options.rows_until(first), self._options.rows_until(last)
@@ -142,7 +142,7 @@ class RateStream:
             raise damaged(path, "it holds no start time", "Restore it from a copy, or use a new checkpoint.") from cause
 
 
-def range_rows(micros: exp.Expression, bounds: tuple[int, int]) -> exp.Select:
+def range_rows(micros: exp.Expr, bounds: tuple[int, int]) -> exp.Select:
     """Rows of `timestamp` (from `micros`, an expression over `r.value`) and `value` within bounds."""
     low, high = (exp.convert(bound) for bound in bounds)
     rows = exp.Anonymous(this="range", expressions=[low, high])
@@ -150,9 +150,9 @@ def range_rows(micros: exp.Expression, bounds: tuple[int, int]) -> exp.Select:
         this=rows, alias=exp.TableAlias(this=exp.to_identifier("r"), columns=[exp.to_identifier("value", quoted=True)])
     )
     moment = exp.cast(exp.Anonymous(this="make_timestamptz", expressions=[micros]), "TIMESTAMPTZ")
-    return exp.select(
-        exp.alias_(moment, "timestamp", quoted=True), exp.column("value", table="r", quoted=True)
-    ).from_(table)
+    return exp.select(exp.alias_(moment, "timestamp", quoted=True), exp.column("value", table="r", quoted=True)).from_(
+        table
+    )
 
 
 def _seconds(text: str) -> str:

@@ -47,14 +47,14 @@ class MicroBatchOptions:
 class MicroBatchProvider:
     """The source `rate-micro-batch`."""
 
-    def schema(self, request: SourceRequest, context: SourceContext) -> StructType:
+    def schema(self, request: SourceRequest, context: SourceContext) -> StructType:  # noqa: ARG002
         """`timestamp, value`."""
         if request.schema is not None:
             raise IllegalArgumentError("SOURCE_TAKES_NO_SCHEMA", source=request.format)
         MicroBatchOptions.of(request.options)
         return SCHEMA
 
-    def open(self, request: SourceRequest, context: SourceContext) -> MicroBatchStream:
+    def open(self, request: SourceRequest, context: SourceContext) -> MicroBatchStream:  # noqa: ARG002
         """See `SourceProvider.open`."""
         return MicroBatchStream(MicroBatchOptions.of(request.options))
 
@@ -79,7 +79,7 @@ class MicroBatchStream:
         """No rows yet."""
         return _text(0, self._options.start_ms)
 
-    def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
+    def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:  # noqa: ARG002
         """One batch more; with `availableNow` one in all."""
         offset, timestamp = _parts(start or _text(0, self._options.start_ms))
         if self._bounded and self._given:
@@ -87,7 +87,7 @@ class MicroBatchStream:
         self._given = True
         return _text(offset + self._options.rows, timestamp + self._options.step_ms)
 
-    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
         """All rows carry the time the batch starts at."""
         low, timestamp = _parts(start or _text(0, self._options.start_ms))
         high, _ = _parts(end)

@@ -61,7 +61,7 @@ class CellRules:
         )
 
 
-def from_text(text: exp.Expression, data_type: DataType, rules: CellRules) -> exp.Expression:
+def from_text(text: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr:
     """The value of a CSV cell."""
     if isinstance(data_type, StringType):
         return text
@@ -76,7 +76,7 @@ def from_text(text: exp.Expression, data_type: DataType, rules: CellRules) -> ex
     return _shared(text, data_type, rules)
 
 
-def from_token(token: exp.Expression, data_type: DataType, rules: CellRules) -> exp.Expression:
+def from_token(token: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr:
     """The value of a JSON number, true or false, given as its raw text."""
     if isinstance(data_type, INTEGERS):
         value = cast(token, data_type)
@@ -88,29 +88,29 @@ def from_token(token: exp.Expression, data_type: DataType, rules: CellRules) -> 
     return from_string(call("trim", token, '"'), data_type, rules)
 
 
-def from_string(text: exp.Expression, data_type: DataType, rules: CellRules) -> exp.Expression:
+def from_string(text: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr:
     """The value of a JSON value given as the text of a string."""
     if isinstance(data_type, BinaryType):
         return call("try", call("from_base64", text))
     return _shared(text, data_type, rules)
 
 
-def cast(value: exp.Expression, data_type: DataType) -> exp.Expression:
+def cast(value: exp.Expr, data_type: DataType) -> exp.Expr:
     """TRY_CAST to the DuckDB form of a Spark type."""
     return exp.TryCast(this=value.copy(), to=to_duck(data_type))
 
 
-def guarded(condition: exp.Expression, value: exp.Expression) -> exp.Expression:
+def guarded(condition: exp.Expr, value: exp.Expr) -> exp.Expr:
     """`CASE WHEN condition THEN value END`."""
     return exp.Case(ifs=[exp.If(this=condition, true=value)])
 
 
-def _boolean(text: exp.Expression) -> exp.Expression:
+def _boolean(text: exp.Expr) -> exp.Expr:
     whens = [exp.If(this=exp.Literal.string(word), true=exp.convert(word == "true")) for word in ("true", "false")]
     return exp.Case(this=text.copy(), ifs=whens)
 
 
-def _fraction(text: exp.Expression, data_type: DataType, rules: CellRules) -> exp.Expression:
+def _fraction(text: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr:
     words = {rules.nan: "NaN", rules.positive_infinity: "Infinity", rules.negative_infinity: "-Infinity"}
     whens = [
         exp.If(this=exp.Literal.string(word), true=exp.cast(exp.Literal.string(value), to_duck(data_type)))
@@ -131,7 +131,7 @@ _QUOTED = {
 }
 
 
-def _quoted_fraction(token: exp.Expression, data_type: DataType) -> exp.Expression:
+def _quoted_fraction(token: exp.Expr, data_type: DataType) -> exp.Expr:
     """JSON numbers; of strings only the names of the special values."""
     whens = [
         exp.If(this=exp.Literal.string(f'"{word}"'), true=exp.cast(exp.Literal.string(value), to_duck(data_type)))
@@ -142,7 +142,7 @@ def _quoted_fraction(token: exp.Expression, data_type: DataType) -> exp.Expressi
     return exp.Case(ifs=[exp.If(this=quoted, true=special)], default=cast(token, data_type))
 
 
-def _shared(text: exp.Expression, data_type: DataType, rules: CellRules) -> exp.Expression:
+def _shared(text: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr:
     if isinstance(data_type, TEMPORAL):
         return _temporal(text, data_type, rules)
     if isinstance(data_type, DecimalType):
@@ -152,7 +152,7 @@ def _shared(text: exp.Expression, data_type: DataType, rules: CellRules) -> exp.
     return cast(text, data_type)
 
 
-def _temporal(text: exp.Expression, data_type: DataType, rules: CellRules) -> exp.Expression:
+def _temporal(text: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr:
     if isinstance(data_type, DateType):
         pattern = rules.date
     else:

@@ -23,7 +23,7 @@ from headwater.io.storage import FileStatus
 class Csv:
     """The format `csv`."""
 
-    extensions = (".csv",)
+    extensions: tuple[str, ...] = (".csv",)
 
     def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
         """See `Format.infer`."""
@@ -51,7 +51,7 @@ class Csv:
         """See `Format.copy_options`."""
         parameters: dict[str, exp.Expression] = {
             "FORMAT": exp.Var(this="csv"),
-            "HEADER": exp.convert(options.flag("header")),
+            "HEADER": exp.Boolean(this=options.flag("header")),
             "DELIMITER": exp.Literal.string(options.text("sep", options.text("delimiter", ",")).replace("\\t", "\t")),
             "QUOTE": exp.Literal.string(options.text("quote", '"')),
             "ESCAPE": exp.Literal.string(options.text("escape", "\\")),
@@ -66,10 +66,10 @@ class Csv:
 formats.register("csv")(Csv())
 
 
-def _columns(request: ScanRequest, mode: ReadMode, dialect: CsvDialect) -> list[exp.Expression]:
+def _columns(request: ScanRequest, mode: ReadMode, dialect: CsvDialect) -> list[exp.Expr]:
     """The schema's fields; the corrupt-record column takes no cell."""
     rules = CellRules.of(request.options)
-    columns: list[exp.Expression] = []
+    columns: list[exp.Expr] = []
     index = 0
     for field in request.schema.fields:
         if field.name == mode.corrupt:
@@ -80,7 +80,7 @@ def _columns(request: ScanRequest, mode: ReadMode, dialect: CsvDialect) -> list[
     return columns
 
 
-def _bad(request: ScanRequest, mode: ReadMode, dialect: CsvDialect) -> exp.Expression:
+def _bad(request: ScanRequest, mode: ReadMode, dialect: CsvDialect) -> exp.Expr:
     """Whether the record has another number of cells, or a cell is not of its type."""
     rules = CellRules.of(request.options)
     fields = [field for field in request.schema.fields if field.name != mode.corrupt]
@@ -88,8 +88,8 @@ def _bad(request: ScanRequest, mode: ReadMode, dialect: CsvDialect) -> exp.Expre
     return exp.or_(count, *_misfits(fields, dialect, rules))
 
 
-def _misfits(fields: Sequence[StructField], dialect: CsvDialect, rules: CellRules) -> list[exp.Expression]:
-    tests: list[exp.Expression] = []
+def _misfits(fields: Sequence[StructField], dialect: CsvDialect, rules: CellRules) -> list[exp.Expr]:
+    tests: list[exp.Expr] = []
     for index, field in enumerate(fields):
         if not isinstance(field.dataType, StringType):
             value = exp.Paren(this=from_text(dialect.cell(index), field.dataType, rules))

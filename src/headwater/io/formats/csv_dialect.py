@@ -65,9 +65,9 @@ class CsvDialect:
         query = exp.select(aliased(self._cells(), CELLS), name(LINE), name(FILE)).from_(subquery(raw, "lines"))
         return query.where(*self._kept())
 
-    def cell(self, index: int) -> exp.Expression:
+    def cell(self, index: int) -> exp.Expr:
         """Cell `index` of a record as text, null where Spark says null."""
-        cell: exp.Expression = exp.Bracket(this=name(CELLS), expressions=[exp.Literal.number(index + 1)], offset=1)
+        cell: exp.Expr = exp.Bracket(this=name(CELLS), expressions=[exp.Literal.number(index + 1)], offset=1)
         if self.trim_start:
             cell = call("ltrim", cell)
         if self.trim_end:
@@ -80,26 +80,30 @@ class CsvDialect:
             cell = exp.Nullif(this=cell, expression=exp.Literal.string(self.null_value))
         return cell
 
-    def _kept(self) -> list[exp.Expression]:
+    def _kept(self) -> list[exp.Expr]:
         present = exp.Not(this=exp.Is(this=name(LINE), expression=exp.null()))
         blank = exp.and_(call("starts_with", name(LINE), " "), call("regexp_full_match", name(LINE), "\\s+"))
-        kept: list[exp.Expression] = [present, exp.Not(this=exp.Paren(this=blank))]
+        kept: list[exp.Expr] = [present, exp.Not(this=exp.Paren(this=blank))]
         if self.comment:
             kept.append(exp.Not(this=call("starts_with", name(LINE), self.comment)))
         return kept
 
-    def _cells(self) -> exp.Expression:
+    def _cells(self) -> exp.Expr:
         plain = call("string_split", name(LINE), self.separator)
         if not self.quote:
             return plain
         quoted = exp.If(this=call("contains", name(LINE), self.quote), true=self._quoted_cells())
         return exp.Case(ifs=[quoted], default=plain)
 
-    def _quoted_cells(self) -> exp.Expression:
+    def _quoted_cells(self) -> exp.Expr:
         """Cut at separators outside quotes, then take the quotes off."""
         if len(self.separator) != 1:
             raise unsupported("a CSV separator of several characters together with quotes", "Set option quote to ''.")
-        pieces = call("regexp_extract_all", exp.DPipe(this=name(LINE), expression=exp.Literal.string(self.separator)), self._piece())
+        pieces = call(
+            "regexp_extract_all",
+            exp.DPipe(this=name(LINE), expression=exp.Literal.string(self.separator)),
+            self._piece(),
+        )
         cell = exp.to_identifier("cell")
         return call("list_transform", pieces, exp.Lambda(this=self._unquoted(exp.column(cell)), expressions=[cell]))
 
@@ -119,11 +123,13 @@ class CsvDialect:
             return f"(?:[^{quote}]|{quote}{quote})*"
         return f"(?:[^{quote}{escape}]|{escape}.)*"
 
-    def _unquoted(self, piece: exp.Column) -> exp.Expression:
+    def _unquoted(self, piece: exp.Column) -> exp.Expr:
         """The text of one piece."""
         body = call("left", piece, -1)
         trimmed = call("trim", body.copy(), " \t")
-        clean = call("regexp_full_match", trimmed.copy(), f"(?s){re.escape(self.quote)}{self._inside()}{re.escape(self.quote)}")
+        clean = call(
+            "regexp_full_match", trimmed.copy(), f"(?s){re.escape(self.quote)}{self._inside()}{re.escape(self.quote)}"
+        )
         unclosed = call("regexp_full_match", body.copy(), f"(?s){re.escape(self.quote)}[^{re.escape(self.quote)}]*")
         inside = call("array_slice", trimmed.copy(), 2, -2)
         unescaped = call("replace", inside, self.escape + self.quote, self.quote) if self.escape else inside

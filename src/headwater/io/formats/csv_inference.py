@@ -83,9 +83,7 @@ def check_headers(request: ScanRequest) -> None:
             )
 
 
-def _first_record(
-    connection: Connection, files: Sequence[FileStatus], dialect: CsvDialect
-) -> list[str | None] | None:
+def _first_record(connection: Connection, files: Sequence[FileStatus], dialect: CsvDialect) -> list[str | None] | None:
     for file in files:
         query = exp.select(name(CELLS)).from_(subquery(dialect.records([file], header=False), "records")).limit(1)
         found = connection.execute(sql_text(query)).fetchone()
@@ -117,14 +115,19 @@ _CANDIDATES: tuple[DataType, ...] = (
 )
 
 
-def _facts(cell: exp.Expression, rules: CellRules) -> list[exp.Expression]:
+def _facts(cell: exp.Expr, rules: CellRules) -> list[exp.Expr]:
     """How many cells there are, the longest, and whether all are of each candidate type."""
-    facts: list[exp.Expression] = [exp.Count(this=cell), exp.Max(this=call("length", call("ltrim", cell.copy(), "+-0")))]
+    facts: list[exp.Expr] = [
+        exp.Count(this=cell),
+        exp.Max(this=call("length", call("ltrim", cell.copy(), "+-0"))),
+    ]
     return facts + [call("bool_and", _fits(cell, kind, rules)) for kind in _CANDIDATES]
 
 
-def _fits(cell: exp.Expression, kind: DataType, rules: CellRules) -> exp.Expression:
-    value = exp.Not(this=exp.Is(this=exp.Paren(this=from_text(cell.copy(), kind, rules)), expression=exp.null()))
+def _fits(cell: exp.Expr, kind: DataType, rules: CellRules) -> exp.Expr:
+    value: exp.Expr = exp.Not(
+        this=exp.Is(this=exp.Paren(this=from_text(cell.copy(), kind, rules)), expression=exp.null())
+    )
     if isinstance(kind, DecimalType):
         value = exp.and_(call("regexp_full_match", cell.copy(), "[+-]?[0-9]+"), value)
     if isinstance(kind, DateType) and rules.date is None:

@@ -36,8 +36,8 @@ def _scan(
     rules = CellRules.of(request.options)
     fields = [field for field in request.schema.fields if field.name != mode.corrupt]
     names = header or tuple(field.name for field in fields)
-    columns: list[exp.Expression] = []
-    rescued: list[exp.Expression] = []
+    columns: list[exp.Expr] = []
+    rescued: list[exp.Expr] = []
     for field in request.schema.fields:
         if field.name == mode.corrupt or field.name not in names:
             columns.append(aliased(exp.TryCast(this=exp.null(), to=to_duck(field.dataType)), field.name))
@@ -57,7 +57,7 @@ def _scan(
     return exp.select(*columns).from_(subquery(dialect.records(files), "records"))
 
 
-def _surplus(width: int) -> exp.Expression:
+def _surplus(width: int) -> exp.Expr:
     """`"_c<n>":"cell"` of the cells beyond the header, joined by commas."""
     item, at = exp.to_identifier("item"), exp.to_identifier("at")
     cells = call("list_slice", name(CELLS), exp.Literal.number(width + 1), call("len", name(CELLS)))

@@ -30,7 +30,7 @@ _BOM = b"\xef\xbb\xbf"
 class Json:
     """The format `json`."""
 
-    extensions = (".json", ".jsonl", ".ndjson")
+    extensions: tuple[str, ...] = (".json", ".jsonl", ".ndjson")
 
     def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
         """See `Format.infer`."""

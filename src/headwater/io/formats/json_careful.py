@@ -28,7 +28,7 @@ def scan(request: ScanRequest, mode: ReadMode) -> exp.Select:
     rules = CellRules.of(request.options)
     fields = [field for field in request.schema.fields if field.name != mode.corrupt]
     bad = _bad(fields, rules)
-    columns: list[exp.Expression] = []
+    columns: list[exp.Expr] = []
     for field in request.schema.fields:
         if field.name == mode.corrupt:
             columns.append(aliased(mode.corrupt_text(bad), field.name))
@@ -63,7 +63,7 @@ def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
     return exp.select(aliased(each, LINE), name(FILE)).from_(subquery(trimmed, "trimmed")).where(full)
 
 
-def field_of(column: str) -> exp.Expression:
+def field_of(column: str) -> exp.Expr:
     """A field of `__value`."""
     return call("struct_extract", name(VALUE), column)
 
@@ -73,10 +73,8 @@ def _documents(files: Sequence[FileStatus]) -> exp.Select:
     return exp.select(aliased(name("content"), LINE), aliased(name("filename"), FILE)).from_(table)
 
 
-def _bad(fields: Sequence[StructField], rules: CellRules) -> exp.Expression:
+def _bad(fields: Sequence[StructField], rules: CellRules) -> exp.Expr:
     """Whether the record is no object, or a value of it is not of its field's type."""
-    broken: exp.Expression = exp.Is(this=name(VALUE), expression=exp.null())
+    broken: exp.Expr = exp.Is(this=name(VALUE), expression=exp.null())
     wrong = [mismatched(field_of(field.name), field.dataType, rules) for field in fields]
     return exp.or_(broken, *[test for test in wrong if test is not None])
-
-

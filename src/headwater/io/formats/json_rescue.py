@@ -28,7 +28,7 @@ def scan(request: ScanRequest, mode: ReadMode) -> exp.Select:
     rules = CellRules.of(request.options)
     fields = [field for field in request.schema.fields if field.name != mode.corrupt]
     broken = exp.Is(this=name("__value"), expression=exp.null())
-    columns: list[exp.Expression] = []
+    columns: list[exp.Expr] = []
     for field in request.schema.fields:
         if field.name == mode.corrupt:
             columns.append(aliased(mode.corrupt_text(broken), field.name))
@@ -41,7 +41,7 @@ def scan(request: ScanRequest, mode: ReadMode) -> exp.Select:
     return mode.apply(rows, broken)
 
 
-def unknown_keys(known: Sequence[str]) -> exp.Expression:
+def unknown_keys(known: Sequence[str]) -> exp.Expr:
     """Whether `__keys` has a name that is not known; the usual order of names is compared first."""
     names = value_of(list(known))
     if not known:
@@ -56,23 +56,21 @@ def _with_keys(request: ScanRequest, fields: Sequence[StructField]) -> exp.Selec
     return exp.select(exp.Star(), aliased(keys, _KEYS)).from_(subquery(parsed(request, fields), "values"))
 
 
-def _rescued(fields: Sequence[StructField], rules: CellRules) -> exp.Expression:
+def _rescued(fields: Sequence[StructField], rules: CellRules) -> exp.Expr:
     wrong = [(field.name, mismatched(field_of(field.name), field.dataType, rules)) for field in fields]
     tests = [(column, test) for column, test in wrong if test is not None]
     dirty = exp.or_(unknown_keys([field.name for field in fields]), *[test for _, test in tests])
     broken = exp.Is(this=name("__value"), expression=exp.null())
     whole = _object(exp.Literal.string('"_corrupt_record":'), exp.cast(call("to_json", name(LINE)), "VARCHAR"))
-    return exp.Case(
-        ifs=[exp.If(this=broken, true=whole), exp.If(this=dirty, true=_object(_pairs(fields, tests)))]
-    )
+    return exp.Case(ifs=[exp.If(this=broken, true=whole), exp.If(this=dirty, true=_object(_pairs(fields, tests)))])
 
 
-def _object(*pairs: exp.Expression) -> exp.Expression:
+def _object(*pairs: exp.Expr) -> exp.Expr:
     path = exp.cast(call("to_json", call("concat", "file:", name(FILE))), "VARCHAR")
     return call("concat", "{", *pairs, ',"_file_path":', path, "}")
 
 
-def _pairs(fields: Sequence[StructField], tests: Sequence[tuple[str, exp.Expression]]) -> exp.Expression:
+def _pairs(fields: Sequence[StructField], tests: Sequence[tuple[str, exp.Expr]]) -> exp.Expr:
     """`"name":value` of every key that is unknown or whose value did not fit, joined by commas."""
     key = exp.to_identifier("key")
     known = exp.Not(this=call("list_contains", value_of([field.name for field in fields]), exp.column(key.copy())))

@@ -28,7 +28,7 @@ def raw_type(data_type: DataType) -> str:
     return "JSON" if isinstance(data_type, _TOKENS) else "VARCHAR"
 
 
-def typed(value: exp.Expression, data_type: DataType, rules: CellRules, depth: int = 0) -> exp.Expression:
+def typed(value: exp.Expr, data_type: DataType, rules: CellRules, depth: int = 0) -> exp.Expr:
     """A field read as `raw_type`, as a value of its type."""
     if _as_read(data_type):
         return value
@@ -45,7 +45,7 @@ def typed(value: exp.Expression, data_type: DataType, rules: CellRules, depth: i
     return from_string(value, data_type, rules)
 
 
-def mismatched(value: exp.Expression, data_type: DataType, rules: CellRules) -> exp.Expression | None:
+def mismatched(value: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr | None:
     """Whether a field had a value that is not of its type; None if that cannot be."""
     if isinstance(data_type, StringType):
         return None
@@ -64,7 +64,7 @@ def _as_read(data_type: DataType) -> bool:
     return isinstance(data_type, StringType)
 
 
-def _struct(value: exp.Expression, data_type: StructType, rules: CellRules, depth: int) -> exp.Expression:
+def _struct(value: exp.Expr, data_type: StructType, rules: CellRules, depth: int) -> exp.Expr:
     fields = {
         field.name: typed(call("struct_extract", value.copy(), field.name), field.dataType, rules, depth)
         for field in data_type.fields
@@ -72,19 +72,19 @@ def _struct(value: exp.Expression, data_type: StructType, rules: CellRules, dept
     return exp.Case(ifs=[exp.If(this=_present(value), true=struct_of(fields))])
 
 
-def _array(value: exp.Expression, element: DataType, rules: CellRules, depth: int) -> exp.Expression:
+def _array(value: exp.Expr, element: DataType, rules: CellRules, depth: int) -> exp.Expr:
     converted = _each(value, element, rules, depth)
     lost = exp.GT(this=call("list_count", value.copy()), expression=call("list_count", converted.copy()))
     return exp.Case(ifs=[exp.If(this=exp.Not(this=lost), true=converted)])
 
 
-def _each(values: exp.Expression, element: DataType, rules: CellRules, depth: int) -> exp.Expression:
+def _each(values: exp.Expr, element: DataType, rules: CellRules, depth: int) -> exp.Expr:
     item = exp.to_identifier(f"item{depth}")
     body = typed(exp.column(item.copy()), element, rules, depth + 1)
     return call("list_transform", values.copy(), exp.Lambda(this=body, expressions=[item]))
 
 
-def _present(value: exp.Expression) -> exp.Expression:
+def _present(value: exp.Expr) -> exp.Expr:
     return exp.Not(this=exp.Is(this=value.copy(), expression=exp.null()))
 
 

@@ -43,7 +43,7 @@ class ReadMode:
         """Whether bad records must be told from good ones."""
         return self.mode != "PERMISSIVE" or self.corrupt is not None
 
-    def apply(self, rows: exp.Select, bad: exp.Expression) -> exp.Select:
+    def apply(self, rows: exp.Select, bad: exp.Expr) -> exp.Select:
         """Leave out bad records, or fail on one."""
         if self.mode == "DROPMALFORMED":
             return rows.where(exp.Not(this=exp.Paren(this=bad)))
@@ -55,6 +55,6 @@ class ReadMode:
             return rows.where(stop)
         return rows
 
-    def corrupt_text(self, bad: exp.Expression) -> exp.Expression:
+    def corrupt_text(self, bad: exp.Expr) -> exp.Expr:
         """The value of the corrupt-record column."""
         return exp.Case(ifs=[exp.If(this=bad, true=name(LINE))])

@@ -28,7 +28,7 @@ from headwater.types.duck import duck_name, from_duck, to_duck
 class Parquet:
     """The format `parquet`."""
 
-    extensions = (".parquet",)
+    extensions: tuple[str, ...] = (".parquet",)
 
     def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
         """See `Format.infer`: of one file, or of all with `mergeSchema`."""
@@ -54,7 +54,7 @@ class Parquet:
             schema=_schema(request.schema),
             **({"filename": FILE} if needs_file(request) else {}),
         )
-        columns: list[exp.Expression] = [name(field.name) for field in request.schema.fields]
+        columns: list[exp.Expr] = [name(field.name) for field in request.schema.fields]
         if needs_file(request):
             columns.append(name(FILE))
         return attach(request, exp.select(*columns).from_(table))
@@ -84,8 +84,8 @@ def _unreadable(files: Sequence[FileStatus], cause: Exception) -> FileReadError:
 
 def _schema(schema: StructType) -> exp.Map:
     """DuckDB's `schema` argument: it finds columns by name, casts, and fills absent ones with null."""
-    keys: list[exp.Expression] = [exp.Literal.string(field.name) for field in schema.fields]
-    values: list[exp.Expression] = [
+    keys: list[exp.Expr] = [exp.Literal.string(field.name) for field in schema.fields]
+    values: list[exp.Expr] = [
         struct_of(
             {
                 "name": exp.Literal.string(field.name),
@@ -109,8 +109,8 @@ def _rescuing(request: ScanRequest) -> exp.Select:
 
 def _scan(request: ScanRequest, stored: StructType, files: Sequence[FileStatus]) -> exp.Select:
     types = {field.name: field.dataType for field in stored.fields}
-    columns: list[exp.Expression] = []
-    rescued: list[exp.Expression] = []
+    columns: list[exp.Expr] = []
+    rescued: list[exp.Expr] = []
     for field in request.schema.fields:
         kind = types.pop(field.name, None)
         if kind is None:

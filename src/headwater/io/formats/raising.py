@@ -1,6 +1,7 @@
 """Errors that a scan raises while it runs: carried as text in DuckDB's message, read back by the session.
 
-Invariant: the text is the one `functions.raising` reads: a mark, then JSON with the error's class, condition, parameters.
+Invariant: the text is the one `functions.raising` reads: a mark, then JSON of the error's class, condition and
+parameters.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from headwater.io.formats.scan import call, struct
 _MARK = "HEADWATER"
 
 
-def fail(kind: type[SparkError], condition: str, **parameters: exp.Expression) -> exp.Expression:
+def fail(kind: type[SparkError], condition: str, **parameters: exp.Expr) -> exp.Expr:
     """An expression that raises the error when it is evaluated."""
     body = struct(
         kind=exp.Literal.string(kind.__name__),
@@ -24,7 +25,7 @@ def fail(kind: type[SparkError], condition: str, **parameters: exp.Expression) -
     return call("error", text)
 
 
-def fail_malformed(record: exp.Expression, file: exp.Expression) -> exp.Expression:
+def fail_malformed(record: exp.Expr, file: exp.Expr) -> exp.Expr:
     """Raise MALFORMED_RECORD_IN_PARSING (mode FAILFAST), naming record and file."""
     place = call("concat", record, exp.Literal.string(" (in file "), file, exp.Literal.string(")"))
     mode = exp.Literal.string("FAILFAST")

@@ -12,32 +12,32 @@ from sqlglot import exp
 from headwater.io.formats.scan import FILE, call, name, subquery
 
 
-def pair(column: str, when: exp.Expression, value: exp.Expression) -> exp.Expression:
+def pair(column: str, when: exp.Expr, value: exp.Expr) -> exp.Expr:
     """`"column":value` if `when`, else null."""
     return exp.Case(ifs=[exp.If(this=when, true=pair_text(exp.Literal.string(column), value))])
 
 
-def pair_text(column: exp.Expression, value: exp.Expression) -> exp.Expression:
+def pair_text(column: exp.Expr, value: exp.Expr) -> exp.Expr:
     """`"column":value`."""
     return call("concat", json_text(column), ":", json_text(value))
 
 
-def json_text(value: exp.Expression) -> exp.Expression:
+def json_text(value: exp.Expr) -> exp.Expr:
     """A value as JSON text."""
     return exp.cast(call("to_json", value.copy()), "VARCHAR")
 
 
-def misfit(given: exp.Expression, value: exp.Expression) -> exp.Expression:
+def misfit(given: exp.Expr, value: exp.Expr) -> exp.Expr:
     """Whether something was given and `value` came out null."""
     there = exp.Not(this=exp.Is(this=exp.Paren(this=given.copy()), expression=exp.null()))
     return exp.and_(there, exp.Is(this=exp.Paren(this=value.copy()), expression=exp.null()))
 
 
-def rescued_object(
-    pairs: Sequence[exp.Expression], extra: exp.Expression | None = None, dirty: exp.Expression | None = None
-) -> exp.Expression:
+def rescued_object(pairs: Sequence[exp.Expr], extra: exp.Expr | None = None, dirty: exp.Expr | None = None) -> exp.Expr:
     """The object of all `pairs` that are not null and the text `extra`; null if there are none and not `dirty`."""
-    tests = [exp.Not(this=exp.Is(this=exp.Paren(this=item.copy()), expression=exp.null())) for item in pairs]
+    tests: list[exp.Expr] = [
+        exp.Not(this=exp.Is(this=exp.Paren(this=item.copy()), expression=exp.null())) for item in pairs
+    ]
     tests += [dirty] if dirty is not None else []
     if not tests:
         return exp.cast(exp.null(), "VARCHAR")
@@ -47,7 +47,7 @@ def rescued_object(
     return exp.Case(ifs=[exp.If(this=exp.or_(*tests), true=body)])
 
 
-def file_path() -> exp.Expression:
+def file_path() -> exp.Expr:
     """The path of the record's file as JSON text."""
     return json_text(call("concat", "file:", name(FILE)))
 

@@ -23,7 +23,7 @@ from headwater.io.mounts import quote_uri
 from headwater.io.storage import FileStatus
 from headwater.types.duck import to_duck
 
-Value: TypeAlias = "str | bool | int | Sequence[str] | Mapping[str, str] | exp.Expression"
+Value: TypeAlias = "str | bool | int | Sequence[str] | Mapping[str, str] | exp.Expr"
 
 _FEW = 16
 _METADATA = "_metadata"
@@ -51,9 +51,9 @@ def reader(function: str, paths: Sequence[str], **arguments: Value) -> exp.Table
     return exp.Table(this=call)
 
 
-def value_of(value: Value) -> exp.Expression:
+def value_of(value: Value) -> exp.Expr:
     """A Python value as a DuckDB literal; a mapping becomes a struct of texts."""
-    if isinstance(value, exp.Expression):
+    if isinstance(value, exp.Expr):
         return value
     if isinstance(value, Mapping):
         return struct_of({key: exp.Literal.string(item) for key, item in value.items()})
@@ -67,17 +67,17 @@ def name(column: str, table: str | None = None) -> exp.Column:
     return exp.column(exp.to_identifier(column, quoted=True), table=table)
 
 
-def aliased(value: exp.Expression, column: str) -> exp.Alias:
+def aliased(value: exp.Expr, column: str) -> exp.Expr:
     """`value AS "column"`."""
     return exp.alias_(value, exp.to_identifier(column, quoted=True))
 
 
-def struct(**fields: exp.Expression) -> exp.Struct:
+def struct(**fields: exp.Expr) -> exp.Struct:
     """`{field: value, …}`."""
     return struct_of(fields)
 
 
-def struct_of(fields: Mapping[str, exp.Expression]) -> exp.Struct:
+def struct_of(fields: Mapping[str, exp.Expr]) -> exp.Struct:
     """`{field: value, …}` for any field names."""
     pairs = [
         exp.PropertyEQ(this=exp.to_identifier(key, quoted=True), expression=value) for key, value in fields.items()
@@ -90,7 +90,7 @@ def subquery(query: exp.Query, alias: str) -> exp.Subquery:
     return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier(alias)))
 
 
-def call(function: str, *arguments: exp.Expression | str | int) -> exp.Expression:
+def call(function: str, *arguments: exp.Expr | str | int) -> exp.Expr:
     """A DuckDB function call."""
     return exp.Anonymous(this=function, expressions=[exp.convert(item) for item in arguments])
 
@@ -135,7 +135,7 @@ def attach(request: ScanRequest, rows: exp.Select, file: str = FILE) -> exp.Sele
     if not needs_file(request):
         return rows
     columns = [field.name for field in request.schema.fields] + ([request.rescue] if request.rescue else [])
-    selected: list[exp.Expression] = [name(column) for column in columns]
+    selected: list[exp.Expr] = [name(column) for column in columns]
     selected += [name(field.name) for field in request.partition_schema.fields]
     if request.metadata:
         selected.append(name(_METADATA))
@@ -148,7 +148,7 @@ def attach(request: ScanRequest, rows: exp.Select, file: str = FILE) -> exp.Sele
 
 def _with_cases(request: ScanRequest, rows: exp.Select, file: str) -> exp.Select:
     """A few files: their facts as constants, chosen by path; the order of rows stays."""
-    facts: list[exp.Expression] = []
+    facts: list[exp.Expr] = []
     for index, field in enumerate(request.partition_schema.fields):
         texts = [_values(request, item)[index] for item in request.files]
         facts.append(aliased(exp.TryCast(this=_choose(request, file, texts), to=to_duck(field.dataType)), field.name))
@@ -159,7 +159,7 @@ def _with_cases(request: ScanRequest, rows: exp.Select, file: str) -> exp.Select
     return exp.select(exp.Star(), *facts).from_(subquery(rows, "files"))
 
 
-def _choose(request: ScanRequest, file: str, values: Sequence[str | int | None]) -> exp.Expression:
+def _choose(request: ScanRequest, file: str, values: Sequence[str | int | None]) -> exp.Expr:
     if len(set(values)) == 1:
         return exp.convert(values[0])
     whens = [
@@ -179,7 +179,7 @@ def _facts(request: ScanRequest) -> exp.Select:
     ]
     columns = [exp.to_identifier(key, quoted=True) for key in keys]
     values = exp.Values(expressions=rows, alias=exp.TableAlias(this=exp.to_identifier("v"), columns=columns))
-    selected: list[exp.Expression] = [name(FILE)]
+    selected: list[exp.Expr] = [name(FILE)]
     for index, field in enumerate(fields):
         typed = exp.TryCast(this=name(f"p{index}"), to=to_duck(field.dataType))
         selected.append(aliased(typed, field.name))
@@ -196,7 +196,7 @@ def _basic(file: FileStatus) -> tuple[str, int, int]:
     return quote_uri(file.uri or f"file:{file.path}"), file.size, file.modified_ms
 
 
-def _metadata(uri: exp.Expression, size: exp.Expression, modified: exp.Expression) -> exp.Expression:
+def _metadata(uri: exp.Expr, size: exp.Expr, modified: exp.Expr) -> exp.Expr:
     length = exp.cast(size, "BIGINT")
     seconds = exp.Div(this=exp.Paren(this=modified), expression=exp.Literal.number(1000))
     return struct(
@@ -211,5 +211,7 @@ def _metadata(uri: exp.Expression, size: exp.Expression, modified: exp.Expressio
 
 def nothing(schema: StructType) -> exp.Select:
     """A query with the columns of `schema` and no rows."""
-    columns = [aliased(exp.cast(exp.null(), to_duck(field.dataType)), field.name) for field in schema.fields]
+    columns: list[exp.Expr] = [
+        aliased(exp.cast(exp.null(), to_duck(field.dataType)), field.name) for field in schema.fields
+    ]
     return exp.select(*(columns or [exp.null()])).where(exp.false())

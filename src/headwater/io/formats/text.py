@@ -24,9 +24,9 @@ _PIECES = "__pieces"
 class Text:
     """The format `text`."""
 
-    extensions = (".txt",)
+    extensions: tuple[str, ...] = (".txt",)
 
-    def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
+    def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:  # noqa: ARG002
         """See `Format.infer`."""
         return StructType([StructField("value", StringType(), True)])
 
@@ -37,13 +37,13 @@ class Text:
             raise AnalysisError("TEXT_SINGLE_COLUMN", count=len(fields))
         whole = request.options.flag("wholetext")
         value = name(_CONTENT) if whole else exp.Unnest(expressions=[name(_PIECES)])
-        columns: list[exp.Expression] = [aliased(value, field.name) for field in fields]
+        columns: list[exp.Expr] = [aliased(value, field.name) for field in fields]
         if needs_file(request):
             columns.append(name(FILE))
         rows = exp.select(*columns).from_(exp.Subquery(this=_files(request), alias="files"))
         return attach(request, rows)
 
-    def copy_options(self, options: FormatOptions) -> dict[str, exp.Expression]:
+    def copy_options(self, options: FormatOptions) -> dict[str, exp.Expression]:  # noqa: ARG002
         """See `Format.copy_options`: lines as they are, one column."""
         return {
             "FORMAT": exp.Var(this="csv"),
@@ -60,15 +60,32 @@ formats.register("text")(Text())
 def _files(request: ScanRequest) -> exp.Select:
     """A row a file: its path, its content, its lines."""
     table = reader("read_text", [file.path for file in request.files])
-    return exp.select(name(_CONTENT), aliased(_lines(request.options), _PIECES), aliased(name("filename"), FILE)).from_(table)
+    return exp.select(name(_CONTENT), aliased(_lines(request.options), _PIECES), aliased(name("filename"), FILE)).from_(
+        table
+    )
 
 
-def _lines(options: FormatOptions) -> exp.Expression:
+def _lines(options: FormatOptions) -> exp.Expr:
     separator = options.text("lineSep")
-    content: exp.Expression = name(_CONTENT)
+    content: exp.Expr = name(_CONTENT)
     if not separator:
         separator = "\n"
         content = call("replace", call("replace", content, "\r\n", "\n"), "\r", "\n")
     pieces = call("string_split", content, separator)
-    last = exp.EQ(this=exp.Bracket(this=pieces.copy(), expressions=[exp.Neg(this=exp.Literal.number(1))], offset=1), expression=exp.Literal.string(""))
-    return exp.Case(ifs=[exp.If(this=last, true=call("list_resize", pieces.copy(), exp.Sub(this=call("len", pieces.copy()), expression=exp.Literal.number(1))))], default=pieces)
+    last = exp.EQ(
+        this=exp.Bracket(this=pieces.copy(), expressions=[exp.Neg(this=exp.Literal.number(1))], offset=1),
+        expression=exp.Literal.string(""),
+    )
+    return exp.Case(
+        ifs=[
+            exp.If(
+                this=last,
+                true=call(
+                    "list_resize",
+                    pieces.copy(),
+                    exp.Sub(this=call("len", pieces.copy()), expression=exp.Literal.number(1)),
+                ),
+            )
+        ],
+        default=pieces,
+    )

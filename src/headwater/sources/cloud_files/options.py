@@ -51,7 +51,17 @@ _OFF = {
 }
 """Accepted with this value only."""
 _REFUSED = ("pathRewrites", "resourceTag", "queueUrl", "region", "roleArn", "connectionString", "queueName")
-_BYTES = {"": 1, "b": 1, "k": 1 << 10, "kb": 1 << 10, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30, "t": 1 << 40}
+_BYTES = {
+    "": 1,
+    "b": 1,
+    "k": 1 << 10,
+    "kb": 1 << 10,
+    "m": 1 << 20,
+    "mb": 1 << 20,
+    "g": 1 << 30,
+    "gb": 1 << 30,
+    "t": 1 << 40,
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +110,9 @@ class CloudOptions:
             hints=options.text(PREFIX + "schemahints"),
             mode=mode,
             infer_types=options.flag(PREFIX + "infercolumntypes"),
-            partition_columns=None if columns is None else tuple(part.strip() for part in columns.split(",") if part.strip()),
+            partition_columns=None
+            if columns is None
+            else tuple(part.strip() for part in columns.split(",") if part.strip()),
             include_existing=options.flag(PREFIX + "includeexistingfiles", True),
             take=Take(options.number(PREFIX + "maxfilespertrigger", 1000), _bytes(options)),
             max_age_ms=None if age is None else parse_duration_ms(_short(age)),
@@ -119,7 +131,9 @@ def _check_names(options: FormatOptions) -> None:
         if key in _OFF:
             name, only = _OFF[key]
             if options[PREFIX + key].lower() != only:
-                raise unsupported(f"cloudFiles.{name}={options[PREFIX + key]}", "Leave the option out: folders are listed.")
+                raise unsupported(
+                    f"cloudFiles.{name}={options[PREFIX + key]}", "Leave the option out: folders are listed."
+                )
         elif key in {name.lower() for name in _REFUSED} or key.startswith("cleansource."):
             raise unsupported(f"cloudFiles.{key}", "Leave the option out: folders are listed, nothing is cleaned.")
         elif key not in _IMPLEMENTED and key not in _WITHOUT_EFFECT and options.flag(PREFIX + "validateoptions", True):
@@ -149,7 +163,9 @@ def _mode(options: FormatOptions, has_schema: bool) -> EvolutionMode:
     if has_schema and mode == "addNewColumns":
         raise IllegalArgumentError("CF_ADD_NEW_NOT_SUPPORTED", mode=mode)
     if has_schema and options.text(PREFIX + "schemahints"):
-        raise refused("cloudFiles.schemaHints", options[PREFIX + "schemahints"], "it cannot be given together with a schema")
+        raise refused(
+            "cloudFiles.schemaHints", options[PREFIX + "schemahints"], "it cannot be given together with a schema"
+        )
     return cast(EvolutionMode, mode)
 
 

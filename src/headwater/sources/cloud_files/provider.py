@@ -36,7 +36,7 @@ class CloudFilesProvider:
         shape = self._shape(request, context, options)
         return CloudFilesStream(request, context, options, shape)
 
-    def batch(self, request: SourceRequest, context: SourceContext) -> tuple[BatchInput, StructType]:
+    def batch(self, request: SourceRequest, context: SourceContext) -> tuple[BatchInput, StructType]:  # noqa: ARG002
         """Refused: Auto Loader is a stream."""
         raise unsupported("reading cloudFiles as a batch", "Use spark.readStream with trigger(availableNow=True).")
 
@@ -85,7 +85,9 @@ class CloudFilesProvider:
             return None
         return SchemaLog(context.storage, f"{context.checkpoint}/cloud_files/{_path_key(request, context.mounts)}")
 
-    def _partitions(self, listing: Listing, request: SourceRequest, mounts: Mounts, options: CloudOptions) -> Partitions:
+    def _partitions(
+        self, listing: Listing, request: SourceRequest, mounts: Mounts, options: CloudOptions
+    ) -> Partitions:
         wanted = options.partition_columns
         if wanted == () or (wanted is None and options.reader.flag("recursiveFileLookup")):
             return Partitions()

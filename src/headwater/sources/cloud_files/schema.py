@@ -102,7 +102,8 @@ def new_fields(
 
 
 def _sample(files: Sequence[FileStatus]) -> list[FileStatus]:
-    sample, size = [], 0
+    sample: list[FileStatus] = []
+    size = 0
     for file in sorted(files, key=lambda item: item.modified_ms, reverse=True)[:_SAMPLE_FILES]:
         if sample and size + file.size > _SAMPLE_BYTES:
             break
@@ -117,7 +118,9 @@ def _merge(connection: Connection, files: Sequence[FileStatus], options: CloudOp
         keys = sorted(_json_keys(connection, files, StructType(), options))
         return StructType([StructField(key, StringType(), True) for key in keys])
     file_format = cast(Format, formats.get(options.format))
-    reader = type(options.reader)({**options.reader, "inferschema": str(options.infer_types).lower(), "mergeschema": "true"})
+    reader = type(options.reader)(
+        {**options.reader, "inferschema": str(options.infer_types).lower(), "mergeschema": "true"}
+    )
     if options.format != "csv":
         return file_format.infer(connection, files, reader)
     groups: dict[tuple[str, ...], list[FileStatus]] = {}
@@ -142,7 +145,9 @@ def _json_keys(
     listed = exp.select(aliased(keys, "__keys"), name(FILE)).from_(subquery(records(files, options.reader), "records"))
     odd = exp.select(name("__keys"), name(FILE)).from_(subquery(listed, "listed"))
     odd = odd.where(unknown_keys([field.name for field in schema.fields]))
-    each = exp.select(exp.alias_(exp.Unnest(expressions=[name("__keys")]), "key"), name(FILE)).from_(subquery(odd, "odd"))
+    each = exp.select(exp.alias_(exp.Unnest(expressions=[name("__keys")]), "key"), name(FILE)).from_(
+        subquery(odd, "odd")
+    )
     query = (
         exp.select(exp.column("key"), exp.alias_(exp.Min(this=name(FILE)), "file"))
         .from_(subquery(each, "each_key"))
