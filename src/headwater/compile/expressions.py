@@ -6,17 +6,19 @@ an error names the expression as the user wrote it.
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from pyspark.sql.types import ArrayType, DataType, StringType, StructType
+from pyspark.sql.types import ArrayType, DataType, StringType, StructType, TimestampType
 from sqlglot import exp
 
 from headwater.compile.compiler import Compiler
 from headwater.compile.frame import reference
 from headwater.compile.literals import literal_sql
-from headwater.compile.naming import call_name, literal_name
+from headwater.compile.naming import EPOCH, call_name, literal_name
 from headwater.compile.resolved import Attribute
 from headwater.compile.scope import Scope
 from headwater.errors import AnalysisError, unsupported
@@ -121,10 +123,24 @@ def _alias(node: plan.Alias, scope: Scope, compiler: Compiler) -> Typed:
     return replace(child, name=f"{child.name} AS {node.names[0]}" if node.names else child.name)
 
 
+def _written_constant(node: plan.Cast, time_zone: str) -> str | None:
+    """The name of `TIMESTAMP '…'`, which comes as a strict cast of its text; None for other casts."""
+    text = node.child.value if isinstance(node.child, plan.Literal) else None
+    if node.mode != "ansi" or not isinstance(node.type, TimestampType) or not isinstance(text, str):
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(time_zone))
+    return literal_name((aware - EPOCH) // dt.timedelta(microseconds=1), node.type, time_zone)
+
+
 @compile_node.register
 def _cast(node: plan.Cast, scope: Scope, compiler: Compiler) -> Typed:
     child = compiler.expression(node.child, scope)
-    name = f"{'TRY_CAST' if node.mode == 'try' else 'CAST'}({child.name} AS {type_sql(node.type)})"
+    name = _written_constant(node, compiler.context.time_zone)
+    name = name or f"{'TRY_CAST' if node.mode == 'try' else 'CAST'}({child.name} AS {type_sql(node.type)})"
     call = call_of("cast", (child,), compiler)
     if node.mode in {"ansi", "legacy"}:
         call = replace(call, ansi=node.mode == "ansi")

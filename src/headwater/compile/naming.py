@@ -30,7 +30,7 @@ from pyspark.sql.types import (
 
 _INFIX = {"+", "-", "*", "/", "%", "==", "=", "<", "<=", ">", ">=", "<=>", "&", "|", "^", "and", "or", "||", "div"}
 _SHOWN = {"==": "=", "and": "AND", "or": "OR"}
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
 def call_name(name: str, arguments: Sequence[str], distinct: bool = False) -> str:
@@ -47,8 +47,10 @@ def _special(name: str, a: Sequence[str]) -> str | None:
         return f"concat({a[0]}, {a[1]})" if name == "||" else f"({a[0]} {_SHOWN.get(name, name)} {a[1]})"
     if name in {"!=", "<>"}:
         return f"(NOT ({a[0]} = {a[1]}))"
-    if name in {"like", "ilike", "rlike", "regexp", "regexp_like"} and len(a) == 2:
-        return f"{a[0]} {name.upper()} {a[1]}" if name in {"like", "ilike"} else f"{name.upper()}({a[0]}, {a[1]})"
+    if name == "like":
+        return f"{a[0]} LIKE {a[1]}" + (f" ESCAPE '{a[2]}'" if len(a) > 2 else "")
+    if name in {"rlike", "regexp", "regexp_like"} and len(a) == 2:
+        return f"{name.upper()}({a[0]}, {a[1]})"
     if name == "in":
         return f"({a[0]} IN ({', '.join(a[1:])}))"
     if name == "when":
@@ -83,10 +85,9 @@ def literal_name(value: Any, data_type: DataType, time_zone: str = "UTC") -> str
     if isinstance(data_type, StructType | ArrayType | MapType):
         return _nested_name(value, data_type, time_zone)
     if isinstance(data_type, DayTimeIntervalType):
-        return f"INTERVAL '{_day_time(value)}' DAY TO SECOND"
+        return _day_time_name(value, data_type)
     if isinstance(data_type, YearMonthIntervalType):
-        sign = "-" if value < 0 else ""
-        return f"INTERVAL '{sign}{abs(value) // 12}-{abs(value) % 12}' YEAR TO MONTH"
+        return _year_month_name(value, data_type)
     if isinstance(data_type, BinaryType):
         return "X'" + bytes(value).hex().upper() + "'"
     if isinstance(data_type, DoubleType | FloatType):
@@ -118,16 +119,39 @@ def date_text(days: int) -> str:
 
 def instant_text(microseconds: int, zone: dt.tzinfo) -> str:
     """`2024-01-31 10:00:00.5` of microseconds since the epoch."""
-    moment = (_EPOCH + dt.timedelta(microseconds=microseconds)).astimezone(zone)
+    moment = (EPOCH + dt.timedelta(microseconds=microseconds)).astimezone(zone)
     text = f"{moment.year:04d}-{moment:%m-%d %H:%M:%S}"
     return f"{text}.{moment.microsecond:06d}".rstrip("0") if moment.microsecond else text
 
 
-def _day_time(microseconds: int) -> str:
-    sign = "-" if microseconds < 0 else ""
+_YEAR_MONTH_UNITS = ("YEAR", "MONTH")
+_DAY_TIME_UNITS = ("DAY", "HOUR", "MINUTE", "SECOND")
+_SECONDS = (86400, 3600, 60, 1)
+
+
+def _units(units: Sequence[str], first: int, last: int) -> str:
+    return units[first] if first == last else f"{units[first]} TO {units[last]}"
+
+
+def _year_month_name(months: int, data_type: YearMonthIntervalType) -> str:
+    first, last = data_type.startField, data_type.endField
+    sign, rest = ("-" if months < 0 else ""), abs(months)
+    text = f"{rest // 12}-{rest % 12}" if first != last else str(rest // 12 if last == 0 else rest)
+    return f"INTERVAL '{sign}{text}' {_units(_YEAR_MONTH_UNITS, first, last)}"
+
+
+def _day_time_name(microseconds: int, data_type: DayTimeIntervalType) -> str:
+    """The first unit in full, the others up to their next; a fraction only with seconds."""
+    first, last = data_type.startField, data_type.endField
     seconds, micros = divmod(abs(microseconds), 1_000_000)
-    text = f"{sign}{seconds // 86400} {seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return f"{text}.{micros:06d}".rstrip("0") if micros else text
+    text = ""
+    for unit in range(first, last + 1):
+        number = seconds // _SECONDS[unit]
+        seconds -= number * _SECONDS[unit]
+        text += ("" if unit == first else (" " if unit == 1 else ":")) + (str(number) if unit == 0 else f"{number:02d}")
+    if last == 3 and micros:
+        text += f".{micros:06d}".rstrip("0")
+    return f"INTERVAL '{'-' if microseconds < 0 else ''}{text}' {_units(_DAY_TIME_UNITS, first, last)}"
 
 
 def java_double(value: float, single: bool = False) -> str:

@@ -207,7 +207,7 @@ def _grouped(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> tuple[Gr
     scope = compiler.scope(frame)
     named = [_grouping_output(g, node, scope, compiler) for g in _all_keys(node)]
     if node.kind == "groupby":
-        grouped = Grouped(frame, _keys(named, compiler), compiler)
+        grouped = Grouped(frame, keys_of(named, compiler), compiler)
     else:
         grouped = _with_sets(node, frame, named, compiler)
         scope = grouped.scope()
@@ -250,7 +250,8 @@ def _from_select_list(expression: ex.Expression, node: plan.Aggregate, scope: Sc
     return expression
 
 
-def _keys(named: Sequence[Output], compiler: Compiler) -> list[Key]:
+def keys_of(named: Sequence[Output], compiler: Compiler) -> list[Key]:
+    """Grouping keys of the grouping columns; a bare column stays that column."""
     keys: list[Key] = []
     taken: set[str] = set()
     for output in named:
