@@ -101,7 +101,11 @@ def _of_dataframe(node: plan.Column, scope: Scope, compiler: Compiler) -> Typed:
         if match is not None and match[0].sql in reach:
             found[match[0].sql] = match
     if not found:
-        found = {a.sql: (a, node.parts[1:]) for a in reach.values() if node.plan_id in a.plan_ids and _named(a, node, compiler)}
+        found = {
+            a.sql: (a, node.parts[1:])
+            for a in reach.values()
+            if node.plan_id in a.plan_ids and _named(a, node, compiler)
+        }
     if len(found) > 1:
         raise AnalysisError("AMBIGUOUS_COLUMN_REFERENCE", name=f'"{node.parts[-1]}"')
     if found:
@@ -165,7 +169,11 @@ def _call(node: plan.Call, scope: Scope, compiler: Compiler) -> Typed:
             return made
     known = functions.get(node.name)
     if known is None:
-        raise AnalysisError("UNRESOLVED_ROUTINE", routineName=f"`{node.name}`", searchPath="[`system`.`builtin`, `system`.`session`, `spark_catalog`.`default`]")
+        raise AnalysisError(
+            "UNRESOLVED_ROUTINE",
+            routineName=f"`{node.name}`",
+            searchPath="[`system`.`builtin`, `system`.`session`, `spark_catalog`.`default`]",
+        )
     operands, lambdas, names = _operands(node, scope, compiler)
     order = tuple(OrderKey(compiler.expression(k.child, scope), k.ascending, k.nulls_first) for k in node.order)
     rules = {"distinct": node.distinct, "lambdas": lambdas, "ignore_nulls": node.ignore_nulls, "order": order}
@@ -263,5 +271,3 @@ def _sort_order(node: plan.SortOrder, scope: Scope, compiler: Compiler) -> Typed
     child = compiler.expression(node.child, scope)
     direction = f"{'ASC' if node.ascending else 'DESC'} NULLS {'FIRST' if node.nulls_first else 'LAST'}"
     return replace(child, name=f"{child.name} {direction}")
-
-

@@ -30,7 +30,7 @@ from pyspark.sql.types import (
 
 _INFIX = {"+", "-", "*", "/", "%", "==", "=", "<", "<=", ">", ">=", "<=>", "&", "|", "^", "and", "or", "||", "div"}
 _SHOWN = {"==": "=", "and": "AND", "or": "OR"}
-EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def call_name(name: str, arguments: Sequence[str], distinct: bool = False) -> str:
@@ -77,7 +77,7 @@ def literal_name(value: Any, data_type: DataType, time_zone: str = "UTC") -> str
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(data_type, TimestampType | TimestampNTZType):
-        zone = ZoneInfo(time_zone) if isinstance(data_type, TimestampType) else dt.timezone.utc
+        zone = ZoneInfo(time_zone) if isinstance(data_type, TimestampType) else dt.UTC
         word = "TIMESTAMP" if isinstance(data_type, TimestampType) else "TIMESTAMP_NTZ"
         return f"{word} '{instant_text(value, zone)}'"
     if isinstance(data_type, DateType):
@@ -108,7 +108,9 @@ def _nested_name(value: Any, data_type: DataType, time_zone: str) -> str:
         ]
         return f"map({', '.join(parts)})"
     assert isinstance(data_type, StructType)
-    fields = [f"{f.name}, {literal_name(v, f.dataType, time_zone)}" for f, v in zip(data_type.fields, value, strict=True)]
+    fields = [
+        f"{f.name}, {literal_name(v, f.dataType, time_zone)}" for f, v in zip(data_type.fields, value, strict=True)
+    ]
     return f"named_struct({', '.join(fields)})"
 
 
@@ -176,5 +178,3 @@ def _float_digits(value: float) -> str:
     import numpy as np
 
     return str(np.float32(value))
-
-

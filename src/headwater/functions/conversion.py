@@ -207,7 +207,10 @@ def wrap_bits(tree: exp.Expression, bits: int) -> exp.Expression:
     """A HUGEINT expression reduced to the signed value of its low `bits` bits."""
     half, full = exp.convert(2 ** (bits - 1)), exp.convert(2**bits)
     huge = exp.Cast(this=tree, to=exp.DataType.build("HUGEINT", dialect="duckdb"))
-    low = exp.Mod(this=exp.Paren(this=exp.Add(this=exp.Mod(this=add(huge, half), expression=full), expression=full.copy())), expression=full.copy())
+    low = exp.Mod(
+        this=exp.Paren(this=exp.Add(this=exp.Mod(this=add(huge, half), expression=full), expression=full.copy())),
+        expression=full.copy(),
+    )
     return subtract(exp.Paren(this=low), half)
 
 
@@ -408,7 +411,7 @@ def _named(name: str, target: DataType) -> None:
     def convert(call: FunctionCall) -> Typed:
         (operand,) = call.take(1)
         made = cast_typed(operand, target, call)
-        return Typed(made.sql, target, made.nullable, made.literal, f"CAST({operand.name} AS {type_sql(target)})")
+        return Typed(made.sql, target, made.nullable, made.literal, operand.name)
 
     convert.__doc__ = f"{name}(value) → {type_sql(target).lower()}: CAST(value AS {type_sql(target)})"
 

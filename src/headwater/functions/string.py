@@ -187,7 +187,7 @@ def concat_ws(call: FunctionCall) -> Typed:
     for piece in pieces:
         joined = duck("list_concat", joined, piece)
     text = to_text(call, separator)
-    sql = duck("array_to_string", joined, text.sql)
+    sql = let([cast(text.sql, "VARCHAR")], lambda mark: case((is_null(mark), None), otherwise=duck("array_to_string", joined, mark)))
     return Typed(sql, StringType(), separator.nullable)
 
 

@@ -11,6 +11,7 @@ from pyspark.sql.types import (
     BinaryType,
     DataType,
     DayTimeIntervalType,
+    DecimalType,
     DoubleType,
     FloatType,
     MapType,
@@ -47,7 +48,11 @@ def text_of(sql: exp.Expression, data_type: DataType) -> exp.Expression:
     if isinstance(data_type, TimestampType):
         return cast(cast(sql, "TIMESTAMP"), "VARCHAR")
     if isinstance(data_type, BinaryType):
-        return duck("decode", sql)
+        return let(
+            [sql], lambda data: duck("coalesce", duck("try", duck("decode", data)), duck("hw_repair_utf8", data))
+        )
+    if isinstance(data_type, DecimalType) and data_type.scale == data_type.precision < 38:
+        return cast(cast(sql, f"DECIMAL({data_type.precision + 1},{data_type.scale})"), "VARCHAR")
     if isinstance(data_type, ArrayType):
         return _joined("[", sql, lambda_(lambda item: _shown(item, data_type.elementType)), "]")
     if isinstance(data_type, MapType):

@@ -70,7 +70,7 @@ class Rendering(Execution):
         cells = [list(row) for row in zip(*columns, strict=True)] if columns else [[]] * table.num_rows
         more = len(cells) > self._most
         body = [[_truncate(cell.translate(_ESCAPES), node.truncate) for cell in row] for row in cells[: self._most]]
-        grid = [[_truncate(name, node.truncate) for name in self._header], *body]
+        grid = [self._header, *body]
         if isinstance(node, HtmlString):
             return _html(grid, self._most, more)
         if node.vertical:
