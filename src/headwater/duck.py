@@ -72,6 +72,7 @@ class Database:
             "autoload_known_extensions": False,
             "preserve_insertion_order": True,
             "max_expression_depth": 10_000,
+            "python_enable_replacements": False,  # a name in a query never means a variable of our own code
         }
         if threads is not None:
             settings["threads"] = threads
