@@ -13,8 +13,8 @@ from pyspark.sql import types
 
 from headwater.plan import expressions as e
 
-_INFIX = {"==": "=", "and": "AND", "or": "OR", "shiftleft": "<<", "shiftright": ">>", "shiftrightunsigned": ">>>"}
-_SYMBOLS = {*"+-*/%&|^<>", "<=", ">=", "<=>", "div"}
+_INFIX = {"==": "=", "and": "AND", "or": "OR"}
+_SYMBOLS = {*"+-*/%&|^<>", "<=", ">=", "<=>", "<<", ">>", ">>>", "div"}
 
 
 def spark_text(node: e.Expression) -> str:

@@ -158,7 +158,8 @@ class Filter(Relation):
 class Aggregate(Relation):
     """`groupBy(grouping).agg(aggregates)`; output is the grouping columns, then the aggregates.
 
-    `output_grouping` is false for SQL, whose select list (`aggregates`) is the whole output.
+    `output_grouping` is false for SQL, whose select list (`aggregates`) is the whole output. SQL's PIVOT sets
+    `implicit_grouping`, by all columns that it does not name, and may name its values (`pivot_names`, "" for none).
     """
 
     input: Relation
@@ -170,6 +171,8 @@ class Aggregate(Relation):
     grouping_sets: tuple[tuple[Expression, ...], ...] = ()
     having: Expression | None = None
     output_grouping: bool = True
+    pivot_names: tuple[str, ...] = ()
+    implicit_grouping: bool = False
 
 
 @dataclass(frozen=True)
@@ -255,10 +258,10 @@ class Hint(Relation):
 
 @dataclass(frozen=True)
 class Unpivot(Relation):
-    """`unpivot(ids, values, variable, value)`; `values` None means all other columns."""
+    """`unpivot(ids, values, variable, value)`; `values` None means all other columns, `ids` None likewise (SQL)."""
 
     input: Relation
-    ids: tuple[Expression, ...]
+    ids: tuple[Expression, ...] | None
     values: tuple[Expression, ...] | None
     variable_name: str
     value_name: str

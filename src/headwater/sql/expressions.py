@@ -43,9 +43,9 @@ BINARY: dict[type[exp.Expr], str] = {
     exp.Add: "+",
     exp.And: "and",
     exp.BitwiseAnd: "&",
-    exp.BitwiseLeftShift: "shiftleft",
+    exp.BitwiseLeftShift: "<<",
     exp.BitwiseOr: "|",
-    exp.BitwiseRightShift: "shiftright",
+    exp.BitwiseRightShift: ">>",
     exp.BitwiseXor: "^",
     exp.Div: "/",
     exp.DPipe: "concat",
@@ -63,7 +63,7 @@ BINARY: dict[type[exp.Expr], str] = {
     exp.Or: "or",
     exp.RegexpLike: "rlike",
     exp.Sub: "-",
-    UnsignedRightShift: "shiftrightunsigned",
+    UnsignedRightShift: ">>>",
 }
 """Operators of two operands and Spark's function for each."""
 

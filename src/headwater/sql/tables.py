@@ -29,6 +29,7 @@ from headwater.plan.relations import (
 from headwater.sql import queries
 from headwater.sql.dialect import Watermark
 from headwater.sql.expressions import convert, convert_all
+from headwater.sql.pivots import pivoted
 from headwater.sql.scope import Scope
 from headwater.sql.understood import refuse_unread
 
@@ -136,18 +137,13 @@ def _streaming(relation: Relation) -> Relation:
 
 def _aliased(node: exp.Expr, relation: Relation, scope: Scope) -> Relation:
     for pivot in node.args.get("pivots") or ():
-        relation = _pivot(pivot, relation, scope)
+        relation = pivoted(pivot, relation, scope)
     alias = node.args.get("alias")
     if not isinstance(alias, exp.TableAlias):
         return relation
     columns = tuple(column.name for column in alias.args.get("columns") or ())
     name = alias.name or queries.values_alias(node)
     return SubqueryAlias(relation, name, columns) if name or columns else relation
-
-
-def _pivot(node: exp.Pivot, relation: Relation, scope: Scope) -> Relation:
-    del relation, scope
-    raise unsupported("UNPIVOT" if node.args.get("unpivot") else "PIVOT", "Use the DataFrame method of that name.")
 
 
 def _watermarked(node: Watermark, scope: Scope) -> Relation:

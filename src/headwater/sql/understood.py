@@ -26,6 +26,7 @@ _UNDERSTOOD: dict[type[exp.Expr], frozenset[str]] = {
         exp.Lateral: "this view outer alias",
         exp.Limit: "expression",
         exp.Ordered: "this desc nulls_first",
+        exp.Pivot: "alias expressions fields unpivot include_nulls columns pivot_column_naming",
         exp.Select: f"expressions hint distinct from_ laterals joins where group having qualify windows {_AFTER}",
         exp.Star: "except_",
         exp.Subquery: f"this alias laterals joins pivots sample {_AFTER}",

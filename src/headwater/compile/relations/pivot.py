@@ -6,6 +6,7 @@ without rows for a value has NULL there, counts too, as in Spark.
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from pyspark.sql.types import StringType
@@ -14,7 +15,7 @@ from sqlglot import exp
 from headwater.compile.aggregates import map_aggregates
 from headwater.compile.compiler import Compiler
 from headwater.compile.expressions import call_of
-from headwater.compile.frame import Frame, Item
+from headwater.compile.frame import Frame, Item, used_names
 from headwater.compile.literals import literal_sql
 from headwater.compile.outputs import Output, outputs_of
 from headwater.compile.relations.aggregate import Key, aggregate_frame, keys_of
@@ -33,26 +34,27 @@ def pivot_frame(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> Frame
     assert node.pivot_column is not None
     scope = compiler.scope(frame)
     column = compiler.expression(node.pivot_column, scope)
-    values = _given(node.pivot_values, column, compiler) if node.pivot_values else _found(column, frame, compiler)
+    values = _given(node, column, compiler) if node.pivot_values else _found(column, frame, compiler)
+    aggregates = outputs_of(node.aggregates, scope, compiler)
     named = outputs_of(node.grouping, scope, compiler)
+    if node.implicit_grouping:
+        used = used_names([column.sql, *(output.typed.sql for output in aggregates)])
+        named = [o for o in outputs_of((ex.Star(),), scope, compiler) if o.same is None or o.same.sql not in used]
     keys: list[Key] = keys_of(named, compiler)
     shown = [o._replace(same=k.attribute) for o, k in zip(named, keys, strict=True)]
-    aggregates = outputs_of(node.aggregates, scope, compiler)
     cells = [
-        _cell(name, value, output, column, len(aggregates) == 1)
-        for name, value in values
-        for output in aggregates
+        _cell(name, value, output, column, len(aggregates) == 1) for name, value in values for output in aggregates
     ]
     return aggregate_frame(frame, keys, [*shown, *cells], compiler)
 
 
-def _given(literals: tuple[ex.Literal, ...], column: Typed, compiler: Compiler) -> list[tuple[str, exp.Expression]]:
+def _given(node: plan.Aggregate, column: Typed, compiler: Compiler) -> list[tuple[str, exp.Expression]]:
     call = call_of("cast", (), compiler)
     made = []
-    for literal in literals:
+    for literal, name in zip_longest(node.pivot_values, node.pivot_names):
         typed = Typed(literal_sql(literal.value, literal.type), literal.type, literal.value is None, literal.value)
         assert column.type is not None
-        made.append((_text(literal.value), cast_typed(typed, column.type, call).sql))
+        made.append((name or _text(literal.value), cast_typed(typed, column.type, call).sql))
     return made
 
 

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from headwater.compile.compiler import Compiler, on
 from headwater.compile.expressions import call_of
-from headwater.compile.frame import Frame, Item, reference
+from headwater.compile.frame import Frame, Item, reference, used_names
 from headwater.compile.outputs import item_of, outputs_of
 from headwater.compile.resolved import Attribute
 from headwater.errors import AnalysisError, unsupported
@@ -25,12 +25,17 @@ from headwater.types.ddl import type_sql
 @on(plan.Unpivot)
 def _unpivot(node: plan.Unpivot, frame: Frame, compiler: Compiler) -> Frame:
     scope = compiler.scope(frame)
-    ids = outputs_of(node.ids, scope, compiler)
+    if node.ids is None:
+        named = used_names([o.typed.sql for o in outputs_of(node.values or (), scope, compiler)])
+        ids = [o for o in outputs_of((Star(),), scope, compiler) if o.same is None or o.same.sql not in named]
+    else:
+        ids = outputs_of(node.ids, scope, compiler)
     known = {o.same.sql for o in ids if o.same is not None}
-    if node.values is None:
+    chosen = node.values
+    if chosen is None:
         values = [o for o in outputs_of((Star(),), scope, compiler) if o.same is None or o.same.sql not in known]
     else:
-        values = outputs_of(node.values, scope, compiler)
+        values = outputs_of(chosen, scope, compiler)
     types = [output.typed.type for output in values if output.typed.type is not None]
     target = common_type(types)
     if target is None or not values:
@@ -49,7 +54,9 @@ def _unpivot(node: plan.Unpivot, frame: Frame, compiler: Compiler) -> Frame:
     made = compiler.closed(compiler.project(base, [*items, unnested]))
     variable = compiler.attribute(node.variable_name, StringType(), False)
     value = compiler.attribute(node.value_name, target, any(cell.nullable for _, cell in cells))
-    return made.projected([*(Item(i.attribute) for i in items), _part(variable, row, "variable"), _part(value, row, "value")])
+    return made.projected(
+        [*(Item(i.attribute) for i in items), _part(variable, row, "variable"), _part(value, row, "value")]
+    )
 
 
 def _entry(name: str, value: exp.Expression) -> exp.Expression:
@@ -83,4 +90,3 @@ def _draw(seed: int) -> exp.Expression:
     hashed = exp.Anonymous(this="hash", expressions=[position, exp.convert(seed)])
     low = exp.Paren(this=exp.Mod(this=hashed, expression=exp.Literal.number(2**32)))
     return exp.Div(this=exp.Cast(this=low, to=exp.DataType.build("DOUBLE")), expression=exp.Literal.number(2**32))
-
