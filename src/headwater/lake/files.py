@@ -98,7 +98,7 @@ def fitted(query: exp.Query, data: StructType, table: StructType, partitions: Se
     columns = []
     for field in table.fields:
         index = positions.get(field.name.lower())
-        value = _value(None if index is None else data.fields[index], index, field)
+        value: exp.Expr = _value(index, field)
         if field.name in partitions:
             value = partition_text(value, field.dataType)
         columns.append(exp.Alias(this=value, alias=exp.to_identifier(field.name, quoted=True)))
@@ -108,17 +108,17 @@ def fitted(query: exp.Query, data: StructType, table: StructType, partitions: Se
     return exp.Select(expressions=columns, from_=exp.From(this=rows))
 
 
-def _value(source: StructField | None, index: int | None, target: StructField) -> exp.Expression:
-    value: exp.Expression = exp.Null() if index is None else exp.column(f"c{index}", table="rows_")
-    if source is None or source.dataType != target.dataType:
-        value = exp.Cast(this=value, to=to_duck(target.dataType))
+def _value(index: int | None, target: StructField) -> exp.Expr:
+    column: exp.Expr = exp.Null() if index is None else exp.column(f"c{index}", table="rows_")
+    # Cast even if the types agree on paper: a file of another type than the table's could not be read back.
+    value = exp.Cast(this=column, to=to_duck(target.dataType))
     if target.nullable:
         return value
     failure = exp.Anonymous(this="error", expressions=[exp.Literal.string(_NOT_NULL + target.name)])
     return exp.Case().when(exp.Is(this=value, expression=exp.Null()), failure).else_(value.copy())
 
 
-def partition_text(value: exp.Expression, kind: DataType) -> exp.Expression:
+def partition_text(value: exp.Expr, kind: DataType) -> exp.Expr:
     """A partition value as the log writes it: text; instants in UTC; the empty string is null, as in Delta."""
     if isinstance(kind, TimestampType):
         utc = exp.Anonymous(this="timezone", expressions=[exp.Literal.string("UTC"), value])

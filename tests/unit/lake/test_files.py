@@ -36,6 +36,13 @@ def test_columns_are_written_by_position_under_the_tables_names(tmp_path: Path) 
     assert rows(table) == [(5, "x")]
 
 
+def test_rows_of_another_type_than_said_are_cast_to_the_tables(tmp_path: Path) -> None:
+    table = LakeTable.at(str(tmp_path / "t"))
+    table.append(connection(), query("SELECT 1.5 AS d, 7 AS t"), parse_schema("d double, t tinyint"))
+    (file,) = Path(table.path).glob("*.parquet")
+    assert [str(field.type) for field in pq.read_schema(file)] == ["double", "int8"]
+
+
 def test_a_null_in_a_not_null_column_is_refused_by_name(tmp_path: Path) -> None:
     table = LakeTable.create(str(tmp_path / "t"), parse_schema("id bigint not null, name string"))
     with pytest.raises(SparkError, match=r"DELTA_NOT_NULL_CONSTRAINT_VIOLATED.*column: id\."):
