@@ -210,7 +210,8 @@ class Rows:
             return
         count = -(-len(data) // CHUNK_BYTES)
         for index in range(count):
-            part = data.slice(index * CHUNK_BYTES, CHUNK_BYTES)
+            start = index * CHUNK_BYTES
+            part = data.slice(start, min(CHUNK_BYTES, len(data) - start))
             self._send_data(part, row_count=piece.num_rows, chunk_index=index, num_chunks_in_batch=count)
 
     def _send_data(self, data: pa.Buffer, **counts: int) -> None:

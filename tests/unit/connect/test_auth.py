@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from pyspark.errors.exceptions.connect import SparkConnectGrpcException
 from pyspark.sql.connect.session import SparkSession
-from support.server import running_server
 
 from headwater.connect.server import Server
+from support.server import running_server
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pyspark.errors import AnalysisException, IllegalArgumentException
 from pyspark.sql.connect.session import SparkSession
+
 from support.server import spark_session
 
 

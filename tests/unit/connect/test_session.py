@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from pyspark.errors.exceptions.connect import SparkConnectException
-from support.server import connected, running_server
 
 from headwater.connect.server import Server
+from support.server import connected, running_server
 
 
 @pytest.fixture(scope="module")

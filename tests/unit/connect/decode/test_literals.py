@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -35,7 +35,7 @@ def decoded(value: Any, kind: t.DataType | None = None) -> Any:
         ("ä", t.StringType(), "ä"),
         (b"\x00", t.BinaryType(), b"\x00"),
         (date(1970, 1, 3), t.DateType(), 2),
-        (datetime(1970, 1, 2, tzinfo=timezone.utc), t.TimestampType(), DAY),
+        (datetime(1970, 1, 2, tzinfo=UTC), t.TimestampType(), DAY),
         (datetime(1970, 1, 2), t.TimestampNTZType(), DAY),
         (timedelta(days=1), t.DayTimeIntervalType(), DAY),
         ([1, 2], t.ArrayType(t.IntegerType()), (1, 2)),
