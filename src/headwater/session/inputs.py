@@ -16,6 +16,7 @@ from headwater.io.listing import ListingOptions, list_files
 from headwater.lake.table import LakeTable
 from headwater.plan.relations import ReadSource, ReadTable, Relation
 from headwater.session.reading import source_request, stored_view, table_source
+from headwater.session.scopes import reads
 
 if TYPE_CHECKING:
     from headwater.session.session import Session
@@ -35,8 +36,8 @@ def _files(plan: Relation, session: Session) -> Iterator[str]:
     for node in plan.walk():
         if isinstance(node, ReadSource):
             yield from _source_files(node, session)
-        elif isinstance(node, ReadTable):
-            yield from _table_files(node, session)
+    for read in reads(plan):
+        yield from _table_files(read, session)
 
 
 def _table_files(read: ReadTable, session: Session) -> Iterator[str]:

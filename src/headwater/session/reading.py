@@ -15,9 +15,9 @@ from headwater.catalog import PathTable, Table, View
 from headwater.compile.resolved import Resolved
 from headwater.errors import AnalysisError, unsupported
 from headwater.io.formats.base import FormatOptions
-from headwater.plan.node import Node
-from headwater.plan.relations import CommonTables, ReadSource, ReadTable, Relation, SubqueryAlias, ToDF
+from headwater.plan.relations import ReadSource, ReadTable, Relation, SubqueryAlias, ToDF
 from headwater.session.leaves import empty, leaf
+from headwater.session.scopes import map_reads
 from headwater.sources.base import BatchInput, SourceContext, SourceProvider, SourceRequest, sources
 
 if TYPE_CHECKING:
@@ -106,16 +106,10 @@ def stored_view(view: Table, session: Session) -> Relation:
 
 def qualify(plan: Relation, database: str) -> Relation:
     """The plan with one-part table names bound to a database; names of its own WITH tables stay."""
-    return cast(Relation, _qualify(plan, database, frozenset()))
 
+    def bind(read: ReadTable) -> Relation:
+        if len(read.parts) > 1:
+            return read
+        return SubqueryAlias(replace(read, parts=(database, *read.parts)), read.parts[0])
 
-def _qualify(node: Node, database: str, local: frozenset[str]) -> Node:
-    if isinstance(node, ReadTable) and len(node.parts) == 1 and node.parts[0].lower() not in local:
-        return SubqueryAlias(replace(node, parts=(database, *node.parts)), node.parts[0])
-    if isinstance(node, CommonTables):
-        tables = []
-        for name, plan in node.tables:
-            tables.append((name, cast(Relation, _qualify(plan, database, local))))
-            local = local | {name.lower()}
-        return replace(node, tables=tuple(tables), body=cast(Relation, _qualify(node.body, database, local)))
-    return node.map_children(lambda child: _qualify(child, database, local))
+    return map_reads(plan, bind)

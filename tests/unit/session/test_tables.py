@@ -2,6 +2,8 @@
 
 import pytest
 
+from headwater.plan.commands import CreateView
+from headwater.plan.relations import UnboundSQL
 from support.sql_session import Sql
 
 
@@ -108,11 +110,21 @@ def test_views(sql):
     sql("DROP VIEW v")
 
 
-def test_a_temporary_view_may_be_redefined_by_itself(sql):
+def test_a_view_by_text_follows_what_it_reads_and_never_itself(sql):
     sql("CREATE TEMP VIEW v AS SELECT 1 a")
-    sql("CREATE OR REPLACE TEMP VIEW v AS SELECT a + 1 a FROM v")
-    assert sql("SELECT a FROM v") == [(2,)]
+    sql("CREATE TEMP VIEW w AS SELECT a + 1 a FROM v")
+    sql("CREATE OR REPLACE TEMP VIEW v AS SELECT 5 a")
+    assert sql("SELECT a FROM w") == [(6,)]
+    sql.refused("CREATE OR REPLACE TEMP VIEW v AS SELECT a + 1 a FROM v", "RECURSIVE_VIEW")
+    sql.refused("CREATE OR REPLACE TEMP VIEW v AS SELECT * FROM w", "RECURSIVE_VIEW")
     sql.refused("CREATE TEMP VIEW v AS SELECT 3 a", "TEMP_TABLE_OR_VIEW_ALREADY_EXISTS")
+
+
+def test_a_dataframes_view_may_take_the_name_of_one_it_reads(sql):
+    sql("CREATE TEMP VIEW v AS SELECT 1 a")
+    for _ in range(2):
+        sql.session.run(CreateView(UnboundSQL("SELECT v.a + 1 a FROM v"), ("v",), "temporary", replace=True))
+    assert sql("SELECT a FROM v") == [(3,)]
 
 
 def test_schemas(sql, tmp_path):
@@ -177,3 +189,20 @@ def test_one_time_travel_reads_what_was_there(sql):
     sql("INSERT INTO t VALUES (2)")
     assert sql("SELECT count(*) FROM t VERSION AS OF 0") == [(1,)]
     sql.refused("SELECT * FROM t VERSION AS OF 9", "DELTA_VERSION_NOT_FOUND")
+
+
+def test_names_of_a_with_are_its_own(sql):
+    sql("CREATE TABLE t AS SELECT 1 a")
+    sql("CREATE TEMP VIEW tv AS SELECT 2 a")
+    sql("CREATE VIEW v AS WITH tv AS (SELECT a FROM t) SELECT * FROM tv")
+    assert sql("SELECT * FROM v") == [(1,)]
+
+
+def test_a_view_of_a_view_in_another_schema(sql):
+    sql("CREATE SCHEMA d")
+    sql("USE d")
+    sql("CREATE TABLE t AS SELECT 1 a")
+    sql("CREATE VIEW v AS SELECT a FROM t")
+    sql("USE default")
+    sql("CREATE VIEW w AS SELECT v.a FROM d.v")
+    assert sql("SELECT w.a FROM w") == [(1,)]

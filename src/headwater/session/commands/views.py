@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headwater.catalog import CATALOG, GLOBAL_TEMP, Table, View
+from headwater.catalog import CATALOG, GLOBAL_TEMP, Table, View, quoted
 from headwater.errors import AnalysisError, unsupported
 from headwater.plan.commands import CreateView
-from headwater.plan.relations import ReadTable, Relation, ToDF
+from headwater.plan.relations import ReadTable, Relation, SubqueryAlias, ToDF
 from headwater.session.commands.base import command
+from headwater.session.scopes import map_reads, reads
 
 if TYPE_CHECKING:
     from headwater.session.session import Session
@@ -29,7 +30,10 @@ def create_view(node: CreateView, session: Session) -> None:
     views = session.catalog.global_views if is_global else session.catalog.views
     if node.if_not_exists and name in views:
         return None
-    plan = _unfold(plan, name, views[name].plan) if name in views else plan
+    if node.text is None:
+        plan = _frozen(plan, session)
+    else:
+        _refuse_cycle((GLOBAL_TEMP, name) if is_global else (name,), plan, session)
     return session.catalog.add_view(View(name, plan, node.text, is_global), replace=node.replace)
 
 
@@ -39,15 +43,28 @@ def _temporary_name(node: CreateView) -> str:
     return node.name[-1]
 
 
-def _unfold(plan: Relation, name: str, before: Relation) -> Relation:
-    """The plan with its own old name replaced by what it stood for, so that a view never means itself."""
+def _frozen(plan: Relation, session: Session) -> Relation:
+    """The plan of a DataFrame's view: temporary views it reads are what they are now, whatever they become."""
 
-    def change(node: Relation) -> Relation:
-        if isinstance(node, ReadTable) and len(node.parts) == 1 and node.parts[0].lower() == name.lower():
-            return before
-        return node.map_children(change)
+    def freeze(read: ReadTable) -> Relation:
+        found = session.catalog.find(read.parts)
+        if isinstance(found, View):
+            return SubqueryAlias(found.plan, read.parts[-1], plan_id=read.plan_id)
+        return read
 
-    return change(plan)
+    return map_reads(plan, freeze)
+
+
+def _refuse_cycle(name: tuple[str, ...], plan: Relation, session: Session, path: tuple[str, ...] = ()) -> None:
+    """A view by text is read anew each time, so it must not come back to itself. Raises RECURSIVE_VIEW."""
+    for read in reads(plan):
+        parts = tuple(part.lower() for part in read.parts)
+        if parts == tuple(part.lower() for part in name):
+            cycle = " -> ".join(quoted((each,)) for each in (name[-1], *path, name[-1]))
+            raise AnalysisError("RECURSIVE_VIEW", viewIdent=quoted(name), newPath=cycle)
+        found = session.catalog.find(read.parts)
+        if isinstance(found, View):
+            _refuse_cycle(name, found.plan, session, (*path, found.name))
 
 
 def _store(node: CreateView, session: Session) -> None:
@@ -55,8 +72,8 @@ def _store(node: CreateView, session: Session) -> None:
         raise unsupported("storing a view of a DataFrame", "Create it with SQL: CREATE VIEW name AS SELECT …")
     catalog = session.catalog
     schema = session.resolve(ToDF(node.input, node.columns) if node.columns else node.input).schema
-    for read in node.input.walk():
-        if isinstance(read, ReadTable) and len(read.parts) == 1 and read.parts[0] in catalog.views:
+    for read in reads(node.input):
+        if len(read.parts) == 1 and read.parts[0] in catalog.views:
             raise AnalysisError(
                 "INVALID_TEMP_OBJ_REFERENCE",
                 obj="VIEW",
