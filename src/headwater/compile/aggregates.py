@@ -9,15 +9,18 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-AGGREGATES = frozenset(
-    """any_value approx_count_distinct approx_quantile approx_top_k arbitrary arg_max arg_max_null arg_min arg_min_null
-    argmax argmin array_agg avg bit_and bit_or bit_xor bitstring_agg bool_and bool_or combine_aggr corr count count_if
-    count_star countif covar_pop covar_samp entropy favg first fsum geometric_mean geomean group_concat grouping grouping_id histogram
-    histogram_exact kahan_sum kurtosis kurtosis_pop last list listagg mad max max_by mean median min min_by mode product
-    quantile quantile_cont quantile_disc regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx
-    regr_sxy regr_syy reservoir_quantile sem skewness stddev stddev_pop stddev_samp string_agg sum sum_no_overflow
-    sumkahan var_pop var_samp variance weighted_avg""".split()
-)
+AGGREGATES = frozenset({
+    "any_value", "approx_count_distinct", "approx_quantile", "approx_top_k", "arbitrary", "arg_max",
+    "arg_max_null", "arg_min", "arg_min_null", "argmax", "argmin", "array_agg", "avg", "bit_and", "bit_or",
+    "bit_xor", "bitstring_agg", "bool_and", "bool_or", "combine_aggr", "corr", "count", "count_if", "count_star",
+    "countif", "covar_pop", "covar_samp", "entropy", "favg", "first", "fsum", "geometric_mean", "geomean",
+    "group_concat", "grouping", "grouping_id", "histogram", "histogram_exact", "kahan_sum", "kurtosis",
+    "kurtosis_pop", "last", "list", "listagg", "mad", "max", "max_by", "mean", "median", "min", "min_by", "mode",
+    "product", "quantile", "quantile_cont", "quantile_disc", "regr_avgx", "regr_avgy", "regr_count",
+    "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy", "regr_syy", "reservoir_quantile", "sem",
+    "skewness", "stddev", "stddev_pop", "stddev_samp", "string_agg", "sum", "sum_no_overflow", "sumkahan",
+    "var_pop", "var_samp", "variance", "weighted_avg",
+})  # fmt: skip
 
 
 def is_aggregate(node: exp.Expression) -> bool:

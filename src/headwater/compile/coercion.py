@@ -17,5 +17,7 @@ def common_type_of(types: Sequence[DataType | None], where: str) -> DataType:
     found = common_type(known)
     if found is None:
         shown = "[" + ", ".join(f'"{type_sql(t)}"' for t in known) + "]"
-        raise AnalysisError("DATATYPE_MISMATCH.DATA_DIFF_TYPES", sqlExpr=f'"{where}"', functionName=f"`{where}`", dataType=shown)
+        raise AnalysisError(
+            "DATATYPE_MISMATCH.DATA_DIFF_TYPES", sqlExpr=f'"{where}"', functionName=f"`{where}`", dataType=shown
+        )
     return found

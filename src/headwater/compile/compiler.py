@@ -37,7 +37,10 @@ _RECURSION = 20_000
 
 
 def on(kind: type[Relation]) -> Callable[[Handler], Handler]:
-    """Decorator: compile relations of this class; with a field `input`, called (node, input frame, compiler), else (node, compiler)."""
+    """Decorator: compile relations of this class.
+
+    The handler of a class with a field `input` is called (node, input frame, compiler), any other (node, compiler).
+    """
 
     def enter(handler: Handler) -> Handler:
         (_unary if "input" in kind.__dataclass_fields__ else _other)[kind] = handler
@@ -219,5 +222,3 @@ def _other_handler(relation: Relation) -> Handler:
 def merged_inputs(frames: Iterable[Frame]) -> dict[str, Any]:
     """All Arrow inputs of several frames."""
     return {name: data for frame in frames for name, data in frame.inputs.items()}
-
-

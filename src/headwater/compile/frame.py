@@ -92,9 +92,7 @@ def reference(attribute: Attribute) -> exp.Column:
 
 def used_names(trees: Iterable[exp.Expression]) -> Counter[str]:
     """How often each attribute name is referred to."""
-    return Counter(
-        node.this.this for tree in trees for node in tree.find_all(exp.Column) if not node.args.get("table")
-    )
+    return Counter(node.this.this for tree in trees for node in tree.find_all(exp.Column) if not node.args.get("table"))
 
 
 def substitute(tree: exp.Expression, values: Mapping[str, exp.Expression]) -> exp.Expression:
@@ -116,7 +114,7 @@ def atom(tree: exp.Expression) -> exp.Expression:
     """`tree`, in parentheses unless it binds tighter than any operator."""
     if isinstance(tree, exp.Binary | exp.Window):
         return exp.Paren(this=tree)
-    if isinstance(tree, _ATOMS) or (isinstance(tree, exp.Literal)):
+    if isinstance(tree, (*_ATOMS, exp.Literal)):
         return tree
     return exp.Paren(this=tree)
 

@@ -50,7 +50,7 @@ def literal_sql(value: Any, data_type: DataType) -> exp.Expression:
     return _cast(exp.convert(value), data_type)
 
 
-def _cast(tree: exp.Expression, data_type: DataType) -> exp.Expression:
+def _cast(tree: exp.Expr, data_type: DataType) -> exp.Expression:
     return exp.Cast(this=tree, to=to_duck(data_type))
 
 
@@ -85,12 +85,14 @@ def _date(value: int, data_type: DataType) -> exp.Expression:
     try:
         return _cast(exp.Literal.string((_EPOCH + dt.timedelta(days=value)).isoformat()), data_type)
     except OverflowError:
-        return exp.Paren(this=exp.Add(this=_cast(exp.Literal.string("1970-01-01"), data_type), expression=_number(value)))
+        return exp.Paren(
+            this=exp.Add(this=_cast(exp.Literal.string("1970-01-01"), data_type), expression=_number(value))
+        )
 
 
 def _timestamp(value: int, data_type: DataType) -> exp.Expression:
     suffix = "+00" if isinstance(data_type, TimestampType) else ""
-    return _cast(exp.Literal.string(instant_text(value, dt.timezone.utc) + suffix), data_type)
+    return _cast(exp.Literal.string(instant_text(value, dt.UTC) + suffix), data_type)
 
 
 def _interval(value: Any, data_type: DataType) -> exp.Expression:

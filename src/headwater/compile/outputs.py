@@ -93,7 +93,9 @@ def output_of(expression: plan.Expression, scope: Scope, compiler: Compiler) -> 
     """The column of one expression."""
     if isinstance(expression, plan.Alias):
         if len(expression.names) != 1:
-            raise AnalysisError("MULTI_ALIAS_WITHOUT_GENERATOR", expr=str(expression), names=", ".join(expression.names))
+            raise AnalysisError(
+                "MULTI_ALIAS_WITHOUT_GENERATOR", expr=str(expression), names=", ".join(expression.names)
+            )
         typed = compiler.expression(expression.child, scope)
         metadata = json.loads(expression.metadata) if expression.metadata else _inherited(typed, scope)
         return Output(expression.names[0], typed, metadata)

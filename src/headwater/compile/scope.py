@@ -55,7 +55,10 @@ class Scope:
         return name.lower() if self.fold else name
 
     def find(self, parts: tuple[str, ...]) -> tuple[Attribute, tuple[str, ...]] | None:
-        """The column a dotted name means here (not in `outer`), and the parts left as fields. Raises AMBIGUOUS_REFERENCE."""
+        """The column a dotted name means here (not in `outer`), and the parts left as fields.
+
+        Raises AMBIGUOUS_REFERENCE.
+        """
         return self._find(parts, self._by_name) or (self._find(parts, self._hidden_by_name) if self.hidden else None)
 
     def _find(

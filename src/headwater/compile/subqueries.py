@@ -6,7 +6,7 @@ values of outer columns are put in when the outer SELECT is finished.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 from pyspark.sql.types import BooleanType
 from sqlglot import exp
@@ -48,13 +48,17 @@ def _compiled(
         compiler.outer = outer
     compiler.inputs.update(frame.inputs)
     compiler.streaming = compiler.streaming or frame.streaming
-    return _KINDS[kind](frame, left, compiler)
+    make = _KINDS[kind]
+    return make(frame, left, compiler)
 
 
 def _scalar(frame: Frame, left: list[Typed], compiler: Compiler) -> Typed:
     del left, compiler
     if len(frame.attributes) != 1:
-        raise AnalysisError("INVALID_SUBQUERY_EXPRESSION.SCALAR_SUBQUERY_RETURN_MORE_THAN_ONE_OUTPUT_COLUMN", number=len(frame.attributes))
+        raise AnalysisError(
+            "INVALID_SUBQUERY_EXPRESSION.SCALAR_SUBQUERY_RETURN_MORE_THAN_ONE_OUTPUT_COLUMN",
+            number=len(frame.attributes),
+        )
     attribute = frame.attributes[0]
     return Typed(exp.Subquery(this=frame.select()), attribute.type, True, name=f"scalarsubquery({attribute.name})")
 
@@ -84,4 +88,10 @@ def _table(frame: Frame, left: list[Typed], compiler: Compiler) -> Typed:
     raise unsupported("a table argument here")
 
 
-_KINDS: dict[str, Any] = {"scalar": _scalar, "exists": _exists, "in": _in, "table": _table}
+_Make = Callable[[Frame, list[Typed], Compiler], Typed]
+_KINDS: dict[str, _Make] = {
+    "scalar": _scalar,
+    "exists": _exists,
+    "in": _in,
+    "table": _table,
+}

@@ -29,7 +29,12 @@ from headwater.plan import expressions as plan
 
 _FRAMELESS = {"row_number", "rank", "dense_rank", "percent_rank", "cume_dist", "ntile", "lag", "lead"}
 WINDOW_CALLS = _FRAMELESS | {"nth_value", "first_value", "last_value"}
-_SIDES = {"unbounded_preceding": "PRECEDING", "preceding": "PRECEDING", "following": "FOLLOWING", "unbounded_following": "FOLLOWING"}
+_SIDES = {
+    "unbounded_preceding": "PRECEDING",
+    "preceding": "PRECEDING",
+    "following": "FOLLOWING",
+    "unbounded_following": "FOLLOWING",
+}
 
 
 @compile_node.register
@@ -108,7 +113,7 @@ def _bound(
     offset = compiler.expression(bound.offset, scope)
     side = _SIDES[bound.kind]
     if isinstance(offset.literal, int | float) and offset.literal < 0:
-        offset = replace(offset, sql=exp.convert(-offset.literal))
+        offset = replace(offset, sql=exp.Literal.number(-offset.literal))
         side = "FOLLOWING" if side == "PRECEDING" else "PRECEDING"
     if isinstance(offset.literal, int) and offset.literal == 0 and unit == "rows":
         return "CURRENT ROW", None
@@ -128,7 +133,7 @@ def _offset(offset: Typed, unit: str, order: list[Typed]) -> exp.Expression:
 
 
 def _plain(offset: Typed) -> exp.Expression:
-    return exp.convert(abs(offset.literal)) if isinstance(offset.literal, int) else offset.sql
+    return exp.Literal.number(abs(offset.literal)) if isinstance(offset.literal, int) else offset.sql
 
 
 def _shown(node: plan.Window, partition: list[Typed], order: list[Typed]) -> str:
@@ -139,7 +144,11 @@ def _shown(node: plan.Window, partition: list[Typed], order: list[Typed]) -> str
         parts.append("ORDER BY " + ", ".join(o.name for o in order))
     frame = node.frame
     if frame is None:
-        whole = "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW" if order else "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
+        whole = (
+            "RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+            if order
+            else "ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"
+        )
         name = node.function.name.lower() if isinstance(node.function, plan.Call) else ""
         known = functions.get(name)
         if known is not None and known.kind == "window":

@@ -154,7 +154,9 @@ def _collected(call: FunctionCall, name: str) -> tuple[exp.Expression, ArrayType
 def collect_list(call: FunctionCall) -> Typed:
     """collect_list(expr) → array: the values that are not NULL"""
     sql, data_type = _collected(call, "collect_list")
-    return Typed(sql, data_type, False, name=f"collect_list({'DISTINCT ' if call.distinct else ''}{call.operands[0].name})")
+    return Typed(
+        sql, data_type, False, name=f"collect_list({'DISTINCT ' if call.distinct else ''}{call.operands[0].name})"
+    )
 
 
 @function("collect_set", kind="aggregate")
@@ -162,5 +164,3 @@ def collect_set(call: FunctionCall) -> Typed:
     """collect_set(expr) → array: the different values that are not NULL"""
     sql, data_type = _collected(call, "collect_set")
     return Typed(sql, data_type, False)
-
-

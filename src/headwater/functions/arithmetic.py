@@ -180,7 +180,11 @@ def _divided(
         return operation(exp.Div, _cast(x, DoubleType()), _cast(y, DoubleType()))
     numerator = operation(exp.Mul, _unscaled(x, a), exp.Literal.number(10**shift))
     quotient = operation(exp.IntDiv, numerator, _unscaled(y, b))
-    rounded = exp.Paren(this=exp.Add(this=quotient, expression=case((operation(exp.LT, quotient.copy(), exp.Literal.number(0)), -5), otherwise=5)))
+    rounded = exp.Paren(
+        this=exp.Add(
+            this=quotient, expression=case((operation(exp.LT, quotient.copy(), exp.Literal.number(0)), -5), otherwise=5)
+        )
+    )
     tenths = operation(exp.IntDiv, rounded, exp.Literal.number(10))
     huge = exp.Cast(this=tenths, to=exp.DataType.build("DECIMAL(38,0)", dialect="duckdb"))
     if target.scale == 0:
@@ -269,7 +273,11 @@ def _from_interval(call: FunctionCall, symbol: str, left: Typed, right: Typed, n
     if symbol == "/":
         factor = operation(exp.Div, _cast(exp.Literal.number(1), DoubleType()), nonzero(call, factor, right))
     if isinstance(left.type, YearMonthIntervalType):
-        months = operation(exp.Add, operation(exp.Mul, duck("datepart", "year", left.sql), exp.Literal.number(12)), duck("datepart", "month", left.sql))
+        months = operation(
+            exp.Add,
+            operation(exp.Mul, duck("datepart", "year", left.sql), exp.Literal.number(12)),
+            duck("datepart", "month", left.sql),
+        )
         scaled = _cast(duck("round", operation(exp.Mul, months, factor)), IntegerType())
         return Typed(duck("to_months", scaled), YearMonthIntervalType(0, 1), nullable)
     micros = operation(exp.Mul, duck("epoch_us", left.sql), factor)
@@ -313,7 +321,7 @@ def negated(call: FunctionCall) -> Typed:
             return replace(arithmetic(call, "-", Typed(exp.Literal.number(0), data_type, False), operand), name="")
         literal = -operand.literal if isinstance(operand.literal, int) else MISSING
         return Typed(sql, data_type, operand.nullable, literal)
-    if isinstance(data_type, FractionalType | NullType) or isinstance(data_type, _INTERVAL):
+    if isinstance(data_type, (FractionalType, NullType, *_INTERVAL)):
         return Typed(exp.Paren(this=exp.Neg(this=exp.Paren(this=operand.sql))), data_type, operand.nullable)
     raise _wrong(call, operand, operand)
 
@@ -348,4 +356,3 @@ def div(call: FunctionCall) -> Typed:
         return Typed(operation(exp.IntDiv, a, nonzero(call, b, right)), LongType(), nullable)
     quotient = arithmetic(call, "/", left, right)
     return Typed(_cast(duck("trunc", quotient.sql), LongType()), LongType(), nullable)
-

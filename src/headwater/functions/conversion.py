@@ -205,7 +205,7 @@ def _wrapped(cast: _Cast) -> exp.Expression:
 
 def wrap_bits(tree: exp.Expression, bits: int) -> exp.Expression:
     """A HUGEINT expression reduced to the signed value of its low `bits` bits."""
-    half, full = exp.convert(2 ** (bits - 1)), exp.convert(2**bits)
+    half, full = exp.Literal.number(2 ** (bits - 1)), exp.Literal.number(2**bits)
     huge = exp.Cast(this=tree, to=exp.DataType.build("HUGEINT", dialect="duckdb"))
     low = exp.Mod(
         this=exp.Paren(this=exp.Add(this=exp.Mod(this=add(huge, half), expression=full), expression=full.copy())),

@@ -42,7 +42,9 @@ def field_of(base: Typed, name: str, fold: bool = True) -> Typed:
     data_type = base.type
     if isinstance(data_type, StructType):
         field = find_field(data_type, name, fold)
-        return Typed(_extract(base.sql, field), field.dataType, base.nullable or field.nullable, name=f"{base.name}.{field.name}")
+        return Typed(
+            _extract(base.sql, field), field.dataType, base.nullable or field.nullable, name=f"{base.name}.{field.name}"
+        )
     if isinstance(data_type, ArrayType) and isinstance(data_type.elementType, StructType):
         field = find_field(data_type.elementType, name, fold)
         mapped = duck("list_transform", base.sql, lambda_(lambda item: _extract(item, field)))

@@ -25,7 +25,9 @@ def _rows(sql: exp.Expression, fields: list[StructField], outer: bool) -> Typed:
         fields = [StructField(f.name, f.dataType, True) for f in fields]
         struct = ArrayType(StructType(fields), True)
         nothing = exp.Cast(this=exp.Array(expressions=[exp.Null()]), to=to_duck(struct))
-        sql = let([sql], lambda rows: case((either(is_null(rows), equal(duck("len", rows), 0)), nothing), otherwise=rows))
+        sql = let(
+            [sql], lambda rows: case((either(is_null(rows), equal(duck("len", rows), 0)), nothing), otherwise=rows)
+        )
     return Typed(sql, ArrayType(StructType(fields), outer), True)
 
 
@@ -116,10 +118,11 @@ def stack(call: FunctionCall) -> Typed:
     rows = [struct_of([(f"col{i}", column[r].sql) for i, column in enumerate(columns)]) for r in range(count.literal)]
     types = [column[0].type or NullType() for column in columns]
     fields = [
-        StructField(f"col{i}", data_type, any(cell.nullable for cell in columns[i])) for i, data_type in enumerate(types)
+        StructField(f"col{i}", data_type, any(cell.nullable for cell in columns[i]))
+        for i, data_type in enumerate(types)
     ]
     made = _rows(exp.Array(expressions=rows), fields, False)
-    return Typed(exp.Cast(this=made.sql, to=to_duck(made.type)), made.type, False)  # type: ignore[arg-type]
+    return Typed(exp.Cast(this=made.sql, to=to_duck(made.type)), made.type, False)
 
 
 def _column(call: FunctionCall, cells: list[Typed], count: int) -> tuple[Typed, ...]:

@@ -138,7 +138,9 @@ def or_(call: FunctionCall) -> Typed:
 def not_(call: FunctionCall) -> Typed:
     """not expr → boolean"""
     (operand,) = call.take(1)
-    return Typed(exp.Paren(this=exp.Not(this=exp.Paren(this=condition(call, operand)))), BooleanType(), operand.nullable)
+    return Typed(
+        exp.Paren(this=exp.Not(this=exp.Paren(this=condition(call, operand)))), BooleanType(), operand.nullable
+    )
 
 
 @function("isnull")
@@ -190,7 +192,7 @@ def when(call: FunctionCall) -> Typed:
 
 def _like(node: type[exp.Binary], call: FunctionCall) -> Typed:
     text, pattern, *escape = (coerced(call, operand, StringType()) for operand in call.take(2, 3))
-    tree: exp.Expression = node(this=text.sql, expression=pattern.sql)
+    tree: exp.Binary = node(this=text.sql, expression=pattern.sql)
     if escape or pattern.literal is MISSING or "\\" in str(pattern.literal):
         tree = exp.Escape(this=tree, expression=escape[0].sql if escape else exp.Literal.string("\\"))
     return Typed(exp.Paren(this=tree), BooleanType(), text.nullable or pattern.nullable)

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pyspark.sql.types import (
     ArrayType,
     AtomicType,
-    BinaryType,
-    BooleanType,
     ByteType,
     CharType,
     DataType,
@@ -84,7 +82,9 @@ def tightest(one: DataType, other: DataType) -> DataType | None:
 
 
 def _texts(one: DataType, other: DataType) -> bool:
-    return isinstance(one, StringType | CharType | VarcharType) and isinstance(other, StringType | CharType | VarcharType)
+    return isinstance(one, StringType | CharType | VarcharType) and isinstance(
+        other, StringType | CharType | VarcharType
+    )
 
 
 def _interval(one: DataType, other: DataType) -> DataType | None:
@@ -122,7 +122,7 @@ def _with_text(other: DataType) -> DataType | None:
         return LongType()
     if isinstance(other, FractionalType):
         return DoubleType()
-    if isinstance(other, BinaryType | BooleanType) or isinstance(other, AtomicType):
+    if isinstance(other, AtomicType):
         return other
     return None
 

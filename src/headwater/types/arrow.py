@@ -8,7 +8,7 @@ nullability, never values or row order.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -131,11 +131,7 @@ def arrow_schema(schema: StructType, time_zone: str = "UTC") -> pa.Schema:
     return pa.schema([_field_to(field, time_zone) for field in schema.fields])
 
 
-@overload
-def from_arrow(source: pa.Schema) -> StructType: ...
-@overload
-def from_arrow(source: pa.DataType) -> DataType: ...
-def from_arrow(source: Any) -> DataType:
+def from_arrow(source: Any) -> Any:
     """The Spark type of an Arrow type, or the schema of an Arrow schema. Raises UnsupportedError."""
     if isinstance(source, pa.Schema):
         return StructType([_field_from(field) for field in source])

@@ -227,9 +227,7 @@ def _all_keys(node: plan.Aggregate) -> list[ex.Expression]:
     return keys
 
 
-def _grouping_output(
-    expression: ex.Expression, node: plan.Aggregate, scope: Scope, compiler: Compiler
-) -> Output:
+def _grouping_output(expression: ex.Expression, node: plan.Aggregate, scope: Scope, compiler: Compiler) -> Output:
     """A key: an expression, in SQL also the position or name of a select list entry."""
     if not node.output_grouping:
         expression = _from_select_list(expression, node, scope)
@@ -298,7 +296,9 @@ def _is_grouping(node: exp.Expression) -> bool:
 def _over_keys(node: exp.Expression, grouped: _SetsGrouped) -> exp.Expression:
     arguments = node.expressions or [key.sql for key in grouped.keys]
     keys = [grouped.originals.get(argument) for argument in arguments]
-    columns = [reference(key.attribute) if key else argument.copy() for key, argument in zip(keys, arguments, strict=True)]
+    columns = [
+        reference(key.attribute) if key else argument.copy() for key, argument in zip(keys, arguments, strict=True)
+    ]
     return exp.Anonymous(this="grouping_id" if len(columns) > 1 else "grouping", expressions=columns)
 
 
@@ -329,7 +329,9 @@ def rewritten(expression: ex.Expression, frame: Frame, compiler: Compiler) -> tu
     lifted = grouped.lift(typed.sql)
     values = [Item(slot.attribute, _unqualified(slot.sql)) for slot in frame.slots]
     renewed = grouped.frame(values)
-    return replace(typed, sql=lifted), replace(renewed, order=_moved(frame, renewed), where=_moved_where(frame, renewed))
+    return replace(typed, sql=lifted), replace(
+        renewed, order=_moved(frame, renewed), where=_moved_where(frame, renewed)
+    )
 
 
 def _unqualified(tree: exp.Expression) -> exp.Expression:

@@ -47,7 +47,8 @@ def project_generators(expressions: Sequence[ex.Expression], frame: Frame, compi
     names = chosen.names if isinstance(chosen, ex.Alias) else ()
     taken = {item.attribute.sql for item in before}
     after = [
-        Item(compiler.again(i.attribute), i.sql or reference(i.attribute)) if i.attribute.sql in taken else i for i in after
+        Item(compiler.again(i.attribute), i.sql or reference(i.attribute)) if i.attribute.sql in taken else i
+        for i in after
     ]
     return _generated(frame, before, typed, names, after, compiler)
 

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from headwater.compile.compiler import Compiler, merged_inputs, on
 from headwater.compile.expressions import call_of, column
-from headwater.compile.frame import Frame, Item, Slot, substitute
+from headwater.compile.frame import Frame, Item, Slot, conjunction, substitute
 from headwater.compile.resolved import Attribute
 from headwater.compile.scope import Scope
 from headwater.errors import AnalysisError
@@ -46,7 +46,9 @@ def join_frames(left: Frame, right: Frame, node: plan.Join, compiler: Compiler) 
 def _side(frame: Frame, compiler: Compiler, joined: bool = False) -> Frame:
     """A frame that is one table or subquery (the left side may be joins) with plain columns."""
     plain = all(isinstance(slot.sql, exp.Column) for slot in frame.slots)
-    alone = not ((frame.joins and not joined) or frame.where or frame.order or frame.limited) and frame.source is not None
+    alone = (
+        not ((frame.joins and not joined) or frame.where or frame.order or frame.limited) and frame.source is not None
+    )
     return frame if plain and alone else compiler.closed(frame)
 
 
@@ -89,16 +91,14 @@ def _shared(left: Frame, right: Frame, compiler: Compiler) -> tuple[str, ...]:
     return tuple(a.name for a in left.attributes if compiler.key(a.name) in names)
 
 
-def _using_condition(
-    left: Frame, right: Frame, using: Sequence[str], compiler: Compiler
-) -> exp.Expression:
-    tests = []
+def _using_condition(left: Frame, right: Frame, using: Sequence[str], compiler: Compiler) -> exp.Expression:
+    tests: list[exp.Expression] = []
     for name in using:
         a, b = _find(left, name, "left", compiler), _find(right, name, "right", compiler)
         call = call_of("==", (column(a), column(b)), compiler)
         x, y = compared(call, column(a), column(b))
         tests.append(exp.Paren(this=exp.EQ(this=x.sql, expression=y.sql)))
-    return exp.and_(*tests, copy=False) if len(tests) > 1 else tests[0]
+    return conjunction(tests)
 
 
 def _find(frame: Frame, name: str, side: str, compiler: Compiler) -> Attribute:
@@ -109,9 +109,7 @@ def _find(frame: Frame, name: str, side: str, compiler: Compiler) -> Attribute:
     return found[0]
 
 
-def _merged(
-    frame: Frame, left: Frame, right: Frame, using: Sequence[str], kind: str, compiler: Compiler
-) -> Frame:
+def _merged(frame: Frame, left: Frame, right: Frame, using: Sequence[str], kind: str, compiler: Compiler) -> Frame:
     """The shared columns once and first; the hidden ones can still be named by qualifier."""
     pairs = [(_find(left, n, "left", compiler), _find(right, n, "right", compiler)) for n in using]
     if kind in _KINDS:
@@ -153,10 +151,10 @@ def _lateral(node: plan.Join, left: Frame, compiler: Compiler) -> Frame:
     assert isinstance(right.source, exp.Subquery)
     alias = str(right.source.args["alias"].this.this)
     inner = substitute(right.source.this, values)
-    source = exp.Lateral(this=exp.Subquery(this=inner), alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True)))
+    source = exp.Lateral(
+        this=exp.Subquery(this=inner), alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True))
+    )
     other = replace(right, source=source)
     condition = _condition(node, left, right, compiler)
     frame = _joined(one, other, node.kind, condition if condition is not None else exp.true())
     return replace(frame, inputs=merged_inputs((left, right)), streaming=left.streaming or right.streaming)
-
-

@@ -36,9 +36,7 @@ def range_frame(start: int, end: int, step: int, compiler: Compiler) -> Frame:
     bounds = [exp.convert(bound) for bound in (start, end, step)]
     table = exp.Anonymous(this="range", expressions=bounds)
     columns = [exp.Identifier(this="id", quoted=True)]
-    source = exp.Table(
-        this=table, alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True), columns=columns)
-    )
+    source = exp.Table(this=table, alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True), columns=columns))
     attribute = compiler.attribute("id", LongType(), False)
     return Frame(source, (Slot(attribute, column_of(alias, "id")),))
 
@@ -122,7 +120,12 @@ def _values(node: plan.Values, compiler: Compiler) -> Frame:
     rows = [[compiler.expression(value, scope) for value in row] for row in node.rows]
     width = len(rows[0])
     if any(len(row) != width for row in rows):
-        raise AnalysisError("INVALID_INLINE_TABLE.NUM_COLUMNS_MISMATCH", expectedNumCols=width, actualNumCols=min(len(r) for r in rows), rowIndex=0)
+        raise AnalysisError(
+            "INVALID_INLINE_TABLE.NUM_COLUMNS_MISMATCH",
+            expectedNumCols=width,
+            actualNumCols=min(len(r) for r in rows),
+            rowIndex=0,
+        )
     columns = list(zip(*rows, strict=True))
     types = [common_type_of([cell.type for cell in column], "inline table") for column in columns]
     attributes = [
@@ -132,12 +135,11 @@ def _values(node: plan.Values, compiler: Compiler) -> Frame:
     alias = compiler.fresh("t")
     call = call_of("cast", (), compiler)
     tuples = [
-        exp.Tuple(expressions=[cast_typed(cell, t, call).sql for cell, t in zip(row, types, strict=True)]) for row in rows
+        exp.Tuple(expressions=[cast_typed(cell, t, call).sql for cell, t in zip(row, types, strict=True)])
+        for row in rows
     ]
     names = [exp.Identifier(this=a.sql, quoted=True) for a in attributes]
     source = exp.Values(
         expressions=tuples, alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True), columns=names)
     )
     return Frame(source, tuple(Slot(a, column_of(alias, a.sql)) for a in attributes))
-
-

@@ -84,7 +84,10 @@ def _drop(node: plan.DropNA, frame: Frame, compiler: Compiler) -> Frame:
     columns = _wanted(node.names, frame, compiler) if node.names else list(frame.attributes)
     if not columns:
         return frame
-    present = [exp.Paren(this=exp.Not(this=exp.Paren(this=exp.Is(this=_number_or_null(a), expression=exp.Null())))) for a in columns]
+    present = [
+        exp.Paren(this=exp.Not(this=exp.Paren(this=exp.Is(this=_number_or_null(a), expression=exp.Null()))))
+        for a in columns
+    ]
     if node.min_non_nulls is None:
         return compiler.filter(frame, present)
     counted: exp.Expression = exp.Literal.number(0)
@@ -129,5 +132,3 @@ def _replaced(attribute: Attribute, pairs: list[tuple[ex.Literal, ex.Literal]], 
 def _wide(attribute: Attribute) -> DataType:
     """Numbers are compared as doubles, so that 1.5 never equals an int."""
     return DoubleType() if isinstance(attribute.type, NumericType) else attribute.type
-
-

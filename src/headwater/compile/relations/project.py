@@ -80,9 +80,7 @@ def _with_columns_renamed(node: plan.WithColumnsRenamed, frame: Frame, compiler:
 def _to_df(node: plan.ToDF, frame: Frame, compiler: Compiler) -> Frame:
     del compiler
     if len(node.names) != len(frame.attributes):
-        raise AnalysisError(
-            "ASSIGNMENT_ARITY_MISMATCH", numExpr=len(node.names), numTarget=len(frame.attributes)
-        )
+        raise AnalysisError("ASSIGNMENT_ARITY_MISMATCH", numExpr=len(node.names), numTarget=len(frame.attributes))
     return frame.renamed([replace(a, name=n) for a, n in zip(frame.attributes, node.names, strict=True)])
 
 
@@ -152,9 +150,7 @@ def _subquery_alias(node: plan.SubqueryAlias, frame: Frame, compiler: Compiler) 
     attributes = [replace(a, qualifiers=qualifier) for a in frame.attributes]
     if node.columns:
         if len(node.columns) != len(attributes):
-            raise AnalysisError(
-                "ASSIGNMENT_ARITY_MISMATCH", numExpr=len(node.columns), numTarget=len(attributes)
-            )
+            raise AnalysisError("ASSIGNMENT_ARITY_MISMATCH", numExpr=len(node.columns), numTarget=len(attributes))
         attributes = [replace(a, name=name) for a, name in zip(attributes, node.columns, strict=True)]
     return frame.renamed(attributes)
 
@@ -174,7 +170,5 @@ def _with_watermark(node: plan.WithWatermark, frame: Frame, compiler: Compiler) 
     if found is None:
         raise compiler.scope(frame).unresolved((node.event_time,))
     marked = replace(found[0], metadata={**found[0].metadata, "spark.watermarkDelayMs": node.delay})
-    slots = tuple(
-        slot._replace(attribute=marked) if slot.attribute.sql == marked.sql else slot for slot in frame.slots
-    )
+    slots = tuple(slot._replace(attribute=marked) if slot.attribute.sql == marked.sql else slot for slot in frame.slots)
     return replace(frame, slots=slots)

@@ -39,10 +39,16 @@ def _set_operation(node: plan.SetOperation, compiler: Compiler) -> Frame:
     for frame in rest:
         query = _NODES[node.kind](this=_operand(query), expression=_operand(frame.select()), distinct=not node.all)
     attributes = _attributes(frames, types, node.kind, compiler)
-    renamed = [exp.Alias(this=reference(a), alias=exp.Identifier(this=b.sql, quoted=True)) for a, b in zip(first.attributes, attributes, strict=True)]
+    renamed = [
+        exp.Alias(this=reference(a), alias=exp.Identifier(this=b.sql, quoted=True))
+        for a, b in zip(first.attributes, attributes, strict=True)
+    ]
     alias = compiler.fresh("u")
     outer = exp.Select(expressions=renamed or [exp.Null()])
-    outer.set("from_", exp.From(this=exp.Subquery(this=query, alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True)))))
+    outer.set(
+        "from_",
+        exp.From(this=exp.Subquery(this=query, alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True)))),
+    )
     inputs = merged_inputs(frames)
     shell = Frame(None, (), inputs=inputs, streaming=any(f.streaming for f in frames))
     return shell.over(outer, compiler.fresh("t"), attributes)
@@ -100,7 +106,11 @@ def _common(column: Sequence[Attribute], position: int, kind: str) -> DataType:
             hint="",
         )
     if kind != "union" and isinstance(found, MapType):
-        raise AnalysisError("UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE", colName=f"`{column[0].name}`", dataType=f'"{type_sql(found)}"')
+        raise AnalysisError(
+            "UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE",
+            colName=f"`{column[0].name}`",
+            dataType=f'"{type_sql(found)}"',
+        )
     return found
 
 
@@ -121,9 +131,7 @@ def _typed(frame: Frame, types: Sequence[DataType], compiler: Compiler) -> Frame
     return compiler.project(frame, items)
 
 
-def _attributes(
-    frames: Sequence[Frame], types: Sequence[DataType], kind: str, compiler: Compiler
-) -> list[Attribute]:
+def _attributes(frames: Sequence[Frame], types: Sequence[DataType], kind: str, compiler: Compiler) -> list[Attribute]:
     made = []
     for i, data_type in enumerate(types):
         nullables = [frame.attributes[i].nullable for frame in frames]
@@ -178,7 +186,9 @@ def _distinct(frame: Frame, compiler: Compiler) -> Frame:
     if any(isinstance(a.type, MapType) for a in frame.attributes):
         name = next(a for a in frame.attributes if isinstance(a.type, MapType))
         raise AnalysisError(
-            "UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE", colName=f"`{name.name}`", dataType=f'"{type_sql(name.type)}"'
+            "UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE",
+            colName=f"`{name.name}`",
+            dataType=f'"{type_sql(name.type)}"',
         )
     base = compiler.closed(frame) if frame.limited or frame.order else frame
     query = base.select()
@@ -190,10 +200,7 @@ def _first_of_each(frame: Frame, keys: Sequence[Attribute], compiler: Compiler) 
     """One row per key: the first one found."""
     base = compiler.closed(frame)
     number = compiler.attribute("row", LongType(), False)
-    window = exp.Window(
-        this=exp.Anonymous(this="row_number"), partition_by=[reference(key) for key in keys]
-    )
+    window = exp.Window(this=exp.Anonymous(this="row_number"), partition_by=[reference(key) for key in keys])
     numbered = compiler.project(base, [*(Item(a) for a in base.attributes), Item(number, window)])
     one = exp.EQ(this=reference(number), expression=exp.Literal.number(1))
     return compiler.project(compiler.filter(numbered, [one]), [Item(a) for a in base.attributes])
-

@@ -82,7 +82,10 @@ def _summary(node: plan.Statistic, frame: Frame, compiler: Compiler) -> Frame:
 
 
 def _table(wanted: Sequence[str], chosen: Sequence[Attribute], frame: Frame, compiler: Compiler) -> Frame:
-    fields = [StructField("summary", StringType(), True), *(StructField(f"c{i}", StringType()) for i in range(len(chosen)))]
+    fields = [
+        StructField("summary", StringType(), True),
+        *(StructField(f"c{i}", StringType()) for i in range(len(chosen))),
+    ]
     rows = []
     for statistic in wanted:
         cells: list[tuple[str, exp.Expression]] = [("summary", exp.Literal.string(statistic))]
@@ -91,9 +94,7 @@ def _table(wanted: Sequence[str], chosen: Sequence[Attribute], frame: Frame, com
     listed = Typed(exp.Array(expressions=rows), ArrayType(StructType(fields)), False)
     grouped = aggregate_frame(frame, [], [Output("rows", listed, {})], compiler)
     row = compiler.attribute("row", StructType(fields), True)
-    made = compiler.closed(
-        compiler.project(grouped, [Item(row, duck("unnest", reference(grouped.attributes[0])))])
-    )
+    made = compiler.closed(compiler.project(grouped, [Item(row, duck("unnest", reference(grouped.attributes[0])))]))
     names = ["summary", *(a.name for a in chosen)]
     return made.projected([
         Item(compiler.attribute(name, StringType(), True), duck("struct_extract", reference(row), field.name))
@@ -157,8 +158,16 @@ def _approx_quantile(node: plan.Statistic, frame: Frame, compiler: Compiler) -> 
     lists = []
     for name in node.columns:
         number = _as(column(_found(frame, name, compiler)), DoubleType(), compiler)
-        fine = exp.Filter(this=duck("quantile_disc", number.sql, fractions), expression=exp.Where(this=_not_nan(number.sql)))
-        lists.append(duck("coalesce", fine, exp.Cast(this=exp.Array(expressions=[]), to=exp.DataType.build("DOUBLE[]", dialect="duckdb"))))
+        fine = exp.Filter(
+            this=duck("quantile_disc", number.sql, fractions), expression=exp.Where(this=_not_nan(number.sql))
+        )
+        lists.append(
+            duck(
+                "coalesce",
+                fine,
+                exp.Cast(this=exp.Array(expressions=[]), to=exp.DataType.build("DOUBLE[]", dialect="duckdb")),
+            )
+        )
     made = Typed(exp.Array(expressions=lists), ArrayType(ArrayType(DoubleType(), False), False), False)
     return aggregate_frame(frame, [], [Output("approx_quantile", made, {})], compiler)
 
@@ -179,8 +188,12 @@ def _freq_items(node: plan.Statistic, frame: Frame, compiler: Compiler) -> Frame
         least = exp.Paren(this=exp.Mul(this=total, expression=exp.Literal.number(repr(support))))
         variable = exp.column("item")
         frequent = exp.GTE(this=duck("struct_extract", variable, "value"), expression=least)
-        kept = duck("list_filter", entries, exp.Lambda(this=frequent, expressions=[exp.to_identifier("item")], colon=True))
-        key = exp.Lambda(this=duck("struct_extract", exp.column("item"), "key"), expressions=[exp.to_identifier("item")], colon=True)
+        kept = duck(
+            "list_filter", entries, exp.Lambda(this=frequent, expressions=[exp.to_identifier("item")], colon=True)
+        )
+        key = exp.Lambda(
+            this=duck("struct_extract", exp.column("item"), "key"), expressions=[exp.to_identifier("item")], colon=True
+        )
         made = Typed(duck("list_transform", kept, key), ArrayType(attribute.type, True), True)
         outputs.append(Output(f"{attribute.name}_freqItems", made, {}))
     return aggregate_frame(frame, [], outputs, compiler)
