@@ -24,6 +24,7 @@ from headwater.types.ddl import parse_schema
 
 DATABASE = Database(threads=2)
 Row = tuple[Any, ...]
+EVERY_LIMIT = ReadLimit()
 
 
 def put(path: Path, text: str | bytes) -> Path:
@@ -96,7 +97,7 @@ class SourceBench:
             self.offset = self.source.initial_offset()
         return self.source
 
-    def step(self, limit: ReadLimit = ReadLimit()) -> list[Row] | None:
+    def step(self, limit: ReadLimit = EVERY_LIMIT) -> list[Row] | None:
         """The rows of the next batch, sorted; None if there is nothing new."""
         source = self.source or self.open()
         end = source.latest_offset(self.offset, limit)

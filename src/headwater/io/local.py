@@ -50,16 +50,17 @@ class LocalStorage:
         self._flush_folder(os.path.dirname(path))
         crash_point("storage.created")
 
-    def replace(self, path: str, data: bytes) -> None:
+    def replace(self, path: str, data: bytes, durable: bool = True) -> None:
         """See `Storage.replace`."""
-        temporary = self._temporary(path, data)
+        temporary = self._temporary(path, data, durable)
         try:
             os.replace(temporary, path)
         except OSError:
             os.unlink(temporary)
             raise
         crash_point("storage.rename")
-        self._flush_folder(os.path.dirname(path))
+        if durable:
+            self._flush_folder(os.path.dirname(path))
 
     def read(self, path: str) -> bytes:
         """See `Storage.read`."""
@@ -113,12 +114,12 @@ class LocalStorage:
             shutil.move(source, target)
         self._flush_folder(folder)
 
-    def _temporary(self, path: str, data: bytes) -> str:
+    def _temporary(self, path: str, data: bytes, durable: bool = True) -> str:
         folder, name = os.path.split(path)
         self._make_folder(folder)
         temporary = os.path.join(folder, f".{name}.{uuid.uuid4()}.tmp")
         try:
-            self._write(temporary, data)
+            self._write(temporary, data, durable)
         except OSError:
             if os.path.exists(temporary):
                 os.unlink(temporary)
@@ -126,17 +127,19 @@ class LocalStorage:
         crash_point("storage.fsync")
         return temporary
 
-    def _write(self, path: str, data: bytes) -> None:
+    def _write(self, path: str, data: bytes, durable: bool) -> None:
         with open(path, "xb", buffering=0) as file:
             view = memoryview(data)
             while view:
                 view = view[file.write(view) :]
             crash_point("storage.temp")
-            if self._flush:
+            if self._flush and durable:
                 os.fsync(file.fileno())
 
     def _make_folder(self, folder: str) -> None:
         """Make the folder and flush every parent that gained a child."""
+        if os.path.isdir(folder):
+            return
         missing = []
         parent = folder
         while parent and not os.path.isdir(parent):

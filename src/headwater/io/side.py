@@ -1,7 +1,7 @@
 """Hadoop's checksum side files: `.NAME.crc` beside NAME holds the CRC32 of each 512 bytes.
 
 Spark writes and verifies them on local file systems. Invariants: the side file is written after its file and is never
-required: one that is missing or cut off says nothing.
+required: one that is missing or cut off says nothing, so it is not flushed either.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def checksum(data: bytes) -> bytes:
 def create_with_side(storage: Storage, path: str, data: bytes) -> None:
     """Create `path`, then its side file. Raises FileExistsError."""
     storage.create(path, data)
-    storage.replace(side_path(path), checksum(data))
+    storage.replace(side_path(path), checksum(data), durable=False)
 
 
 def replace_with_side(storage: Storage, path: str, data: bytes) -> None:
     """Create or overwrite `path`, then its side file; a side file of older bytes goes first."""
     storage.delete(side_path(path))
     storage.replace(path, data)
-    storage.replace(side_path(path), checksum(data))
+    storage.replace(side_path(path), checksum(data), durable=False)
 
 
 def delete_with_side(storage: Storage, path: str) -> None:

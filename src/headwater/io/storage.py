@@ -37,8 +37,8 @@ class Storage(Protocol):
         """Create `path` with `data`, atomically. Raises FileExistsError if it is there already."""
         ...
 
-    def replace(self, path: str, data: bytes) -> None:
-        """Create or overwrite `path` with `data`, atomically."""
+    def replace(self, path: str, data: bytes, durable: bool = True) -> None:
+        """Create or overwrite `path` with `data`, atomically; not `durable`: a power cut may lose it."""
         ...
 
     def read(self, path: str) -> bytes:

@@ -3,12 +3,12 @@
 import os
 
 import pytest
-from support.files import age, put
 
 from headwater.errors import AnalysisError, IllegalArgumentError
 from headwater.io.formats import FormatOptions
 from headwater.io.listing import ListingOptions, expand, list_files
 from headwater.io.mounts import Mounts
+from support.files import age, put
 
 
 @pytest.fixture

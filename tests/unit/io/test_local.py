@@ -48,7 +48,7 @@ def test_of_many_writers_exactly_one_creates_the_file(tmp_path):
 
 
 def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
-    def full(handle):
+    def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)

@@ -1,11 +1,11 @@
 """Partition columns from folders, typed as Spark types them. Expected values were measured on Spark 4.3."""
 
 import pytest
-from support.files import put, status
 
 from headwater.errors import RuntimeSparkError
 from headwater.io.partitions import discover, merge_schema
 from headwater.types.ddl import parse_schema
+from support.files import put, status
 
 
 def found(tmp_path, *folders, base=""):

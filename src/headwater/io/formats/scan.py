@@ -6,6 +6,7 @@ every reader has type detection switched off.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
@@ -47,8 +48,13 @@ METADATA = StructType(
 def reader(function: str, paths: Sequence[str], **arguments: Value) -> exp.Table:
     """`function([paths…], name => value, …)` as a table."""
     named = [exp.Kwarg(this=exp.Var(this=name), expression=value_of(value)) for name, value in arguments.items()]
-    call = exp.Anonymous(this=function, expressions=[value_of(list(paths)), *named])
+    call = exp.Anonymous(this=function, expressions=[value_of([_literal_name(path) for path in paths]), *named])
     return exp.Table(this=call)
+
+
+def _literal_name(path: str) -> str:
+    """DuckDB globs every name: wildcards of a real one are put in brackets."""
+    return re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", path)
 
 
 def value_of(value: Value) -> exp.Expr:
