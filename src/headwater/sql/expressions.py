@@ -262,10 +262,17 @@ def _paren(node: exp.Paren, scope: Scope) -> Expression:
 def _tuple(node: exp.Tuple, scope: Scope) -> Expression:
     arguments: list[Expression] = []
     for number, value in enumerate(convert_all(node.expressions, scope), start=1):
-        named = value.parts[-1] if isinstance(value, Column) else value.names[0] if isinstance(value, Alias) else ""
-        arguments.append(literals.string(named or f"col{number}"))
+        arguments.append(literals.string(_field_name(value) or f"col{number}"))
         arguments.append(value.child if isinstance(value, Alias) else value)
     return Call("named_struct", tuple(arguments))
+
+
+def _field_name(value: Expression) -> str:
+    if isinstance(value, Column):
+        return value.parts[-1]
+    if isinstance(value, Alias):
+        return value.names[0]
+    return value.name if isinstance(value, LambdaVariable) else ""
 
 
 @converts(exp.Array)

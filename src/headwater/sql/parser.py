@@ -119,4 +119,21 @@ def _words(text: str) -> list[Token]:
         tokens.pop()
     if not tokens:
         raise ParseError("PARSE_EMPTY_STATEMENT")
-    return tokens
+    return _with_spaced_hex(tokens)
+
+
+def _with_spaced_hex(tokens: list[Token]) -> list[Token]:
+    """`X 'FF'` as one word, like `X'FF'`."""
+    merged: list[Token] = []
+    for token in tokens:
+        before = merged[-1] if merged else None
+        if (
+            before
+            and token.token_type == TokenType.STRING
+            and before.token_type == TokenType.VAR
+            and before.text in "xX"
+        ):
+            merged[-1] = Token(TokenType.HEX_STRING, token.text, token.line, token.col, before.start, token.end)
+        else:
+            merged.append(token)
+    return merged

@@ -10,7 +10,7 @@ import re
 from datetime import date, datetime
 from typing import NoReturn
 
-from pyspark.sql.types import DataType, DateType, IntegerType, StringType, TimestampNTZType, TimestampType
+from pyspark.sql.types import DataType, DateType, IntegerType, StringType, TimestampNTZType, TimestampType, TimeType
 
 from headwater.errors import ParseError, unsupported
 from headwater.plan.expressions import Call, Cast, Expression, Literal
@@ -32,7 +32,16 @@ def typed_literal(kind: str, text: str) -> Expression:
         return _timestamp(text, kind, TimestampNTZType())
     if kind in ("TIMESTAMP", "TIMESTAMP_LTZ"):
         return _timestamp(text, kind, TimestampType())
+    if kind == "TIME":
+        return _time(text)
     raise unsupported(f"the literal type {kind}")
+
+
+def _time(text: str) -> Expression:
+    match = _TIME.fullmatch(f" {text.strip()}")
+    if not match or match[2] is None:
+        _fail("TIME", text)
+    return Literal(_time_of_day(match, "TIME", text) * 1000, TimeType(6))
 
 
 def _date(text: str) -> Expression:
