@@ -36,6 +36,7 @@ def _rows() -> tuple[Setting, ...]:
         ),
         Setting("spark.sql.ansi.enabled", "flag", "true", "ANSI errors for overflow, bad casts and division by zero."),
         Setting("spark.sql.caseSensitive", "flag", "false", "Whether column names differ by case."),
+        Setting("spark.sql.mapKeyDedupPolicy", "text", "EXCEPTION", "Repeated keys of a map: EXCEPTION or LAST_WIN."),
         Setting("spark.sql.session.timeZone", "zone", None, "IANA time zone of timestamps; default: the machine's."),
         Setting("spark.sql.warehouse.dir", "text", "spark-warehouse", "Folder of managed tables."),
         Setting(

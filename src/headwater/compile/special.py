@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from pyspark.sql.types import ByteType, LongType
+from pyspark.sql.types import ByteType, LongType, StringType
 from sqlglot import exp
 
 from headwater.compile.compiler import Compiler
@@ -39,7 +39,19 @@ def _case_fold(node: plan.Call, scope: Scope, compiler: Compiler) -> Typed | Non
     return replace(compiler.expression(plan.Call("count", node.arguments, True, node.filter), scope))
 
 
+def _current(node: plan.Call, scope: Scope, compiler: Compiler) -> Typed | None:
+    """Where unqualified names are looked up."""
+    del scope
+    catalog = getattr(compiler.context, "catalog", None)
+    where = (getattr(catalog, "current_catalog", "spark_catalog"), getattr(catalog, "current_database", "default"))
+    name = {"current_database": "current_schema"}.get(node.name.lower(), node.name.lower())
+    paths = f"system.builtin,system.session,{'.'.join(where)}"
+    text = {"current_catalog": where[0], "current_schema": where[1], "current_path": paths}[name]
+    return Typed(exp.Literal.string(text), StringType(), False, text, f"{name}()")
+
+
 SPECIAL: dict[str, Special] = {
+    **dict.fromkeys(("current_catalog", "current_database", "current_schema", "current_path"), _current),
     "grouping": _grouping,
     "grouping_id": _grouping_id,
     "count_distinct": _case_fold,

@@ -430,7 +430,7 @@ def array_insert(call: FunctionCall) -> Typed:
             "list_transform",
             duck("range", duck("greatest", count, 0)),
             lambda_(lambda _: cast(None, duck_name(kind.elementType))),
-        )  # noqa: E731
+        )
         single = exp.Array(expressions=[one.copy()])
         inside = duck(
             "list_concat",
@@ -465,7 +465,7 @@ def arrays_zip(call: FunctionCall) -> Typed:
         longest = duck("greatest", *(duck("len", each) for each in arrays), 0)
         row = lambda at: struct_of(
             [(label, duck("list_extract", each, at)) for label, each in zip(labels, arrays, strict=True)]
-        )  # noqa: E731
+        )
         rows = duck("list_transform", duck("range", 1, add(longest, 1)), lambda_(row))
         return case((either(*(is_null(each) for each in arrays)), None), otherwise=rows)
 

@@ -13,6 +13,7 @@ from headwater.functions.building import (
     case,
     duck,
     is_null,
+    lambda_,
     let,
     literal_text,
     struct_of,
@@ -76,6 +77,11 @@ def from_csv(call: FunctionCall) -> Typed:
     fields = duck(
         "hw_csv_fields", to_text(call, text).sql, separator, options.get("quote", '"'), options.get("escape", "\\")
     )
+
+    if options.get("ignoreleadingwhitespace") == "true" or options.get("ignoretrailingwhitespace") == "true":
+        side = {("true", "true"): "trim", ("true", "false"): "ltrim", ("false", "true"): "rtrim"}
+        which = tuple(options.get(f"ignore{end}whitespace", "false") for end in ("leading", "trailing"))
+        fields = duck("list_transform", fields, lambda_(lambda x: duck(side[which], x)))  # type: ignore[index]
 
     def build(parts: exp.Expression) -> exp.Expression:
         cells = [

@@ -7,6 +7,7 @@ Invariants: a timestamp's parts and truncation are those of the session time zon
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pyspark.sql.types import (
     DataType,
@@ -32,6 +33,7 @@ from headwater.functions.building import (
     equal,
     is_null,
     let,
+    names,
     subtract,
     titled,
     to_date,
@@ -145,7 +147,7 @@ def date_add(call: FunctionCall) -> Typed:
         from headwater.functions.datetime_units import add_units
 
         return add_units(call)
-    return _days(call, add)
+    return replace(_days(call, add), name=titled(call, *names(call.operands), name="date_add"))
 
 
 @function("date_sub")

@@ -102,7 +102,10 @@ def _instant(call: FunctionCall, kind: DataType, *, strict: bool) -> Typed:
     exact = cast(to_type(call, seconds, _SECONDS).sql, "DECIMAL(16,6)")
     micros = duck("hw_make_micros", fields, exact, zone, strict)
     made = duck("make_timestamp" if isinstance(kind, TimestampNTZType) else "make_timestamptz", micros)
-    return Typed(made, kind, not strict or any(operand.nullable for operand in operands))
+    # Spark's own name of the try form leaves the zone out.
+    shown = names(operands[:6] if call.name == "try_make_timestamp" else operands)
+    nullable = not strict or any(operand.nullable for operand in operands)
+    return Typed(made, kind, nullable, name=titled(call, *shown))
 
 
 def _from_date_and_time(call: FunctionCall, kind: DataType) -> Typed:

@@ -167,7 +167,7 @@ def add_units(call: FunctionCall) -> Typed:
         step = duck("to_days", cast(multiply(number.sql, 7 if known == "week" else 1), "INTEGER"))
     else:
         step = duck("to_microseconds", multiply(number.sql, _MICROS[known]))
-    name = titled(call, known.upper(), count.name, operand.name, name="timestampadd")
+    name = titled(call, unit.name, count.name, operand.name, name="timestampadd")
     return Typed(add(moment.sql, step), moment.type, moment.nullable or number.nullable, name=name)
 
 
@@ -183,7 +183,7 @@ def count_units(call: FunctionCall) -> Typed:
     known = _unit(call, unit)
     first, last = to_timestamp(call, start), to_timestamp(call, end)
     local = [cast(moment.sql, "TIMESTAMP") for moment in (first, last)]
-    name = titled(call, known.upper(), start.name, end.name, name="timestampdiff")
+    name = titled(call, unit.name, start.name, end.name, name="timestampdiff")
     sub_units = {"quarter": ("month", 3), "dayofyear": ("day", 1), "week": ("day", 7)}
     part, size = sub_units.get(known, (known, 1))
     whole: exp.Expression = duck("date_sub", part, *local)

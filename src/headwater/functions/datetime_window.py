@@ -17,9 +17,7 @@ from headwater.functions.building import (
     Value,
     add,
     binary,
-    case,
     duck,
-    is_null,
     let,
     struct,
     subtract,
@@ -67,14 +65,14 @@ def window_type(kind: DataType) -> StructType:
 
 
 def tumbling(moment: Typed, size: int, offset: int) -> exp.Expression:
-    """The window struct of a time; NULL for NULL."""
+    """The window struct of a time; its ends are NULL for NULL."""
     make = "make_timestamp" if isinstance(moment.type, TimestampNTZType) else "make_timestamptz"
 
     def build(at: exp.Expression) -> exp.Expression:
         gone = binary(exp.Mod, subtract(at, offset), size)
         past = binary(exp.Mod, add(gone, size), size)
         bounds = lambda start: struct(start=duck(make, start), end=duck(make, add(start, size)))  # noqa: E731
-        return case((is_null(at), None), otherwise=let([subtract(at, past)], bounds))
+        return let([subtract(at, past)], bounds)
 
     return let([duck("epoch_us", moment.sql)], build)
 
@@ -98,7 +96,7 @@ def window(call: FunctionCall) -> Typed:
         )
     moment = to_timestamp(call, operand)
     kind = moment.type if isinstance(moment.type, TimestampNTZType) else TimestampType()
-    return Typed(tumbling(moment, size, offset), window_type(kind), moment.nullable, name="window")
+    return Typed(tumbling(moment, size, offset), window_type(kind), False, name="window")
 
 
 @function("window_time")

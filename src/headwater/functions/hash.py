@@ -10,7 +10,7 @@ from pyspark.sql.types import IntegerType, LongType, StringType, StructField, St
 from sqlglot import exp
 
 from headwater.functions.base import FunctionCall, Typed, function
-from headwater.functions.building import cast, done, duck, struct_of, to_int
+from headwater.functions.building import cast, done, duck, names, struct_of, titled, to_int
 from headwater.functions.encoding import as_bytes
 
 
@@ -51,10 +51,10 @@ def _hashed(call: FunctionCall, kernel_name: str) -> exp.Expression:
 @function("hash")
 def hash_(call: FunctionCall) -> Typed:
     """hash(value, …) → int: Murmur3"""
-    return Typed(cast(_hashed(call, "hw_murmur3"), "INTEGER"), IntegerType(), False)
+    return Typed(cast(_hashed(call, "hw_murmur3"), "INTEGER"), IntegerType(), False, name=titled(call, *names(call.operands)))
 
 
 @function("xxhash64")
 def xxhash64(call: FunctionCall) -> Typed:
     """xxhash64(value, …) → long: XXH64"""
-    return Typed(_hashed(call, "hw_xxhash64"), LongType(), False)
+    return Typed(_hashed(call, "hw_xxhash64"), LongType(), False, name=titled(call, *names(call.operands)))

@@ -230,7 +230,7 @@ def transform_values(call: FunctionCall) -> Typed:
 def transform_keys(call: FunctionCall) -> Typed:
     """transform_keys(map, (k, v) -> …) → map; repeated keys are an error"""
     map_, kind, applied = _over_map(call)
-    sql = let([map_.sql], lambda m: checked(_entries(m, applied), duck("map_values", m)))
+    sql = let([map_.sql], lambda m: checked(_entries(m, applied), duck("map_values", m), call))
     made = MapType(applied.body.type, kind.valueType, kind.valueContainsNull) if applied.body.type else None
     return done(sql, made, call, name=titled(call, map_.name, applied.name))
 

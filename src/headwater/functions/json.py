@@ -162,7 +162,7 @@ class _Reader:
         if isinstance(kind, MapType):
             items = lambda m: duck(
                 "list_transform", duck("map_values", m), lambda_(lambda v: self.value(v, kind.valueType))
-            )  # noqa: E731
+            )
             keys = lambda m: cast(duck("map_keys", m), f"{duck_name(kind.keyType)}[]")  # noqa: E731
             return let([sql], lambda m: case((is_null(m), None), otherwise=duck("map", keys(m), items(m))))
         return self._leaf(sql, kind)

@@ -34,7 +34,9 @@ def json_path(text: str | None, path: str | None) -> str | None:
     found = [item for item in found if item is not None]
     if not found:
         return None
-    return _shown(found[0]) if len(found) == 1 else json.dumps(found, separators=(",", ":"), ensure_ascii=False)
+    if len(found) == 1 and not many:
+        return _shown(found[0])
+    return json.dumps(found[0] if len(found) == 1 else found, separators=(",", ":"), ensure_ascii=False)
 
 
 def _step(node: Any, step: re.Match[str]) -> list[Any]:

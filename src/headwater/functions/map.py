@@ -20,6 +20,7 @@ from sqlglot import exp
 from headwater.errors import AnalysisError, RuntimeSparkError
 from headwater.functions.base import FunctionCall, Typed, function
 from headwater.functions.building import (
+    add,
     case,
     cast,
     done,
@@ -57,8 +58,9 @@ def map_type(operand: Typed, call: FunctionCall) -> MapType:
     )
 
 
-def checked(keys: exp.Expression, values: exp.Expression) -> exp.Expression:
-    """A map of keys and values. Raises NULL_MAP_KEY, DUPLICATED_MAP_KEY."""
+def checked(keys: exp.Expression, values: exp.Expression, call: FunctionCall) -> exp.Expression:
+    """A map of keys and values. Raises NULL_MAP_KEY and, unless the last wins, DUPLICATED_MAP_KEY."""
+    last_wins = (call.settings("spark.sql.mapKeyDedupPolicy") or "EXCEPTION").upper() == "LAST_WIN"
 
     def build(all_: exp.Expression, items: exp.Expression) -> exp.Expression:
         distinct = duck("len", duck("list_distinct", all_))
@@ -80,11 +82,19 @@ def checked(keys: exp.Expression, values: exp.Expression) -> exp.Expression:
         return case(
             (either(is_null(all_), is_null(items)), None),
             (less(duck("list_count", all_), duck("len", all_)), fail(RuntimeSparkError, "NULL_MAP_KEY")),
-            (less(distinct, duck("len", all_)), twice),
+            (less(distinct, duck("len", all_)), _last(all_, items) if last_wins else twice),
             otherwise=duck("map", all_, items),
         )
 
     return let([keys, values], build)
+
+
+def _last(keys: exp.Expression, values: exp.Expression) -> exp.Expression:
+    """A map where the last of equal keys wins, in the place of the first."""
+    entries = lambda at: exp.Array(expressions=[duck("map", *(exp.Array(expressions=[duck("list_extract", side, at)]) for side in (keys, values)))])  # noqa: E731
+    singles = duck("list_transform", duck("range", 1, add(duck("len", keys), 1)), lambda_(entries))
+    merge = lambda a, b: exp.Array(expressions=[duck("map_concat", duck("list_extract", a, 1), duck("list_extract", b, 1))])  # noqa: E731
+    return duck("list_extract", duck("list_reduce", singles, lambda_(merge, 2)), 1)
 
 
 @function("map", "create_map")
@@ -102,7 +112,7 @@ def map_(call: FunctionCall) -> Typed:
         isinstance(item.literal, str | int) for item in keys
     )
     lists = [exp.Array(expressions=[item.sql for item in side]) for side in (keys, values)]
-    sql = duck("map", *lists) if literal else checked(*lists)
+    sql = duck("map", *lists) if literal else checked(*lists, call)
     kind = (
         MapType(key_type, value_type, any(item.nullable for item in operands[1::2]))
         if key_type and value_type
@@ -118,7 +128,7 @@ def map_from_arrays(call: FunctionCall) -> Typed:
     kind = None
     if isinstance(keys.type, ArrayType) and isinstance(values.type, ArrayType):
         kind = MapType(keys.type.elementType, values.type.elementType, values.type.containsNull)
-    return done(checked(keys.sql, values.sql), kind, call)
+    return done(checked(keys.sql, values.sql, call), kind, call)
 
 
 @function("map_from_entries")
@@ -132,7 +142,7 @@ def map_from_entries(call: FunctionCall) -> Typed:
 
     def build(all_: exp.Expression) -> exp.Expression:
         holes = less(duck("list_count", all_), duck("len", all_))
-        return case((holes, None), otherwise=checked(part(all_, key.name), part(all_, item.name)))
+        return case((holes, None), otherwise=checked(part(all_, key.name), part(all_, item.name), call))
 
     kind = MapType(key.dataType, item.dataType, item.nullable)
     return done(let([entries.sql], build), kind, call, nullable=entries.nullable or entries.type.containsNull)
@@ -187,7 +197,7 @@ def map_concat(call: FunctionCall) -> Typed:
         keys, values = (
             duck("list_concat", *(duck(side, each) for each in all_)) for side in ("map_keys", "map_values")
         )
-        return case((either(*(is_null(each) for each in all_)), None), otherwise=checked(keys, values))
+        return case((either(*(is_null(each) for each in all_)), None), otherwise=checked(keys, values, call))
 
     if isinstance(kind, MapType):
         holds = any(isinstance(item.type, MapType) and item.type.valueContainsNull for item in call.operands)
@@ -227,7 +237,7 @@ def str_to_map(call: FunctionCall) -> Typed:
         )
         keys = duck("list_transform", rows, lambda_(lambda row: duck("list_extract", row, 1)))
         values = duck("list_transform", rows, lambda_(lambda row: duck("list_extract", row, 2)))
-        return checked(keys, values)
+        return checked(keys, values, call)
 
     name = titled(call, text.name, *names(delimiters))
     return done(let([pairs], build), MapType(StringType(), StringType(), True), call, name=name)

@@ -34,6 +34,7 @@ from headwater.functions.building import (
     more,
     multiply,
     names,
+    negate,
     titled,
     to_double,
     to_int,
@@ -52,9 +53,20 @@ def _double(call: FunctionCall, formula: Formula, *, shown: str | None = None, n
     return Typed(sql, DoubleType(), True if nullable is None else nullable, name=titled(call, operand.name, name=shown))
 
 
+def _computed(name: str, *numbers: exp.Expression) -> exp.Expression:
+    """A DuckDB function or a kernel; DuckDB takes a kernel's NaN for NULL, so NaN is put back."""
+    result = cast(duck(name, *numbers), "DOUBLE")
+    if name not in ("sign", "hw_cbrt", "hw_rint", "hw_expm1", "hw_pow", "hw_hypot"):
+        return result
+    nan = either(*(duck("isnan", number) for number in numbers))
+    known = both(*(negate(is_null(number)) for number in numbers))
+    result = case((known, case((nan, _NAN), otherwise=duck("coalesce", result, _NAN))))
+    return result if name != "hw_pow" else case((equal(numbers[1], 0), cast(1, "DOUBLE")), otherwise=result)
+
+
 def _plain(names_: tuple[str, ...], duck_name: str, shown: str | None, about: str) -> None:
     def build(call: FunctionCall) -> Typed:
-        return _double(call, lambda x: duck(duck_name, x), shown=shown)
+        return _double(call, lambda x: _computed(duck_name, x), shown=shown)
 
     build.__doc__ = f"{names_[0]}(double) → double: {about}"
     build.__qualname__ = f"math_{names_[0]}"
@@ -207,7 +219,7 @@ def power(call: FunctionCall) -> Typed:
     operands = call.take(2)
     numbers = [cast(to_double(call, operand).sql, "DOUBLE") for operand in operands]
     shown = "pow" if call.name == "pow" else "POWER"
-    return done(duck("hw_pow", *numbers), DoubleType(), call, name=titled(call, *names(operands), name=shown))
+    return done(let(numbers, lambda a, b: _computed("hw_pow", a, b)), DoubleType(), call, name=titled(call, *names(operands), name=shown))
 
 
 @function("atan2")
@@ -223,7 +235,7 @@ def hypot(call: FunctionCall) -> Typed:
     """hypot(a, b) → double: sqrt(a² + b²) without overflow"""
     operands = call.take(2)
     numbers = [cast(to_double(call, operand).sql, "DOUBLE") for operand in operands]
-    return done(duck("hw_hypot", *numbers), DoubleType(), call, name=titled(call, *names(operands), name="HYPOT"))
+    return done(let(numbers, lambda a, b: _computed("hw_hypot", a, b)), DoubleType(), call, name=titled(call, *names(operands), name="HYPOT"))
 
 
 @function("e")

@@ -166,5 +166,5 @@ def regexp_like(call: FunctionCall) -> Typed:
     """regexp_like(string, pattern) → boolean: whether the pattern is found in the string"""
     text, pattern = call.take(2)
     fast = lambda body, known: duck("regexp_matches", body, known)  # noqa: E731
-    name = titled(call, text.name, pattern.name, name=call.name.upper() if call.name == "rlike" else None)
+    name = titled(call, text.name, pattern.name, name=call.name.upper())
     return done(_either(call, fast, "hw_regexp_like"), BooleanType(), call, name=name)

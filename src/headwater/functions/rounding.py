@@ -167,6 +167,9 @@ def _operator(call: FunctionCall, symbol: str) -> Typed:
 def _trying(call: FunctionCall, symbol: str) -> Typed:
     """The operator's value, or NULL where it fails."""
     call.take(2)
+    if symbol in "/%":
+        lenient = _operator(replace(call, ansi=False), symbol)
+        return Typed(lenient.sql, lenient.type, True, name=titled(call, *names(call.operands)))
     result = _operator(replace(call, ansi=True), symbol)
     return Typed(
         exp.Anonymous(this="TRY", expressions=[result.sql]), result.type, True, name=titled(call, *names(call.operands))

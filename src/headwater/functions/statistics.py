@@ -288,7 +288,7 @@ def mode(call: FunctionCall) -> Typed:
     name = titled(call, *(operands[:1] and [value.name]))
     if len(operands) == 2:
         name = (
-            titled(call, *names(operands))
+            titled(call, value.name)
             if operands[1].literal is False
             else f"mode() WITHIN GROUP (ORDER BY {value.name} DESC)"
         )
@@ -328,8 +328,10 @@ def min_by(call: FunctionCall) -> Typed:
 def listagg(call: FunctionCall) -> Typed:
     """listagg(string[, delimiter]) [WITHIN GROUP (ORDER BY …)] → the texts joined"""
     value, *rest = call.take(1, 2)
+    if isinstance(value.type, BinaryType):
+        return _bytes_joined(call, value, rest[0] if rest else None)
     delimiter = literal_text(call, rest[0], "delimiter") if rest else None
-    text = value.sql if isinstance(value.type, BinaryType) else to_text(call, value).sql
+    text = to_text(call, value).sql
     ordered: exp.Expression = exp.Literal.string(delimiter or "")
     if call.order:
         keys = [
@@ -338,6 +340,8 @@ def listagg(call: FunctionCall) -> Typed:
         ]
         ordered = exp.Order(this=ordered, expressions=keys)
     inner: exp.Expression = text.copy()
+    if call.distinct and not call.order:
+        ordered = exp.Order(this=ordered, expressions=[exp.Ordered(this=text.copy(), nulls_first=False)])
     if call.distinct:
         inner = exp.Distinct(expressions=[inner])
     sql = exp.Anonymous(this="string_agg", expressions=[inner, ordered])
@@ -350,6 +354,21 @@ def listagg(call: FunctionCall) -> Typed:
         )
         name += f" WITHIN GROUP (ORDER BY {shown})"
     return Typed(sql, StringType(), True, name=name)
+
+
+def _bytes_joined(call: FunctionCall, value: Typed, delimiter: Typed | None) -> Typed:
+    mark = delimiter.sql if delimiter and delimiter.literal is not None else cast("", "BLOB")
+    sql = duck("hw_join_bytes", aggregated("list", call, value.sql), cast(mark, "BLOB"))
+    shown = "DISTINCT " if call.distinct else ""
+    name = titled(call, f"{shown}{value.name}", delimiter.name if delimiter else "NULL")
+    return Typed(sql, BinaryType(), True, name=name)
+
+
+@kernel(["BLOB[]", "BLOB"], "BLOB", nulls=True)
+def join_bytes(items: list[bytes | None] | None, mark: bytes | None) -> bytes | None:
+    """The byte strings that are not NULL, joined."""
+    known = [bytes(item) for item in items or [] if item is not None]
+    return bytes(mark or b"").join(known) if known else None
 
 
 # ── bitmaps ─────────────────────────────────────────────────────────────────────────────────────────────────

@@ -211,6 +211,8 @@ def reverse(call: FunctionCall) -> Typed:
     (operand,) = call.take(1)
     if isinstance(operand.type, ArrayType):
         return done(duck("list_reverse", operand.sql), operand.type, call)
+    if is_binary(operand):
+        return done(duck("hw_reverse_bytes", operand.sql), BinaryType(), call)
     return done(duck("reverse", to_text(call, operand).sql), StringType(), call)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
+    CalendarIntervalType,
     DataType,
     DayTimeIntervalType,
     DecimalType,
@@ -62,9 +63,11 @@ def text_of(sql: exp.Expression, data_type: DataType) -> exp.Expression:
     if isinstance(data_type, VariantType):
         return exp.JSONExtractScalar(this=sql, expression=exp.Literal.string("$"))
     if isinstance(data_type, DayTimeIntervalType):
-        return let([duck("epoch_us", sql)], _day_time_text)
+        return duck("hw_day_time_text", duck("epoch_us", sql), data_type.startField, data_type.endField)
     if isinstance(data_type, YearMonthIntervalType):
-        return let([duck("datepart", "month", sql), duck("datepart", "year", sql)], _year_month_text)
+        return duck("hw_year_month_text", let([sql], _months), data_type.startField, data_type.endField)
+    if isinstance(data_type, CalendarIntervalType):
+        return let([sql], _calendar_text)
     if isinstance(data_type, NullType):
         return cast(exp.Null(), "VARCHAR")
     return cast(sql, "VARCHAR")
@@ -142,21 +145,13 @@ def _mantissa(digits: exp.Expression) -> exp.Expression:
     return concat(duck("substr", digits, 1, 1), ".", case((equal(rest, ""), "0"), otherwise=rest))
 
 
-def _day_time_text(microseconds: exp.Expression) -> exp.Expression:
-    size = duck("abs", microseconds)
-    days = exp.IntDiv(this=size.copy(), expression=exp.Literal.number(86_400_000_000))
-    rest = exp.Mod(this=size.copy(), expression=exp.Literal.number(86_400_000_000))
-    clock = duck("strftime", duck("make_timestamp", rest), "%H:%M:%S")
-    fraction = duck("rtrim", duck("strftime", duck("make_timestamp", rest.copy()), ".%f"), "0")
-    sign = case((less(microseconds, 0), "-"), otherwise="")
-    shown = case((equal(fraction, "."), ""), otherwise=fraction)
-    return concat("INTERVAL '", sign, cast(exp.Paren(this=days), "VARCHAR"), " ", clock, shown, "' DAY TO SECOND")
+def _months(interval: exp.Expression) -> exp.Expression:
+    years = exp.Mul(this=duck("datepart", "year", interval), expression=exp.Literal.number(12))
+    return add(years, duck("datepart", "month", interval))
 
 
-def _year_month_text(months: exp.Expression, years: exp.Expression) -> exp.Expression:
-    total = add(exp.Paren(this=exp.Mul(this=years.copy(), expression=exp.Literal.number(12))), months)
-    sign = case((less(total, 0), "-"), otherwise="")
-    size = duck("abs", total)
-    year = cast(exp.Paren(this=exp.IntDiv(this=size, expression=exp.Literal.number(12))), "VARCHAR")
-    month = cast(exp.Paren(this=exp.Mod(this=size.copy(), expression=exp.Literal.number(12))), "VARCHAR")
-    return concat("INTERVAL '", sign, year, "-", month, "' YEAR TO MONTH")
+def _calendar_text(interval: exp.Expression) -> exp.Expression:
+    hours = exp.Mul(this=duck("datepart", "hour", interval), expression=exp.Literal.number(3_600_000_000))
+    minutes = exp.Mul(this=duck("datepart", "minute", interval), expression=exp.Literal.number(60_000_000))
+    micros = add(add(hours, minutes), duck("datepart", "microsecond", interval))
+    return duck("hw_calendar_text", _months(interval), duck("datepart", "day", interval), micros)

@@ -174,3 +174,9 @@ def split_part(text: str, delimiter: str, number: int) -> str:
     parts = text.split(delimiter) if delimiter else [text]
     index = number - 1 if number > 0 else len(parts) + number
     return parts[index] if 0 <= index < len(parts) else ""
+
+
+@kernel(["BLOB"], "BLOB")
+def reverse_bytes(data: bytes) -> bytes:
+    """The bytes backwards."""
+    return bytes(data)[::-1]
