@@ -204,7 +204,7 @@ def test_a_batch_reads_partitions_several_types_and_schemas(folder):
 
 def test_a_batch_of_an_empty_folder_needs_a_schema(folder):
     assert bench(folder).batch() == ([], "struct<v:int>")
-    with pytest.raises(AnalysisError, match="UNABLE_TO_INFER_SCHEMA.*JSON"):
+    with pytest.raises(AnalysisError, match=r"UNABLE_TO_INFER_SCHEMA.*JSON"):
         bench(folder, schema=None).batch()
 
 

@@ -1,5 +1,7 @@
 """The rate source."""
 
+from itertools import pairwise
+
 import pytest
 
 from headwater.errors import IllegalArgumentError
@@ -19,7 +21,7 @@ def test_rows_come_by_the_second_evenly_spread(tmp_path):
     stream.clock.advance(2_100)
     rows = sorted(stream.step())
     assert [value for _, value in rows] == list(range(10))
-    assert {(late[0] - early[0]).microseconds for early, late in zip(rows, rows[1:], strict=False)} == {200_000}
+    assert {(late[0] - early[0]).microseconds for early, late in pairwise(rows)} == {200_000}
 
 
 def test_a_restart_goes_on_with_the_first_start(tmp_path):

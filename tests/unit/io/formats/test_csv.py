@@ -11,7 +11,7 @@ from headwater.duck import DuckError
 from headwater.errors import IllegalArgumentError
 from support.files import infer, put, scan
 
-MESSY = 'id,name,v\n1,a,1.5\n2,b\n3,c,3.5,extra\nx,d,4\n5,"q,""r"\n6, sp ,"",\n\n7,"multi\nline",7\n8,hal'
+MESSY = 'id,name,v\n1,a,1.5\n2,b\n3,c,3.5,extra\nx,d,4\n5,"q,""r",\n6, sp ,"",\n\n7,"multi\nline",7\n8,hal'
 SCHEMA = "id int, name string, v double"
 HEADER = {"header": "true"}
 ROWS = [
