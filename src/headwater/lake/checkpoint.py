@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Mapping
 
+from headwater.lake.files import flush
 from headwater.lake.log import LogState
 from headwater.log import logger
 
@@ -80,9 +81,13 @@ def write(path: str, version: int) -> None:
 
     table = DeltaTable(path, version=version)
     table.create_checkpoint()
+    log = os.path.join(path, "_delta_log")
+    for name in (f"{version:020}.checkpoint.parquet", "_last_checkpoint", ""):
+        with contextlib.suppress(FileNotFoundError):
+            flush(os.path.join(log, name))
     if table.metadata().configuration.get("delta.enableExpiredLogCleanup", "true").lower() == "true":
         table.cleanup_metadata()
-    _sweep(os.path.join(path, "_delta_log"))
+    _sweep(log)
 
 
 def _sweep(folder: str) -> None:

@@ -29,6 +29,7 @@ from headwater.lake.actions import (
     parse_protocol,
 )
 from headwater.lake.features import check_readable
+from headwater.log import logger
 
 _COMMIT = re.compile(r"^(\d{20})\.json$")
 _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint\.(?:(\d{10})\.(\d{10})\.)?parquet$")
@@ -167,13 +168,25 @@ class DeltaLog:
         for number in sorted(found, reverse=True):
             parts = sorted(name for name, total in found[number] if total == found[number][0][1])
             if len(parts) >= found[number][0][1]:
-                return self._read_checkpoint(number, parts)
+                state = self._try_checkpoint(number, parts)
+                if state is not None:
+                    return state
         self._refuse_v2(names)
         return LogState()
 
     def _refuse_v2(self, names: list[str]) -> None:
         if any(_V2_CHECKPOINT.match(name) for name in names) and f"{0:020}.json" not in names:
             check_readable(Protocol(3, 7, ("v2Checkpoint",), ("v2Checkpoint",)), self.table_path)
+
+    def _try_checkpoint(self, version: int, parts: list[str]) -> LogState | None:
+        """The checkpoint's state; None if it is damaged: the commits say the same, only slower."""
+        import pyarrow as pa
+
+        try:
+            return self._read_checkpoint(version, parts)
+        except (pa.ArrowException, OSError):
+            logger("lake").warning("Checkpoint %d of %s cannot be read and is passed over", version, self.table_path)
+            return None
 
     def _read_checkpoint(self, version: int, parts: list[str]) -> LogState:
         state = LogState(version, checkpoint=version)

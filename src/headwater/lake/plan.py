@@ -17,7 +17,7 @@ from headwater.errors import AnalysisError, SparkError
 from headwater.lake.actions import AddFile, Metadata, Protocol, new_table_id
 from headwater.lake.features import check_mapping, check_writable, protocol_for
 from headwater.lake.log import LogState
-from headwater.lake.schema import as_nullable, check_partitioning, check_storable, merge
+from headwater.lake.schema import as_nullable, check_partitioning, check_storable, merge, stored
 from headwater.lake.transaction import Draft, Operation
 
 if TYPE_CHECKING:
@@ -139,6 +139,7 @@ def new_table(
 ) -> tuple[Metadata, Protocol]:
     """Metadata and protocol of a table that does not exist yet."""
     check_storable(schema)
+    schema = stored(schema)
     if not schema.fields:
         raise AnalysisError("DELTA_EMPTY_DATA")
     partitions = check_partitioning(schema, partition_by)
@@ -157,7 +158,7 @@ def _check_mode(metadata: Metadata, write: Write) -> None:
 
 def _evolved(metadata: Metadata, write: Write) -> Metadata:
     if write.mode == "overwrite" and write.overwrite_schema:
-        schema = as_nullable(write.schema)
+        schema = as_nullable(stored(write.schema))
         partitions = check_partitioning(schema, write.partition_by)
         if (schema, partitions) == (metadata.schema, metadata.partition_columns):
             return metadata

@@ -12,6 +12,7 @@ from pyspark.sql.types import (
     ArrayType,
     ByteType,
     CalendarIntervalType,
+    CharType,
     DataType,
     DateType,
     DayTimeIntervalType,
@@ -28,6 +29,8 @@ from pyspark.sql.types import (
     StructType,
     TimestampNTZType,
     TimestampType,
+    TimeType,
+    VarcharType,
     VariantType,
     YearMonthIntervalType,
 )
@@ -45,7 +48,7 @@ def check_storable(schema: StructType) -> None:
     for path, kind in _types(schema, ()):
         if isinstance(kind, NullType):
             raise AnalysisError("DELTA_NULL_SCHEMA_IN_STREAMING_WRITE", column=".".join(path))
-        if isinstance(kind, CalendarIntervalType | DayTimeIntervalType | YearMonthIntervalType):
+        if isinstance(kind, CalendarIntervalType | DayTimeIntervalType | YearMonthIntervalType | TimeType):
             listed = f"[{'.'.join(path)}: {kind.simpleString()}]"
             raise AnalysisError("DELTA_UNSUPPORTED_DATA_TYPES", dataTypeList=listed)
         if isinstance(kind, VariantType):
@@ -106,6 +109,18 @@ def check_partitioning(schema: StructType, partition_by: tuple[str, ...]) -> tup
     return tuple(names[name.lower()].name for name in partition_by)
 
 
+def stored(schema: StructType) -> StructType:
+    """The schema as Delta keeps it: `char(n)` and `varchar(n)` are strings that remember what they were."""
+    return StructType([_stored_field(field) for field in schema.fields])
+
+
+def _stored_field(field: StructField) -> StructField:
+    if not isinstance(field.dataType, CharType | VarcharType):
+        return field
+    metadata = {**(field.metadata or {}), "__CHAR_VARCHAR_TYPE_STRING": field.dataType.simpleString()}
+    return StructField(field.name, StringType(), field.nullable, metadata)
+
+
 def as_nullable(schema: StructType) -> StructType:
     """The schema with every column, element and value nullable: what a DataFrame's write gives a new table."""
     return StructType([StructField(f.name, _nullable(f.dataType), True, f.metadata) for f in schema.fields])
@@ -127,7 +142,7 @@ def merge(table: StructType, data: StructType, *, grow: bool) -> StructType:
     With `grow`, columns that only `data` has are added at the end (nullable); without it they raise Delta's schema
     mismatch, which tells of `mergeSchema`. Types that do not fit raise DELTA_FAILED_TO_MERGE_FIELDS.
     """
-    merged = _merge_structs(table, data, ())
+    merged = _merge_structs(table, stored(data), ())
     if not grow and merged != table:
         raise AnalysisError("DELTA_METADATA_MISMATCH", tableSchema=table.treeString(), dataSchema=data.treeString())
     return merged

@@ -16,19 +16,23 @@ from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
 
+_AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
+
 
 class DeltaSink:
     """One query's end of a Delta table.
 
     Args:
-        table: the table, there or not yet. request: schema handling and partitioning. query_id: the counter's name.
+        table: the table, there or not yet. request: schema handling and partitioning. context: names the counter.
     """
 
-    def __init__(self, table: LakeTable, request: SinkRequest, query_id: str, description: str) -> None:
+    def __init__(self, table: LakeTable, request: SinkRequest, context: SinkContext, description: str) -> None:
         self.description = description
         self._table = table
         self._request = request
-        self._query_id = query_id
+        self._query_id = context.query_id
+        settings = getattr(context.session, "settings", {})
+        self._merge_schema = request.options.flag("mergeSchema", settings.get(_AUTO_MERGE, "false").lower() == "true")
 
     def add_batch(self, batch: Batch) -> SinkResult:
         """Commit the batch. Raises Delta's schema and conflict errors."""
@@ -40,7 +44,7 @@ class DeltaSink:
             batch.query,
             batch.schema,
             txn=(self._query_id, batch.batch_id),
-            merge_schema=options.flag("mergeSchema"),
+            merge_schema=self._merge_schema,
             overwrite_schema=complete and options.flag("overwriteSchema"),
             partition_by=self._request.partition_by,
             operation=self._operation(batch),
@@ -82,7 +86,7 @@ class DeltaProvider:
         else:
             raise AnalysisError("_LEGACY_ERROR_TEMP_2047")
         table = LakeTable.at(context.mounts.local(location), context.storage, context.clock)
-        return DeltaSink(table, request, context.query_id, f"DeltaSink[{context.mounts.uri(location)}]")
+        return DeltaSink(table, request, context, f"DeltaSink[{context.mounts.uri(location)}]")
 
 
 def _location(request: SinkRequest, context: SinkContext, path: str | None) -> str:

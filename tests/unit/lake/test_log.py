@@ -70,6 +70,18 @@ def test_a_missing_first_commit_is_named(tmp_path: Path) -> None:
         LakeTable.open(table.path)
 
 
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    table = filled(tmp_path)
+    for version in (1, 3):
+        DeltaTable(table.path, version=version).create_checkpoint()
+    newest = tmp_path / "_delta_log" / f"{3:020}.checkpoint.parquet"
+    whole = newest.read_bytes()
+    for damaged in (b"", whole[: len(whole) // 2], b"x" * len(whole)):
+        newest.write_bytes(damaged)
+        found = log_of(table).load()
+        assert (found.checkpoint, len(found.files), found.version) == (1, 5, 4)
+
+
 def test_partition_values_come_through_a_checkpoint(tmp_path: Path) -> None:
     table = LakeTable.at(str(tmp_path / "p"))
     source = query("SELECT * FROM (VALUES (1, 'a b/%'), (2, NULL)) t(v, p)")

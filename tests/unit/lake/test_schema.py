@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headwater.errors import AnalysisError, UnsupportedError
-from headwater.lake.schema import as_nullable, check_partitioning, check_storable, fits, merge
+from headwater.lake.schema import as_nullable, check_partitioning, check_storable, fits, merge, stored
 from headwater.types.ddl import parse_schema, parse_type
 
 
@@ -23,6 +23,12 @@ from headwater.types.ddl import parse_schema, parse_type
 def test_what_delta_cannot_hold_is_refused(schema: str, condition: str) -> None:
     with pytest.raises((AnalysisError, UnsupportedError), match=condition):
         check_storable(parse_schema(schema))
+
+
+def test_char_and_varchar_are_kept_as_strings_that_remember() -> None:
+    kept = stored(parse_schema("a char(3), b varchar(5)"))
+    assert kept.simpleString() == "struct<a:string,b:string>"
+    assert kept["b"].metadata == {"__CHAR_VARCHAR_TYPE_STRING": "varchar(5)"}
 
 
 def test_partition_columns_are_taken_as_the_schema_spells_them() -> None:
