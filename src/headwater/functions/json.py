@@ -279,7 +279,7 @@ def _nullable(kind: DataType) -> DataType:
 # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Writer:
+class JsonWriter:
     """JSON text of values by their Spark type."""
 
     def __init__(self, call: FunctionCall, options: dict[str, str]) -> None:
@@ -379,7 +379,7 @@ def to_json(call: FunctionCall) -> Typed:
             inputSql=f'"{value.name}"',
             inputType=f'"{value.type.simpleString().upper() if value.type else "VOID"}"',
         )
-    writer = _Writer(call, options_of(rest[0] if rest else None))
+    writer = JsonWriter(call, options_of(rest[0] if rest else None))
     return Typed(writer.text(value.sql, value.type), StringType(), True, name=titled(call, value.name))
 
 

@@ -91,9 +91,13 @@ def checked(keys: exp.Expression, values: exp.Expression, call: FunctionCall) ->
 
 def _last(keys: exp.Expression, values: exp.Expression) -> exp.Expression:
     """A map where the last of equal keys wins, in the place of the first."""
-    entries = lambda at: exp.Array(expressions=[duck("map", *(exp.Array(expressions=[duck("list_extract", side, at)]) for side in (keys, values)))])  # noqa: E731
+    entries = lambda at: exp.Array(
+        expressions=[duck("map", *(exp.Array(expressions=[duck("list_extract", side, at)]) for side in (keys, values)))]
+    )  # noqa: E731
     singles = duck("list_transform", duck("range", 1, add(duck("len", keys), 1)), lambda_(entries))
-    merge = lambda a, b: exp.Array(expressions=[duck("map_concat", duck("list_extract", a, 1), duck("list_extract", b, 1))])  # noqa: E731
+    merge = lambda a, b: exp.Array(
+        expressions=[duck("map_concat", duck("list_extract", a, 1), duck("list_extract", b, 1))]
+    )  # noqa: E731
     return duck("list_extract", duck("list_reduce", singles, lambda_(merge, 2)), 1)
 
 
