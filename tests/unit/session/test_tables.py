@@ -1,9 +1,10 @@
 """CREATE, INSERT, DROP, SHOW, DESCRIBE through SQL, as a user would."""
 
 import pytest
+from pyspark.sql.types import StringType, StructField, StructType
 
-from headwater.plan.commands import CreateView
-from headwater.plan.relations import UnboundSQL
+from headwater.plan.commands import CreateView, Explain
+from headwater.plan.relations import ReadSource, UnboundSQL
 from support.sql_session import Sql
 
 
@@ -175,13 +176,34 @@ def test_settings(sql):
     sql.refused("SET spark.sql.warehouse.dir = x", "CANNOT_MODIFY_STATIC_CONFIG")
 
 
-def test_explain_shows_the_tree_and_hides_secrets(sql):
+def test_explain_shows_the_tree_down_to_the_files(sql, tmp_path):
     sql("CREATE TABLE t AS SELECT 1 a")
-    ((text,),) = sql("EXPLAIN SELECT a + 1 FROM t WHERE a > 1")
-    assert text == "== Physical Plan ==\nProject [(a + 1)]\n+- Filter (a > 1)\n   +- ReadTable [t]\n\n"
-    ((text,),) = sql("EXPLAIN EXTENDED SELECT a FROM t")
-    assert "== Analyzed Logical Plan ==\na: int" in text
-    assert "SELECT" in text
+    sql("CREATE TEMP VIEW v AS SELECT * FROM t")
+    ((text,),) = sql("EXPLAIN SELECT a + 1 FROM v WHERE a > 1")
+    assert text == (
+        "== Physical Plan ==\n"
+        "Project [(a + 1)]\n"
+        "+- Filter (a > 1)\n"
+        "   +- SubqueryAlias v\n"
+        "      +- Project [*]\n"
+        "         +- SubqueryAlias spark_catalog.default.t\n"
+        f"            +- Scan delta [{tmp_path}/warehouse/t]\n\n"
+    )
+    ((text,),) = sql("EXPLAIN EXTENDED SELECT a FROM v")
+    assert "== Parsed Logical Plan ==\nProject [a]\n+- ReadTable [v]\n" in text
+    assert "== Analyzed Logical Plan ==\na: int\n" in text
+    assert "== DuckDB ==\nSELECT" in text
+
+
+def test_explain_hides_secrets_and_runs_nothing(sql, tmp_path):
+    source = ReadSource(
+        "json", StructType([StructField("a", StringType())]), (("my.password", "x1y2"),), (str(tmp_path),), True
+    )
+    ((text,),) = sql.session.execute(sql.session.run(Explain(source))).table().to_pydict().values()
+    assert "StreamingScan json" in text
+    assert "x1y2" not in text
+    sql("EXPLAIN CREATE TABLE zz AS SELECT 1 a")
+    sql.refused("SELECT * FROM zz", "TABLE_OR_VIEW_NOT_FOUND")
 
 
 def test_one_time_travel_reads_what_was_there(sql):

@@ -6,20 +6,23 @@ Invariants: explaining runs nothing; option values that look like secrets are ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark.sql.types import DataType
 
+from headwater.catalog import Table, View
 from headwater.duck import sql_text
 from headwater.log import redact
 from headwater.plan.commands import Command, Explain
 from headwater.plan.expressions import Alias, Call, Cast, Column, Expression, Literal, SortOrder, Star
 from headwater.plan.node import Node
-from headwater.plan.relations import LocalData, Range, ReadSource, Relation
+from headwater.plan.relations import LocalData, Range, ReadSource, ReadTable, Relation, SubqueryAlias
 from headwater.session.commands.base import command
 from headwater.session.leaves import rows, text_schema
+from headwater.session.reading import stored_view, table_source
+from headwater.session.scopes import map_reads
 
 if TYPE_CHECKING:
     from headwater.session.session import Session
@@ -37,21 +40,39 @@ def explain_text(node: Node, mode: str, session: Session) -> str:
     Args:
         mode: `simple`, `extended`, `codegen`, `cost` or `formatted`.
     """
-    tree = "\n".join(_tree(node))
+    parsed = "\n".join(_tree(node))
     if not isinstance(node, Relation):
-        return f"== Physical Plan ==\n{tree}\n\n"
+        return f"== Physical Plan ==\n{parsed}\n\n"
     resolved = session.resolve(node)
+    tree = "\n".join(_tree(_opened(node, session)))
     physical = f"== Physical Plan ==\n{tree}\n\n"
     statement = f"== DuckDB ==\n{sql_text(resolved.query)}\n\n"
     if mode == "extended":
         columns = ", ".join(f"{a.name}: {a.type.simpleString()}" for a in resolved.attributes)
         return (
-            f"== Parsed Logical Plan ==\n{tree}\n\n== Analyzed Logical Plan ==\n{columns}\n{tree}\n\n"
+            f"== Parsed Logical Plan ==\n{parsed}\n\n== Analyzed Logical Plan ==\n{columns}\n{tree}\n\n"
             f"== Optimized Logical Plan ==\n{tree}\n\n{physical}{statement}"
         )
     if mode in {"codegen", "formatted", "cost"}:
         return physical + statement
     return physical
+
+
+def _opened(plan: Relation, session: Session) -> Relation:
+    """The plan with views replaced by what they stand for, and tables by the scan of their files."""
+
+    def open_read(read: ReadTable) -> Relation:
+        found = session.catalog.find(read.parts)
+        if isinstance(found, View):
+            return SubqueryAlias(_opened(found.plan, session), found.name)
+        if isinstance(found, Table) and found.is_view:
+            return SubqueryAlias(_opened(stored_view(found, session), session), found.name)
+        if isinstance(found, Table):
+            scan = table_source(found, read)
+            return SubqueryAlias(replace(scan, schema=None), ".".join(found.full_name))
+        return read
+
+    return map_reads(plan, open_read)
 
 
 def _tree(node: Node) -> Iterator[str]:
