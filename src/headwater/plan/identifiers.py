@@ -1,4 +1,4 @@
-"""Dotted names as the client sends them: `` a.`b.c` `` → ("a", "b.c").
+"""Dotted names as users write them: `` a.`b.c` `` → ("a", "b.c").
 
 Invariant: a name that Spark refuses (open quote, empty part) raises, and is never guessed.
 """

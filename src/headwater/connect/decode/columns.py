@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 from headwater.connect.decode.base import Decoder, expression
-from headwater.connect.decode.identifiers import parse_name
 from headwater.connect.proto import pb2
 from headwater.errors import unsupported
 from headwater.plan.expressions import (
@@ -30,6 +29,7 @@ from headwater.plan.expressions import (
     UpdateFields,
     Window,
 )
+from headwater.plan.identifiers import parse_name
 
 _E = pb2.Expression
 _MODES = {

@@ -12,11 +12,11 @@ import pyarrow as pa
 from pyspark.sql.types import StructType
 
 from headwater.connect.decode.base import Decoder, relation
-from headwater.connect.decode.identifiers import parse_name
 from headwater.connect.proto import pb2
 from headwater.errors import unsupported
 from headwater.plan.commands import CatalogCall
 from headwater.plan.expressions import Expression
+from headwater.plan.identifiers import parse_name
 from headwater.plan.relations import (
     CachedRemote,
     LocalData,

@@ -9,10 +9,10 @@ from typing import Any
 
 from headwater.connect.decode.base import Decoder, command
 from headwater.connect.decode.functions import streaming_function
-from headwater.connect.decode.identifiers import parse_name
 from headwater.connect.decode.leaves import options
 from headwater.errors import IllegalArgumentError
 from headwater.plan.commands import StartStream, Trigger
+from headwater.plan.identifiers import parse_name
 
 _MODES = ("append", "update", "complete")
 

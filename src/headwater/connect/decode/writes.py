@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 from headwater.connect.decode.base import Decoder, command
-from headwater.connect.decode.identifiers import parse_name
 from headwater.connect.decode.leaves import options
 from headwater.connect.proto import pb2
 from headwater.errors import unsupported
 from headwater.plan.commands import CreateView, Write, WriteTo
+from headwater.plan.identifiers import parse_name
 
 _W = pb2.WriteOperation
 _V2 = pb2.WriteOperationV2

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headwater.connect.decode.identifiers import parse_name
 from headwater.errors import AnalysisError
+from headwater.plan.identifiers import parse_name
 
 
 @pytest.mark.parametrize(
