@@ -47,4 +47,4 @@ def stop() -> None:
     with _lock:
         stopping, _server = _server, None
     if stopping is not None:
-        stopping.stop(grace=0)
+        stopping.stop()
