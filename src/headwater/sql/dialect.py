@@ -238,9 +238,13 @@ class Parser(DatabricksParser):
         index = self._index
         if not self._match(TokenType.INTERVAL):
             return None
-        parts = []
+        parts: list[tuple[str, str | None]] = []
         while (value := self._interval_value()) is not None:
+            bare = self._prev.token_type == TokenType.NUMBER
             unit = self._interval_unit()
+            if unit is None and bare:
+                parts = []
+                break
             parts.append((value, unit))
             if unit is None:
                 break
