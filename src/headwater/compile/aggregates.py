@@ -59,7 +59,7 @@ def _descend(node: exp.Expression, change: Callable[[exp.Expression], exp.Expres
             if not isinstance(item, exp.Expression):
                 continue
             if isinstance(node, exp.Window) and key == "this":
-                _descend(_function_of(item), change)
+                _descend(function_of(item), change)
                 continue
             made = change(item)
             if made is None:
@@ -68,7 +68,8 @@ def _descend(node: exp.Expression, change: Callable[[exp.Expression], exp.Expres
                 item.replace(made)
 
 
-def _function_of(node: exp.Expression) -> exp.Expression:
+def function_of(node: exp.Expression) -> exp.Expression:
+    """The call inside FILTER, WITHIN GROUP and IGNORE NULLS."""
     while isinstance(node, exp.Filter | exp.WithinGroup | exp.IgnoreNulls | exp.RespectNulls) and isinstance(
         node.this, exp.Expression
     ):

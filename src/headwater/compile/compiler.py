@@ -63,6 +63,8 @@ class Compiler:
         self.tables: Mapping[str, Callable[[Compiler], Frame]] = {}
         self.references: Mapping[int, Relation] = {}
         self.outer: Scope | None = None
+        self.outward: list[str] = []
+        """Names of outer columns met in the subquery being compiled."""
         self.inputs: dict[str, Any] = {}
         """Arrow inputs of subquery expressions."""
         self.streaming = False
@@ -88,7 +90,7 @@ class Compiler:
 
     def again(self, attribute: Attribute, **changes: Any) -> Attribute:
         """A new attribute like another one, under a fresh name."""
-        made = replace(attribute, sql=self.fresh(attribute.name), **changes)
+        made = replace(attribute, **{"origin": "", "sql": self.fresh(attribute.name), **changes})
         self.types[made.sql] = made.type
         return made
 

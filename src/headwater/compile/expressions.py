@@ -58,6 +58,8 @@ def _column(node: plan.Column, scope: Scope, compiler: Compiler) -> Typed:
     while around is not None:
         found = around.find(node.parts)
         if found is not None:
+            if around is not scope:
+                compiler.outward.append(found[0].name)
             return _fields(column(found[0]), found[1], compiler)
         around = around.outer
     raise scope.unresolved(node.parts)

@@ -111,8 +111,6 @@ def _name(expression: plan.Expression, typed: Typed) -> str:
         inner = expression.child
         if isinstance(inner, plan.Column):
             return inner.parts[-1]
-        if isinstance(inner, plan.Cast):
-            return _name(inner, typed)
     return typed.name
 
 
@@ -147,5 +145,6 @@ def item_of(output: Output, compiler: Compiler) -> Item:
     extra: dict[str, Any] = dict(output.metadata)
     typed = output.typed
     if output.same is not None:
-        return Item(compiler.again(output.same), typed.sql)
+        same = output.same
+        return Item(compiler.again(same, origin=same.origin or same.sql), typed.sql)
     return Item(compiler.attribute(output.name, typed.type or NullType(), typed.nullable, extra), typed.sql)

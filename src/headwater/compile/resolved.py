@@ -24,6 +24,7 @@ class Attribute:
         sql: the column's unique name in the emitted query.
         qualifiers: names it can be reached by before the dot: table names, aliases.
         plan_ids: the client's DataFrames that `df["name"]` may mean.
+        origin: the `sql` name of the column that this one is a copy of (`SELECT a, a`), else empty.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Attribute:
     sql: str
     qualifiers: tuple[tuple[str, ...], ...] = ()
     plan_ids: frozenset[int] = frozenset()
+    origin: str = field(default="", kw_only=True)
     metadata: Mapping[str, object] = field(default_factory=dict, compare=False)
 
 

@@ -67,9 +67,9 @@ class Scope:
         for at in range(min(len(parts), 4) - 1, -1, -1):
             named = index.get(self.key(parts[at]), ())
             matches = [a for a in named if not at or self.qualified(a, parts[:at])]
-            distinct = {a.sql: a for a in matches}
+            distinct = {a.origin or a.sql: a for a in reversed(matches)}
             if len(distinct) > 1:
-                raise _ambiguous(parts, list(distinct.values()))
+                raise _ambiguous(parts, list(reversed(distinct.values())))
             if distinct:
                 return next(iter(distinct.values())), parts[at + 1 :]
         return None

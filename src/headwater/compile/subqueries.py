@@ -7,6 +7,7 @@ values of outer columns are put in when the outer SELECT is finished.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pyspark.sql.types import BooleanType
 from sqlglot import exp
@@ -40,16 +41,17 @@ def _compiled(
     kind: str, relation: Relation, values: tuple[plan.Expression, ...], scope: Scope, compiler: Compiler
 ) -> Typed:
     left = [compiler.expression(value, scope) for value in values]
-    outer = compiler.outer
-    compiler.outer = scope
+    outer, outward = compiler.outer, compiler.outward
+    compiler.outer, compiler.outward = scope, []
     try:
         frame = compiler.relation(relation)
     finally:
-        compiler.outer = outer
+        compiler.outer, names, compiler.outward = outer, compiler.outward, outward
     compiler.inputs.update(frame.inputs)
     compiler.streaming = compiler.streaming or frame.streaming
     make = _KINDS[kind]
-    return make(frame, left, compiler)
+    made = make(frame, left, compiler)
+    return replace(made, name=made.name.replace("()", f"({', '.join(dict.fromkeys(names))})", 1))
 
 
 def _scalar(frame: Frame, left: list[Typed], compiler: Compiler) -> Typed:
@@ -60,7 +62,7 @@ def _scalar(frame: Frame, left: list[Typed], compiler: Compiler) -> Typed:
             number=len(frame.attributes),
         )
     attribute = frame.attributes[0]
-    return Typed(exp.Subquery(this=frame.select()), attribute.type, True, name=f"scalarsubquery({attribute.name})")
+    return Typed(exp.Subquery(this=frame.select()), attribute.type, True, name="scalarsubquery()")
 
 
 def _exists(frame: Frame, left: list[Typed], compiler: Compiler) -> Typed:

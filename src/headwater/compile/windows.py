@@ -176,5 +176,5 @@ def _bound_text(bound: plan.FrameBound) -> str:
     if isinstance(value, int) and value < 0:
         return f"{value} FOLLOWING"
     if bound.kind == "preceding":
-        return f"-{value} FOLLOWING" if isinstance(value, int) else f"{value} PRECEDING"
+        return f"{value} PRECEDING"
     return f"{value} FOLLOWING"

@@ -7,6 +7,7 @@ integers wrap as in Java and a zero divisor gives NULL; decimals keep Spark's pr
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 
 from pyspark.sql.types import (
     ByteType,
@@ -35,6 +36,7 @@ from headwater.errors import AnalysisError, ArithmeticSparkError
 from headwater.functions.base import MISSING, FunctionCall, Typed, function
 from headwater.functions.building import case, duck, equal
 from headwater.functions.conversion import wrap_bits
+from headwater.functions.kernels import kernel
 from headwater.functions.operators import coerced, mismatch, operation
 from headwater.functions.raising import fail
 from headwater.functions.widening import bounded, decimal_of, tightest
@@ -59,6 +61,8 @@ def numbers(call: FunctionCall, left: Typed, right: Typed) -> tuple[Typed, Typed
     if isinstance(left.type, NullType) and isinstance(right.type, NullType):
         target: DataType = DoubleType()
         return coerced(call, left, target), coerced(call, right, target)
+    if isinstance(left.type, StringType) and isinstance(right.type, StringType):
+        raise _wrong(call, left, right)
     return _number(call, left, right), _number(call, right, left)
 
 
@@ -174,10 +178,10 @@ def _fitting(
 def _divided(
     x: exp.Expression, y: exp.Expression, a: DecimalType, b: DecimalType, target: DecimalType
 ) -> exp.Expression:
-    """Exact while the scaled numerator has at most 38 digits, rounded half up; beyond that in doubles."""
+    """Rounded half up: in integers while the scaled numerator has at most 38 digits, beyond that in Python."""
     shift = target.scale + 1 - a.scale + b.scale
     if shift < 0 or a.precision + shift > 38:
-        return operation(exp.Div, _cast(x, DoubleType()), _cast(y, DoubleType()))
+        return duck("hw_divide_wide", _cast(x, StringType()), _cast(y, StringType()), target.scale)
     numerator = operation(exp.Mul, _unscaled(x, a), exp.Literal.number(10**shift))
     quotient = operation(exp.IntDiv, numerator, _unscaled(y, b))
     rounded = exp.Paren(
@@ -203,8 +207,17 @@ def _unscaled(tree: exp.Expression, data_type: DecimalType) -> exp.Expression:
 
 def _rescaled(units: exp.Expression, target: DecimalType) -> exp.Expression:
     """`units / 10^scale` as a decimal."""
-    text = exp.Cast(this=units, to=exp.DataType.build("VARCHAR", dialect="duckdb"))
-    return exp.Cast(this=duck("concat", text, f"e-{target.scale}"), to=to_duck(target))
+    step = exp.Literal.string(f"{Decimal(1).scaleb(-target.scale):f}")
+    return operation(exp.Mul, units, exp.Cast(this=step, to=to_duck(DecimalType(target.scale, target.scale))))
+
+
+@kernel(["VARCHAR", "VARCHAR", "INTEGER"], "VARCHAR")
+def _divide_wide(numerator: str, denominator: str, scale: int) -> str:
+    """A quotient of decimals, rounded half up to `scale` digits."""
+    with localcontext() as context:
+        context.prec = 120
+        quotient = Decimal(numerator) / Decimal(denominator)
+        return f"{quotient.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP):f}"
 
 
 # ── dates and intervals ─────────────────────────────────────────────────────────────────────────────────────
@@ -228,7 +241,8 @@ def _temporal(call: FunctionCall, symbol: str, left: Typed, right: Typed) -> Typ
 def _from_date(call: FunctionCall, symbol: str, left: Typed, right: Typed, nullable: bool) -> Typed | None:
     node = _NODES[symbol]
     if isinstance(right.type, IntegralType | NullType):
-        return Typed(operation(node, left.sql, _cast(right.sql, IntegerType())), DateType(), nullable)
+        name = f"date_{'add' if symbol == '+' else 'sub'}({left.name}, {right.name})"
+        return Typed(operation(node, left.sql, _cast(right.sql, IntegerType())), DateType(), nullable, name=name)
     if symbol == "-" and isinstance(right.type, DateType | StringType):
         other = coerced(call, right, DateType())
         days = operation(exp.Sub, left.sql, other.sql)
@@ -290,7 +304,11 @@ def _from_interval(call: FunctionCall, symbol: str, left: Typed, right: Typed, n
 def _operator(call: FunctionCall, symbol: str) -> Typed:
     left, right = call.operands
     temporal = _temporal(call, symbol, left, right)
-    return temporal if temporal is not None else arithmetic(call, symbol, left, right)
+    if temporal is None:
+        return arithmetic(call, symbol, left, right)
+    if isinstance(temporal.type, (DateType, *_INSTANT)) and not temporal.name:
+        return replace(temporal, name=f"{left.name} {symbol} {right.name}")
+    return temporal
 
 
 @function("+")
@@ -316,11 +334,9 @@ def negated(call: FunctionCall) -> Typed:
         operand = coerced(call, operand, DoubleType())
     data_type = operand.type
     if isinstance(data_type, IntegralType):
-        sql = _cast(exp.Paren(this=exp.Neg(this=exp.Paren(this=operand.sql))), data_type)
-        if not call.ansi:
-            return replace(arithmetic(call, "-", Typed(exp.Literal.number(0), data_type, False), operand), name="")
+        zero = Typed(_cast(exp.Literal.number(0), data_type), data_type, False)
         literal = -operand.literal if isinstance(operand.literal, int) else MISSING
-        return Typed(sql, data_type, operand.nullable, literal)
+        return replace(arithmetic(call, "-", zero, operand), literal=literal)
     if isinstance(data_type, (FractionalType, NullType, *_INTERVAL)):
         return Typed(exp.Paren(this=exp.Neg(this=exp.Paren(this=operand.sql))), data_type, operand.nullable)
     raise _wrong(call, operand, operand)

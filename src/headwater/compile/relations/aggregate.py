@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql.types import NullType
 from sqlglot import exp
 
-from headwater.compile.aggregates import has_aggregate, is_aggregate, rewrite
+from headwater.compile.aggregates import function_of, has_aggregate, is_aggregate, rewrite
 from headwater.compile.compiler import Compiler, on
 from headwater.compile.context import Context
 from headwater.compile.frame import Frame, Item, derived, reference, slots_of
@@ -105,6 +105,8 @@ class Grouped:
     def _state(self, call: exp.Expression) -> str:
         found = self.states.get(call)
         if found is None:
+            if any(has_aggregate(child) for child in function_of(call).iter_expressions()):
+                raise AnalysisError("NESTED_AGGREGATE_FUNCTION")
             found = self.states[call] = State(self.compiler.fresh("s"), call)
         return found.name
 

@@ -1,0 +1,55 @@
+"""Joins of all kinds."""
+
+from __future__ import annotations
+
+import pytest
+from support.plans import call, col
+
+from headwater.compile import compile_relation
+from headwater.errors import AnalysisError
+from headwater.plan import relations as plan
+
+
+def rows_of(session, kind, **how):
+    relation = plan.Join(session.views["d"], session.views["e"], kind, **how)
+    schema, rows = session.run(plan.Drop(relation, names=("d",)))
+    return schema, sorted(rows, key=repr)
+
+
+@pytest.mark.parametrize(
+    ("kind", "schema", "rows"),
+    [
+        ("inner", "struct<a:int,b:string,c:string>", [(1, "x", "p"), (2, "y", "q"), (2, "y", "r")]),
+        ("left_semi", "struct<a:int,b:string>", [(1, "x"), (2, "y")]),
+        ("left_anti", "struct<a:int,b:string>", [(3, "x"), (None, None)]),
+        ("right_outer", "struct<a:bigint,b:string,c:string>",
+         [(1, "x", "p"), (2, "y", "q"), (2, "y", "r"), (9, None, "s")]),
+        ("full_outer", "struct<a:bigint,b:string,c:string>",
+         [(1, "x", "p"), (2, "y", "q"), (2, "y", "r"), (3, "x", None), (9, None, "s"), (None, None, None)]),
+    ],
+)  # fmt: skip
+def test_using_gives_the_key_once(session, kind, schema, rows):
+    assert rows_of(session, kind, using=("a",)) == (schema, rows)
+
+
+def test_the_padded_side_becomes_nullable(session):
+    left = plan.Range(0, 2, 1)
+    relation = plan.Join(left, plan.Range(1, 3, 1), "left_outer")
+    assert [f.nullable for f in compile_relation(relation, session).schema.fields] == [False, True]
+
+
+def test_a_missing_using_column_names_the_side(session):
+    with pytest.raises(AnalysisError, match="UNRESOLVED_USING_COLUMN_FOR_JOIN.*right"):
+        rows_of(session, "inner", using=("b",))
+
+
+def test_a_self_join_by_aliases(session):
+    left, right = plan.SubqueryAlias(session.views["d"], "l"), plan.SubqueryAlias(session.views["d"], "r")
+    joined = plan.Join(left, right, "inner", call("==", col("l.a"), col("r.a")))
+    relation = plan.Project(joined, (col("l.a"), col("r.b")))
+    assert session.run(relation) == ("struct<a:int,b:string>", [(1, "x"), (2, "y"), (3, "x")])
+
+
+def test_a_lateral_join_sees_the_left_side(session):
+    _, rows = session.query("select d.a, x.z from d, lateral (select d.a * 10 as z) x where d.a > 1 order by 1")
+    assert rows == [(2, 20), (3, 30)]
