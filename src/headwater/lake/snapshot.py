@@ -17,6 +17,9 @@ from headwater.errors import unsupported
 from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
 from headwater.types.duck import duck_name, to_duck
 
+_MOST_BRANCHES = 16
+_FILE, _DATA, _KEYS = "headwater_file", "data_", "keys_"
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -54,46 +57,75 @@ def read_files(path: str, metadata: Metadata, files: Sequence[AddFile], file_col
                 f"the Delta table feature `deletionVectors` of table `{path}`",
                 "Read the table with Apache Spark, or run REORG TABLE … APPLY (PURGE) on it.",
             )
+    if not files:
+        return _nothing(metadata.schema, file_column)
     groups: dict[tuple[str | None, ...], list[AddFile]] = {}
     for file in files:
-        groups.setdefault(tuple(file.partition_values.get(name) for name in metadata.partition_columns), []).append(
-            file
-        )
-    if not groups:
-        return _nothing(metadata.schema)
+        groups.setdefault(_values(metadata, file), []).append(file)
+    if len(groups) > _MOST_BRANCHES:
+        return _read_joined(path, metadata, files, file_column)
     parts = [_read_group(path, metadata, members, file_column) for members in groups.values()]
     return parts[0] if len(parts) == 1 else _union(parts)
 
 
+def _values(metadata: Metadata, file: AddFile) -> tuple[str | None, ...]:
+    return tuple(file.partition_values.get(name) for name in metadata.partition_columns)
+
+
 def _union(parts: list[exp.Select]) -> exp.Query:
-    """A balanced tree: a chain of thousands would be too deep to print."""
-    level: list[exp.Query] = list(parts)
-    while len(level) > 1:
-        pairs = [level[i : i + 2] for i in range(0, len(level), 2)]
-        level = [
-            exp.Union(this=pair[0], expression=pair[1], distinct=False) if len(pair) == 2 else pair[0] for pair in pairs
-        ]
-    return level[0]
+    union: exp.Query = parts[0]
+    for part in parts[1:]:
+        union = exp.Union(this=union, expression=part, distinct=False)
+    return union
 
 
-def _nothing(schema: StructType) -> exp.Select:
+def _nothing(schema: StructType, file_column: str | None) -> exp.Select:
     columns = [_named(exp.Cast(this=exp.Null(), to=to_duck(f.dataType)), f) for f in schema.fields]
+    if file_column is not None:
+        columns.append(_alias(exp.Cast(this=exp.Null(), to=exp.DataType.build("text")), file_column))
     return exp.Select(expressions=columns or [exp.Null()]).where(exp.false())
 
 
 def _read_group(path: str, metadata: Metadata, files: Sequence[AddFile], file_column: str | None) -> exp.Select:
-    """Files of one partition."""
-    constants = {name: files[0].partition_values.get(name) for name in metadata.partition_columns}
-    stored = [field for field in metadata.schema.fields if field.name not in constants]
+    """Files of one partition: its values are constants, so a filter on them drops the whole branch."""
+    constants = dict(zip(metadata.partition_columns, _values(metadata, files[0]), strict=True))
     columns = [
-        _named(_constant(constants[f.name], f) if f.name in constants else exp.column(f.name, quoted=True), f)
+        _named(_typed(_text(constants[f.name]), f) if f.name in constants else exp.column(f.name, quoted=True), f)
         for f in metadata.schema.fields
     ]
     if file_column is not None:
-        columns.append(exp.Alias(this=exp.column("filename"), alias=exp.to_identifier(file_column, quoted=True)))
-    paths = [exp.Literal.string(local_path(path, file)) for file in files]
+        columns.append(_alias(exp.column(_FILE), file_column))
+    return exp.Select(expressions=columns, from_=exp.From(this=_scan(path, metadata, files)))
+
+
+def _read_joined(path: str, metadata: Metadata, files: Sequence[AddFile], file_column: str | None) -> exp.Select:
+    """Files of many partitions: the values come from a list by file name."""
+    names = {name: f"partition_{index}" for index, name in enumerate(metadata.partition_columns)}
+    columns = [
+        _named(_typed(exp.column(names[f.name], table=_KEYS), f), f)
+        if f.name in names
+        else _named(exp.column(f.name, table=_DATA, quoted=True), f)
+        for f in metadata.schema.fields
+    ]
+    if file_column is not None:
+        columns.append(_alias(exp.column(_FILE, table=_DATA), file_column))
+    tuples = [
+        exp.Tuple(expressions=[_text(local_path(path, file)), *map(_text, _values(metadata, file))]) for file in files
+    ]
+    key_columns = [exp.to_identifier(name) for name in (_FILE, *names.values())]
+    keys = exp.Values(expressions=tuples, alias=exp.TableAlias(this=exp.to_identifier(_KEYS), columns=key_columns))
+    same = exp.EQ(this=exp.column(_FILE, table=_DATA), expression=exp.column(_FILE, table=_KEYS))
+    scan = _scan(path, metadata, files)
+    scan.set("alias", exp.TableAlias(this=exp.to_identifier(_DATA)))
+    join = exp.Join(this=keys, on=same)
+    return exp.Select(expressions=columns, from_=exp.From(this=scan), joins=[join])
+
+
+def _scan(path: str, metadata: Metadata, files: Sequence[AddFile]) -> exp.Table:
+    stored = [field for field in metadata.schema.fields if field.name not in metadata.partition_columns]
+    paths = [_text(local_path(path, file)) for file in files]
     scan = exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=paths), *_options(stored)])
-    return exp.Select(expressions=columns, from_=exp.From(this=exp.Table(this=scan)))
+    return exp.Table(this=scan)
 
 
 def _options(stored: Sequence[StructField]) -> list[exp.Expr]:
@@ -117,18 +149,27 @@ def _options(stored: Sequence[StructField]) -> list[exp.Expr]:
     return [
         exp.EQ(this=exp.to_identifier("schema"), expression=schema),
         exp.EQ(this=exp.to_identifier("hive_partitioning"), expression=exp.false()),
+        exp.EQ(this=exp.to_identifier("filename"), expression=exp.Literal.string(_FILE)),
     ]
 
 
-def _constant(text: str | None, field: StructField) -> exp.Expr:
-    literal: exp.Expr = exp.Null() if text is None else exp.Literal.string(text)
-    if isinstance(field.dataType, BinaryType) and text is not None:
-        return exp.Anonymous(this="encode", expressions=[literal])
-    return exp.Cast(this=literal, to=to_duck(field.dataType))
+def _text(value: str | None) -> exp.Expr:
+    return exp.Null() if value is None else exp.Literal.string(value)
+
+
+def _typed(text: exp.Expr, field: StructField) -> exp.Expr:
+    """A partition value in the column's type."""
+    if isinstance(field.dataType, BinaryType):
+        return exp.Anonymous(this="encode", expressions=[exp.Cast(this=text, to=exp.DataType.build("text"))])
+    return exp.Cast(this=text, to=to_duck(field.dataType))
 
 
 def _named(value: exp.Expr, field: StructField) -> exp.Expr:
-    return exp.Alias(this=value, alias=exp.to_identifier(field.name, quoted=True))
+    return _alias(value, field.name)
+
+
+def _alias(value: exp.Expr, name: str) -> exp.Expr:
+    return exp.Alias(this=value, alias=exp.to_identifier(name, quoted=True))
 
 
 def local_path(table: str, file: AddFile) -> str:

@@ -50,11 +50,15 @@ def test_columns_added_later_are_null_in_older_files_at_every_depth(tmp_path: Pa
     assert by_deltalake(table.path) == expected
 
 
-def test_many_partitions_are_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [3, 40])
+def test_few_and_many_partitions_are_read_alike(tmp_path: Path, count: int) -> None:
     table = LakeTable.at(str(tmp_path / "t"))
-    source = query("SELECT i::INT AS p, i::INT AS v FROM range(300) r(i)")
-    table.append(connection(), source, parse_schema("p int, v int"), partition_by=("p",))
-    assert rows(table) == sorted(((i, i) for i in range(300)), key=repr)
+    select = f"""SELECT nullif(i, 1)::INT AS p, i::INT AS v, 'it''s ' || i AS filename, encode('é' || i) AS b
+                 FROM range({count}) r(i)"""
+    schema = parse_schema("p int, v int, filename string, b binary")
+    table.append(connection(), query(select), schema, partition_by=("p", "b"))
+    expected = [(None if i == 1 else i, i, f"it's {i}", f"é{i}".encode()) for i in range(count)]
+    assert rows(table) == sorted(expected, key=repr) == by_deltalake(table.path)
 
 
 def test_names_with_quotes_and_case_are_read(tmp_path: Path) -> None:
