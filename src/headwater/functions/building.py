@@ -5,7 +5,8 @@ Invariants: strings given to `duck` become quoted literals, never SQL text; `let
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import typing
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Union
 
@@ -36,7 +37,7 @@ _letters = count()
 
 def value(item: Value) -> exp.Expression:
     """An expression for a Python value; expressions pass, copied."""
-    return item.copy() if isinstance(item, exp.Expression) else exp.convert(item)
+    return item.copy() if isinstance(item, exp.Expression) else typing.cast(exp.Expression, exp.convert(item))
 
 
 def duck(name: str, *arguments: Value) -> exp.Expression:
@@ -154,11 +155,11 @@ def struct(**fields: Value) -> exp.Expression:
     return struct_of(fields.items())
 
 
-def struct_of(fields: Sequence[tuple[str, Value]] | object) -> exp.Expression:
+def struct_of(fields: Iterable[tuple[str, Value]]) -> exp.Expression:
     """A DuckDB struct of (name, value) pairs."""
     pairs = [
         exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=value(item))
-        for name, item in fields  # type: ignore[attr-defined]
+        for name, item in fields
     ]
     return exp.Struct(expressions=pairs)
 
@@ -206,7 +207,7 @@ def int_literal(number: int) -> Typed:
     """An integer operand made of a Python int."""
     from pyspark.sql.types import IntegerType
 
-    return Typed(exp.convert(number), IntegerType(), False, number, str(number))
+    return Typed(value(number), IntegerType(), False, number, str(number))
 
 
 def is_string(operand: Typed) -> bool:

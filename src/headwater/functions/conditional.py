@@ -25,6 +25,7 @@ from headwater.functions.building import (
     names,
     titled,
     to_type,
+    value,
 )
 from headwater.functions.widening import common_type
 from headwater.types.ddl import type_sql
@@ -103,7 +104,7 @@ def nullif(call: FunctionCall) -> Typed:
     if first.type is None or isinstance(first.type, NullType):
         return Typed(cast(None, "INTEGER"), NullType(), True)
     sql = let(
-        [first.sql], lambda value: case((equal(value if left is first else left.sql, right.sql), None), otherwise=value)
+        [first.sql], lambda one: case((equal(one if left is first else left.sql, right.sql), None), otherwise=one)
     )
     return Typed(sql, first.type, True)
 
@@ -122,7 +123,7 @@ def zeroifnull(call: FunctionCall) -> Typed:
     if isinstance(number.type, NullType):
         from pyspark.sql.types import IntegerType
 
-        return Typed(exp.convert(0), IntegerType(), False)
+        return Typed(value(0), IntegerType(), False)
     return Typed(duck("coalesce", number.sql, 0), number.type, False)
 
 
@@ -155,10 +156,10 @@ def matched(call: FunctionCall) -> Typed:
     results = [result for _, result in pairs] + ([default] if default else [])
     values, kind = unified(call, results)
 
-    def choose(value: exp.Expression) -> exp.Expression:
+    def choose(found: exp.Expression) -> exp.Expression:
         tests: list[tuple[Value, Value]] = []
         for (search, _), result in zip(pairs, values, strict=False):
-            (left, right), _ = unified(call, [replace(subject, sql=value), search])
+            (left, right), _ = unified(call, [replace(subject, sql=found), search])
             tests.append((binary(exp.NullSafeEQ, left.sql, right.sql), result.sql))
         return case(*tests, otherwise=values[-1].sql if default else None)
 

@@ -30,6 +30,7 @@ from headwater.functions.building import (
     case,
     cast,
     duck,
+    either,
     equal,
     is_null,
     let,
@@ -40,6 +41,7 @@ from headwater.functions.building import (
     to_int,
     to_text,
     to_timestamp,
+    value,
 )
 from headwater.functions.raising import fail
 
@@ -223,7 +225,7 @@ def next_day(call: FunctionCall) -> Typed:
 def months_between(call: FunctionCall) -> Typed:
     """months_between(end, start[, rounded = true]) → double: whole months, days in 31sts"""
     end, start, *rest = call.take(2, 3)
-    rounded = rest[0].sql if rest else exp.convert(True)
+    rounded = rest[0].sql if rest else value(True)
     first, second = to_timestamp(call, end), to_timestamp(call, start)
     sql = let([cast(first.sql, "TIMESTAMP"), cast(second.sql, "TIMESTAMP"), rounded], _months_apart)
     name = titled(call, end.name, start.name, rest[0].name if rest else "true")
@@ -248,7 +250,7 @@ def _months_apart(a: exp.Expression, b: exp.Expression, rounded: exp.Expression)
     months = add(years, subtract(part("month", a), part("month", b)))
     rest = exp.Div(this=cast(subtract(seconds(a), seconds(b)), "DOUBLE"), expression=cast(31 * 86400, "DOUBLE"))
     exact = add(cast(months, "DOUBLE"), exp.Paren(this=rest))
-    same = exp.or_(equal(part("day", a), part("day", b)), both(is_last(a), is_last(b)))
+    same = either(equal(part("day", a), part("day", b)), both(is_last(a), is_last(b)))
     return case((same, cast(months, "DOUBLE")), (rounded, duck("round", exact, 8)), otherwise=exact)
 
 

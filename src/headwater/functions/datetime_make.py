@@ -119,7 +119,7 @@ def _from_date_and_time(call: FunctionCall, kind: DataType) -> Typed:
         return Typed(moment, kind, nullable, name=titled(call, *names(call.operands)))
     from headwater.functions.datetime_text import icu_zone
 
-    zone = exp.Literal.string(icu_zone(call.time_zone))
+    zone: exp.Expression = exp.Literal.string(icu_zone(call.time_zone))
     if len(rest) == 2:
         known = rest[1].literal
         zone = exp.Literal.string(icu_zone(known)) if isinstance(known, str) else to_text(call, rest[1]).sql

@@ -38,7 +38,7 @@ _PART = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([a-z]+?)s?(?=[\s\d+-]|$)", re.IG
 
 
 def duration(text: str) -> int:
-    """Microseconds of an interval text such as `5 minutes` or `interval 1 hour 30 minutes`. Raises CANNOT_PARSE_INTERVAL."""
+    """Microseconds of a text such as `5 minutes` or `interval 1 hour 30 minutes`. Raises CANNOT_PARSE_INTERVAL."""
     body = re.sub(r"^\s*interval\s+", "", text, flags=re.IGNORECASE).strip()
     total, end = 0.0, 0
     for part in _PART.finditer(body):

@@ -51,7 +51,8 @@ def _hashed(call: FunctionCall, kernel_name: str) -> exp.Expression:
 @function("hash")
 def hash_(call: FunctionCall) -> Typed:
     """hash(value, …) → int: Murmur3"""
-    return Typed(cast(_hashed(call, "hw_murmur3"), "INTEGER"), IntegerType(), False, name=titled(call, *names(call.operands)))
+    name = titled(call, *names(call.operands))
+    return Typed(cast(_hashed(call, "hw_murmur3"), "INTEGER"), IntegerType(), False, name=name)
 
 
 @function("xxhash64")

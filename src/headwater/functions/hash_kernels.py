@@ -66,17 +66,17 @@ class Murmur3:
     """Murmur3 x86 32 as Spark does it: bytes beyond whole words are mixed one by one."""
 
     @staticmethod
-    def int(x: int, seed: int) -> int:
+    def whole(x: int, seed: int) -> int:
         """A 32-bit integer."""
         return _final(_mix_h(seed, x & _M32), 4)
 
     @staticmethod
-    def long(x: int, seed: int) -> int:
+    def wide(x: int, seed: int) -> int:
         """A 64-bit integer."""
         return _final(_mix_h(_mix_h(seed, x & _M32), (x >> 32) & _M32), 8)
 
     @staticmethod
-    def bytes(data: bytes, seed: int) -> int:
+    def text(data: bytes, seed: int) -> int:
         """Bytes."""
         h, whole = seed, len(data) - len(data) % 4
         for i in range(0, whole, 4):
@@ -101,19 +101,19 @@ class XxHash64:
     """XXH64."""
 
     @staticmethod
-    def int(x: int, seed: int) -> int:
+    def whole(x: int, seed: int) -> int:
         """A 32-bit integer."""
         h = (seed + _P5 + 4) & _M64
         h = (_rotate(h ^ (((x & _M32) * _P1) & _M64), 23, 64) * _P2 + _P3) & _M64
         return _avalanche(h)
 
     @staticmethod
-    def long(x: int, seed: int) -> int:
+    def wide(x: int, seed: int) -> int:
         """A 64-bit integer."""
         return _avalanche(_round8((seed + _P5 + 8) & _M64, x & _M64))
 
     @staticmethod
-    def bytes(data: bytes, seed: int) -> int:
+    def text(data: bytes, seed: int) -> int:
         """Bytes."""
         at, size = 0, len(data)
         h = (seed + _P5) & _M64
@@ -145,7 +145,10 @@ def _stripes(data: bytes, seed: int) -> tuple[int, int]:
     return h, at
 
 
-def _value(x: Any, kind: t.DataType, seed: int, algorithm: Any) -> int:
+Algorithm = type[Murmur3] | type[XxHash64]
+
+
+def _value(x: Any, kind: t.DataType, seed: int, algorithm: Algorithm) -> int:
     if x is None or isinstance(kind, t.NullType):
         return seed
     if isinstance(kind, t.StructType):
@@ -163,35 +166,35 @@ def _value(x: Any, kind: t.DataType, seed: int, algorithm: Any) -> int:
     return _scalar(x, kind, seed, algorithm)
 
 
-def _scalar(x: Any, kind: t.DataType, seed: int, algorithm: Any) -> int:
+def _scalar(x: Any, kind: t.DataType, seed: int, algorithm: Algorithm) -> int:
     if isinstance(kind, t.BooleanType):
-        return algorithm.int(int(x), seed)
+        return algorithm.whole(int(x), seed)
     if isinstance(kind, t.ByteType | t.ShortType | t.IntegerType):
-        return algorithm.int(x, seed)
+        return algorithm.whole(x, seed)
     if isinstance(kind, t.DateType):
-        return algorithm.int((x - dt.date(1970, 1, 1)).days, seed)
+        return algorithm.whole((x - dt.date(1970, 1, 1)).days, seed)
     if isinstance(kind, t.FloatType):
-        return algorithm.int(struct.unpack("<i", struct.pack("<f", x + 0.0))[0], seed)
+        return algorithm.whole(struct.unpack("<i", struct.pack("<f", x + 0.0))[0], seed)
     if isinstance(kind, t.DoubleType):
-        return algorithm.long(struct.unpack("<q", struct.pack("<d", x + 0.0))[0], seed)
+        return algorithm.wide(struct.unpack("<q", struct.pack("<d", x + 0.0))[0], seed)
     if isinstance(kind, t.DecimalType):
         return _decimal(x, kind, seed, algorithm)
     if isinstance(kind, t.BinaryType):
-        return algorithm.bytes(bytes(x), seed)
+        return algorithm.text(bytes(x), seed)
     if isinstance(x, dt.datetime):
         zone = x.tzinfo and dt.UTC
-        return algorithm.long((x - dt.datetime(1970, 1, 1, tzinfo=zone)) // dt.timedelta(microseconds=1), seed)
+        return algorithm.wide((x - dt.datetime(1970, 1, 1, tzinfo=zone)) // dt.timedelta(microseconds=1), seed)
     if isinstance(x, dt.timedelta):
-        return algorithm.long(x // dt.timedelta(microseconds=1), seed)
-    return algorithm.long(x, seed) if isinstance(x, int) else algorithm.bytes(str(x).encode(), seed)
+        return algorithm.wide(x // dt.timedelta(microseconds=1), seed)
+    return algorithm.wide(x, seed) if isinstance(x, int) else algorithm.text(str(x).encode(), seed)
 
 
-def _decimal(x: Decimal, kind: t.DecimalType, seed: int, algorithm: Any) -> int:
+def _decimal(x: Decimal, kind: t.DecimalType, seed: int, algorithm: Algorithm) -> int:
     unscaled = int(x.scaleb(kind.scale))
     if kind.precision <= 18:
-        return algorithm.long(unscaled, seed)
+        return algorithm.wide(unscaled, seed)
     size = (unscaled.bit_length() if unscaled >= 0 else (~unscaled).bit_length()) // 8 + 1
-    return algorithm.bytes(unscaled.to_bytes(size, "big", signed=True), seed)
+    return algorithm.text(unscaled.to_bytes(size, "big", signed=True), seed)
 
 
 @lru_cache(maxsize=256)

@@ -180,11 +180,11 @@ def array_sort(call: FunctionCall) -> Typed:
     def insert(sorted_: exp.Expression, item: exp.Expression) -> exp.Expression:
         before = duck("len", duck("list_filter", sorted_, lambda_(lambda x: binary(exp.LTE, applied.at(x, item), 0))))
         single = exp.Array(expressions=[item.copy()])
-        place = lambda at: duck(
-            "list_concat",
-            duck("list_slice", sorted_, 1, at),
-            duck("list_concat", single, duck("list_slice", sorted_, add(at, 1), duck("len", sorted_))),
-        )
+
+        def place(at: exp.Expression) -> exp.Expression:
+            rest = duck("list_slice", sorted_, add(at, 1), duck("len", sorted_))
+            return duck("list_concat", duck("list_slice", sorted_, 1, at), duck("list_concat", single, rest))
+
         return let([before], place)
 
     empty = cast(exp.Array(expressions=[]), f"{duck_name(kind)}[]")
@@ -258,10 +258,14 @@ def map_zip_with(call: FunctionCall) -> Typed:
             lambda_(lambda k: exp.Not(this=duck("list_contains", duck("map_keys", a), k))),
         )
         keys = duck("list_concat", duck("map_keys", a), later)
-        at = lambda m, k: duck("list_extract", duck("map_extract", m, k), 1)  # noqa: E731
-        values = lambda all_: duck(
-            "map", all_, duck("list_transform", all_, lambda_(lambda k: applied.at(k, at(a, k), at(b, k))))
-        )
+
+        def of(key: exp.Expression) -> exp.Expression:
+            found = [duck("list_extract", duck("map_extract", m, key), 1) for m in (a, b)]
+            return applied.at(key, *found)
+
+        def values(all_: exp.Expression) -> exp.Expression:
+            return duck("map", all_, duck("list_transform", all_, lambda_(of)))
+
         return case((either(is_null(a), is_null(b)), None), otherwise=let([keys], values))
 
     made = MapType(one.keyType, applied.body.type, applied.body.nullable) if applied.body.type else None

@@ -20,7 +20,7 @@ class Field(NamedTuple):
     """A run of one pattern letter, or literal text (letter "")."""
 
     letter: str
-    count: int
+    size: int
     text: str = ""
 
 
@@ -92,7 +92,7 @@ def strftime(pattern: str) -> str | None:
     parts: list[str] = []
     for field in fields(pattern):
         if field.letter:
-            known = _STRFTIME.get((field.letter, field.count))
+            known = _STRFTIME.get((field.letter, field.size))
             if known is None:
                 return None
             parts.append(known)
@@ -104,7 +104,8 @@ def strftime(pattern: str) -> str | None:
 _STRPTIME = {
     ("y", 4): ("%Y", r"\d{4}"), ("M", 2): ("%m", r"\d{2}"), ("d", 2): ("%d", r"\d{2}"), ("M", 1): ("%m", r"\d{1,2}"),
     ("d", 1): ("%d", r"\d{1,2}"), ("H", 2): ("%H", r"\d{2}"), ("H", 1): ("%H", r"\d{1,2}"), ("m", 2): ("%M", r"\d{2}"),
-    ("m", 1): ("%M", r"\d{1,2}"), ("s", 2): ("%S", r"\d{2}"), ("s", 1): ("%S", r"\d{1,2}"), ("S", 6): ("%f", r"\d{1,6}"),
+    ("m", 1): ("%M", r"\d{1,2}"), ("s", 2): ("%S", r"\d{2}"), ("s", 1): ("%S", r"\d{1,2}"),
+    ("S", 6): ("%f", r"\d{1,6}"),
     ("M", 3): ("%b", r"[A-Za-z]{3}"), ("M", 4): ("%B", r"[A-Za-z]+"),
 }  # fmt: skip
 
@@ -118,7 +119,7 @@ def strptime(pattern: str) -> tuple[str, str] | None:
         return None
     for field in fields(pattern):
         if field.letter:
-            known = _STRPTIME.get((field.letter, field.count))
+            known = _STRPTIME.get((field.letter, field.size))
             if known is None:
                 return None
             forms.append(known[0])
@@ -135,11 +136,11 @@ def strptime(pattern: str) -> tuple[str, str] | None:
 @kernel(["TIMESTAMP", "BIGINT", "VARCHAR", "VARCHAR"], "VARCHAR")
 def format_time(moment: datetime, offset: int, zone: str, pattern: str) -> str:
     """A local time written by the pattern; `offset` is its zone's offset in seconds."""
-    return "".join(_write(field, moment, offset, zone, pattern) for field in fields(pattern))
+    return "".join(_write(field, moment, offset, zone) for field in fields(pattern))
 
 
-def _write(field: Field, moment: datetime, offset: int, zone: str, pattern: str) -> str:
-    letter, count = field.letter, field.count
+def _write(field: Field, moment: datetime, offset: int, zone: str) -> str:
+    letter, count = field.letter, field.size
     if not letter:
         return field.text
     if letter in "[]":
@@ -160,7 +161,7 @@ def _write(field: Field, moment: datetime, offset: int, zone: str, pattern: str)
         return "AM" if moment.hour < 12 else "PM"
     if letter == "G":
         return "Anno Domini" if count == 4 else "AD"
-    return _write_zone(field, moment, offset, zone, pattern)
+    return _write_zone(field, moment, offset, zone)
 
 
 def _number(letter: str, moment: datetime) -> int | None:
@@ -174,8 +175,8 @@ def _number(letter: str, moment: datetime) -> int | None:
     return numbers.get(letter)
 
 
-def _write_zone(field: Field, moment: datetime, offset: int, zone: str, pattern: str) -> str:
-    letter, count = field.letter, field.count
+def _write_zone(field: Field, moment: datetime, offset: int, zone: str) -> str:
+    letter, count = field.letter, field.size
     sign, rest = ("-" if offset < 0 else "+"), abs(offset)
     hours, minutes, seconds = rest // 3600, rest // 60 % 60, rest % 60
     if letter == "V":
@@ -218,7 +219,7 @@ _ZONES = {"X": r"Z|[+-]\d\d(?::?\d\d(?::?\d\d)?)?", "x": r"[+-]\d\d(?::?\d\d)?",
 
 
 def _shape(field: Field) -> str:
-    letter, count = field.letter, field.count
+    letter, count = field.letter, field.size
     if letter in "yu":
         return r"\d{2}" if count == 2 else (r"[+-]?\d{1,9}" if count == 1 else rf"[+-]?\d{{{count}}}")
     if letter in "ML" and count > 2:
@@ -264,9 +265,9 @@ def _values(text: str, pattern: str) -> dict[str, str] | None:
         if found is None:
             continue
         key = {"u": "y", "L": "M"}.get(field.letter, field.letter)
-        if key == "y" and field.count == 2:
+        if key == "y" and field.size == 2:
             found = "20" + found
-        if key == "M" and field.count > 2:
+        if key == "M" and field.size > 2:
             found = str([name[:3].lower() for name in _MONTHS].index(found[:3].lower()) + 1)
         values[key] = found
     return values

@@ -136,7 +136,8 @@ def _shape(kind: DataType) -> Value:
 
 def _flat(kind: DataType) -> str:
     if isinstance(kind, StructType):
-        return f"STRUCT({', '.join(exp.to_identifier(f.name, quoted=True).sql('duckdb') + ' ' + _flat(f.dataType) for f in kind.fields)})"
+        parts = [f"{exp.to_identifier(f.name, quoted=True).sql('duckdb')} {_flat(f.dataType)}" for f in kind.fields]
+        return f"STRUCT({', '.join(parts)})"
     if isinstance(kind, ArrayType):
         return f"{_flat(kind.elementType)}[]"
     if isinstance(kind, MapType):
@@ -160,12 +161,14 @@ class _Reader:
         if isinstance(kind, ArrayType):
             return duck("list_transform", sql, lambda_(lambda item: self.value(item, kind.elementType)))
         if isinstance(kind, MapType):
-            items = lambda m: duck(
-                "list_transform", duck("map_values", m), lambda_(lambda v: self.value(v, kind.valueType))
-            )
-            keys = lambda m: cast(duck("map_keys", m), f"{duck_name(kind.keyType)}[]")  # noqa: E731
-            return let([sql], lambda m: case((is_null(m), None), otherwise=duck("map", keys(m), items(m))))
+            return let([sql], lambda entries: self._map(entries, kind))
         return self._leaf(sql, kind)
+
+    def _map(self, entries: exp.Expression, kind: MapType) -> exp.Expression:
+        read = lambda_(lambda item: self.value(item, kind.valueType))
+        keys = cast(duck("map_keys", entries), f"{duck_name(kind.keyType)}[]")
+        made = duck("map", keys, duck("list_transform", duck("map_values", entries), read))
+        return case((is_null(entries), None), otherwise=made)
 
     def struct(self, row: exp.Expression, kind: StructType) -> exp.Expression:
         """The struct of a row's fields."""

@@ -11,12 +11,13 @@ import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from headwater.duck import Connection
 from headwater.errors import SparkError
 
 Body = Callable[..., Any]
+B = TypeVar("B", bound=Body)
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ _alive: dict[str, Body] = {}  # DuckDB 2.0 keeps no reference of its own to a fu
 
 def kernel(
     parameters: Sequence[str] | None, result: str, *, nulls: bool = False, volatile: bool = False
-) -> Callable[[Body], Body]:
+) -> Callable[[B], B]:
     """Decorator: let SQL call the function as `hw_<name>`."""
 
-    def enter(body: Body) -> Body:
+    def enter(body: B) -> B:
         name = "hw_" + body.__name__.strip("_")
         _kernels[name] = Kernel(name, body, None if parameters is None else tuple(parameters), result, nulls, volatile)
         return body
@@ -62,12 +63,13 @@ def install(connection: Connection) -> None:
 
 def _define(connection: Connection, entry: Kernel) -> None:
     parameters: Any = None if entry.parameters is None else list(entry.parameters)
+    special: Any = "special"
     connection.create_function(
         entry.name,
         _alive.setdefault(entry.name, _guarded(entry)),
         parameters,
-        entry.result,  # type: ignore[arg-type]
-        null_handling="special",  # type: ignore[arg-type]
+        entry.result,
+        null_handling=special,
         side_effects=entry.volatile,
     )
 

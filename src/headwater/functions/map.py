@@ -91,13 +91,16 @@ def checked(keys: exp.Expression, values: exp.Expression, call: FunctionCall) ->
 
 def _last(keys: exp.Expression, values: exp.Expression) -> exp.Expression:
     """A map where the last of equal keys wins, in the place of the first."""
-    entries = lambda at: exp.Array(
-        expressions=[duck("map", *(exp.Array(expressions=[duck("list_extract", side, at)]) for side in (keys, values)))]
-    )  # noqa: E731
-    singles = duck("list_transform", duck("range", 1, add(duck("len", keys), 1)), lambda_(entries))
-    merge = lambda a, b: exp.Array(
-        expressions=[duck("map_concat", duck("list_extract", a, 1), duck("list_extract", b, 1))]
-    )  # noqa: E731
+
+    def single(at: exp.Expression) -> exp.Expression:
+        sides = [exp.Array(expressions=[duck("list_extract", side, at)]) for side in (keys, values)]
+        return exp.Array(expressions=[duck("map", *sides)])
+
+    def merge(a: exp.Expression, b: exp.Expression) -> exp.Expression:
+        joined = duck("map_concat", duck("list_extract", a, 1), duck("list_extract", b, 1))
+        return exp.Array(expressions=[joined])
+
+    singles = duck("list_transform", duck("range", 1, add(duck("len", keys), 1)), lambda_(single))
     return duck("list_extract", duck("list_reduce", singles, lambda_(merge, 2)), 1)
 
 
@@ -116,7 +119,7 @@ def map_(call: FunctionCall) -> Typed:
         isinstance(item.literal, str | int) for item in keys
     )
     lists = [exp.Array(expressions=[item.sql for item in side]) for side in (keys, values)]
-    sql = duck("map", *lists) if literal else checked(*lists, call)
+    sql = duck("map", *lists) if literal else checked(lists[0], lists[1], call)
     kind = (
         MapType(key_type, value_type, any(item.nullable for item in operands[1::2]))
         if key_type and value_type
@@ -142,7 +145,9 @@ def map_from_entries(call: FunctionCall) -> Typed:
     if not isinstance(entries.type, ArrayType) or not isinstance(entries.type.elementType, StructType):
         raise map_type_error(call, entries)
     key, item = entries.type.elementType.fields
-    part = lambda all_, label: duck("list_transform", all_, lambda_(lambda row: duck("struct_extract", row, label)))  # noqa: E731
+
+    def part(all_: exp.Expression, label: str) -> exp.Expression:
+        return duck("list_transform", all_, lambda_(lambda row: duck("struct_extract", row, label)))
 
     def build(all_: exp.Expression) -> exp.Expression:
         holes = less(duck("list_count", all_), duck("len", all_))

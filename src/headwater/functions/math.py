@@ -219,7 +219,8 @@ def power(call: FunctionCall) -> Typed:
     operands = call.take(2)
     numbers = [cast(to_double(call, operand).sql, "DOUBLE") for operand in operands]
     shown = "pow" if call.name == "pow" else "POWER"
-    return done(let(numbers, lambda a, b: _computed("hw_pow", a, b)), DoubleType(), call, name=titled(call, *names(operands), name=shown))
+    sql = let(numbers, lambda a, b: _computed("hw_pow", a, b))
+    return done(sql, DoubleType(), call, name=titled(call, *names(operands), name=shown))
 
 
 @function("atan2")
@@ -235,7 +236,8 @@ def hypot(call: FunctionCall) -> Typed:
     """hypot(a, b) → double: sqrt(a² + b²) without overflow"""
     operands = call.take(2)
     numbers = [cast(to_double(call, operand).sql, "DOUBLE") for operand in operands]
-    return done(let(numbers, lambda a, b: _computed("hw_hypot", a, b)), DoubleType(), call, name=titled(call, *names(operands), name="HYPOT"))
+    sql = let(numbers, lambda a, b: _computed("hw_hypot", a, b))
+    return done(sql, DoubleType(), call, name=titled(call, *names(operands), name="HYPOT"))
 
 
 @function("e")

@@ -25,6 +25,7 @@ from headwater.functions.building import (
     to_double,
     to_text,
     to_type,
+    value,
 )
 from headwater.functions.kernels import kernel
 from headwater.functions.raising import fail
@@ -119,7 +120,7 @@ def monotonically_increasing_id(call: FunctionCall) -> Typed:
 def spark_partition_id(call: FunctionCall) -> Typed:
     """spark_partition_id() → int: always 0, there is one partition"""
     call.take(0)
-    return Typed(exp.convert(0), IntegerType(), False, name="SPARK_PARTITION_ID()")
+    return Typed(value(0), IntegerType(), False, name="SPARK_PARTITION_ID()")
 
 
 @function("input_file_block_length", "input_file_block_start")

@@ -20,6 +20,7 @@ from headwater.functions.building import (
     titled,
     to_int,
     to_text,
+    value,
 )
 from headwater.functions.java_regex import compiled, group_error, groups, literal_pattern, re2, replacement
 
@@ -68,7 +69,7 @@ def regexp_extract(call: FunctionCall) -> Typed:
         sql = duck("hw_regexp_extract", *texts, to_int(call, index).sql)
     else:
         fast = lambda body, known: duck("regexp_extract", body, known, group)  # noqa: E731
-        sql = _either(call, fast, "hw_regexp_extract", exp.convert(group))
+        sql = _either(call, fast, "hw_regexp_extract", value(group))
     return done(sql, StringType(), call, name=name)
 
 
@@ -84,7 +85,7 @@ def regexp_extract_all(call: FunctionCall) -> Typed:
         sql = duck("hw_regexp_extract_all", *texts, to_int(call, index).sql)
     else:
         fast = lambda body, known: duck("regexp_extract_all", body, known, group)  # noqa: E731
-        sql = _either(call, fast, "hw_regexp_extract_all", exp.convert(group))
+        sql = _either(call, fast, "hw_regexp_extract_all", value(group))
     return done(sql, ArrayType(StringType(), True), call, name=name)
 
 

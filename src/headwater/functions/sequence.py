@@ -109,7 +109,9 @@ def _times(first: exp.Expression, last: exp.Expression, rest: list[Typed]) -> ex
         return duck("hw_time_sequence", *local, 0, cast(sign, "INTEGER"), cast(0, "BIGINT"))
 
     def walk(step: exp.Expression) -> exp.Expression:
-        part = lambda name: cast(duck("date_part", name, step), "BIGINT")  # noqa: E731
+        def part(name: str) -> exp.Expression:
+            return cast(duck("date_part", name, step), "BIGINT")
+
         months = add(multiply(part("year"), 12), part("month"))
         clock = add(
             add(multiply(part("hour"), 3_600_000_000), multiply(part("minute"), 60_000_000)), part("microsecond")

@@ -19,6 +19,7 @@ from headwater.functions.building import (
     cast,
     done,
     duck,
+    either,
     equal,
     int_literal,
     is_binary,
@@ -34,6 +35,7 @@ from headwater.functions.building import (
     to_int,
     to_long,
     to_text,
+    value,
 )
 from headwater.functions.raising import fail
 
@@ -135,8 +137,7 @@ def sliced(text: Value, start: exp.Expression, count: exp.Expression, *, whole: 
     plain = isinstance(start, exp.Literal) and int(start.name) > 0
     if plain:
         return duck("substring", text, start) if whole else duck("substring", text, start, duck("greatest", count, 0))
-    body = text if isinstance(text, exp.Expression) else exp.convert(text)
-    return let([body, cast(start, "BIGINT"), cast(count, "BIGINT")], part)
+    return let([value(text), cast(start, "BIGINT"), cast(count, "BIGINT")], part)
 
 
 @function("substring", "substr")
@@ -187,7 +188,11 @@ def concat_ws(call: FunctionCall) -> Typed:
     for piece in pieces:
         joined = duck("list_concat", joined, piece)
     text = to_text(call, separator)
-    sql = let([cast(text.sql, "VARCHAR")], lambda mark: case((is_null(mark), None), otherwise=duck("array_to_string", joined, mark)))
+
+    def glue(mark: exp.Expression) -> exp.Expression:
+        return case((is_null(mark), None), otherwise=duck("array_to_string", joined, mark))
+
+    sql = let([cast(text.sql, "VARCHAR")], glue)
     return Typed(sql, StringType(), separator.nullable)
 
 
@@ -384,7 +389,7 @@ def elt(call: FunctionCall) -> Typed:
 
 @function("substring_index")
 def substring_index(call: FunctionCall) -> Typed:
-    """substring_index(string, delimiter, n) → string before the n-th delimiter (after, counted from the end, if n < 0)"""
+    """substring_index(string, delimiter, n) → string before the n-th delimiter (after the n-th last if n < 0)"""
     text, delimiter, count = call.take(3)
 
     def part(body: exp.Expression, mark: exp.Expression, many: exp.Expression) -> exp.Expression:
@@ -395,7 +400,7 @@ def substring_index(call: FunctionCall) -> Typed:
         chosen = case((more(many, 0), first), otherwise=last)
         return case(
             (is_null(add(duck("length", mark), many)), None),
-            (exp.or_(equal(many, 0), equal(mark, "")), ""),
+            (either(equal(many, 0), equal(mark, "")), ""),
             otherwise=duck("array_to_string", chosen, mark),
         )
 

@@ -75,7 +75,7 @@ def overlay_text(text: str, new: str, position: int, count: int) -> str:
 def overlay_bytes(data: bytes, new: bytes, position: int, count: int) -> bytes:
     """Spark's overlay of binaries."""
     tail = position + (count if count >= 0 else len(new))
-    return slice_bytes(data, 1, position - 1) + new + slice_bytes(data, tail, 2147483647)
+    return bytes(slice_bytes(data, 1, position - 1)) + new + bytes(slice_bytes(data, tail, 2147483647))
 
 
 def _cut(text: str, position: int, count: int | None) -> str:

@@ -14,6 +14,7 @@ from headwater.functions.building import cast, titled, to_int
 
 def _rank(name: str, shown: str, kind: DataType, about: str) -> None:
     def build(call: FunctionCall) -> Typed:
+        call.take(0, 1_000)  # Spark lets `rank(b)` name the order's columns again
         sql: exp.Expression = exp.Anonymous(this=name, expressions=[])
         target = "INTEGER" if isinstance(kind, IntegerType) else "DOUBLE"
         return Typed(cast(sql, target), kind, False, name=f"{shown}()")
