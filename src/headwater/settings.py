@@ -188,6 +188,9 @@ def parse_duration_ms(text: str) -> int:
     return int(int(digits) * _UNITS[unit])
 
 
+_SPARK_KINDS: Mapping[Kind, str] = {"flag": "boolean", "int": "int", "duration_ms": "time"}
+
+
 def _check(row: Setting, value: str) -> None:
     if row.kind == "zone" and not is_time_zone(value):
         raise IllegalArgumentError("INVALID_CONF_VALUE.TIME_ZONE", confName=row.key, confValue=value)
@@ -200,7 +203,7 @@ def _check(row: Setting, value: str) -> None:
             parse_duration_ms(value)
     except ValueError as cause:
         raise IllegalArgumentError(
-            "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=row.key, confValue=value, confType=row.kind
+            "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=row.key, confValue=value, confType=_SPARK_KINDS[row.kind]
         ) from cause
 
 

@@ -149,7 +149,9 @@ class FileSave:
         root = self._target.folder
         if self._target.dynamic and self._target.partition_by:
             return sorted(folder for folder in folders if os.path.isdir(folder))
-        return [os.path.join(root, name) for name in self._storage.list(root) if name != TEMPORARY]
+        temporary = os.path.join(root, TEMPORARY)
+        left = [os.path.join(temporary, name) for name in self._storage.list(temporary) if name != self._job]
+        return left + [os.path.join(root, name) for name in self._storage.list(root) if name != TEMPORARY]
 
 
 def named(resolved: Resolved, partition_by: Sequence[str] = ()) -> exp.Select:

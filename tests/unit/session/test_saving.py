@@ -4,6 +4,10 @@ import datetime
 import decimal
 import gzip
 import os
+import signal
+import subprocess
+import sys
+import textwrap
 
 import pyarrow as pa
 import pytest
@@ -208,3 +212,27 @@ def test_json_and_csv_values_are_written_as_spark_writes_them(session, tmp_path)
     (file,) = (tmp_path / "csv").glob("part-*.csv.gz")
     assert gzip.decompress(file.read_bytes()).decode() == "t,d,n\n2020-01-01T05:30:00.123+05:30,1.50,\n"
     refused("UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE", session, Write(rows(schema, []), "csv", "append", str(path)))
+
+
+def test_a_save_killed_before_it_is_published_changes_nothing(session, tmp_path):
+    path = str(tmp_path / "out")
+    session.run(Write(Range(0, 3, 1), "parquet", "append", path))
+    script = """
+        import sys
+        from headwater.plan.commands import Write
+        from headwater.plan.relations import Range
+        from headwater.session.runtime import Runtime
+        from headwater.session.session import Session
+        Session(Runtime.local(warehouse=sys.argv[1])).run(Write(Range(7, 9, 1), "parquet", "overwrite", sys.argv[1]))
+    """
+    child = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), path],
+        env={**os.environ, "HEADWATER_CRASH_AT": "save.data_written"},
+        timeout=120,
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL
+    assert read(session, "parquet", path) == [(0,), (1,), (2,)]
+    session.run(Write(Range(7, 9, 1), "parquet", "overwrite", path))
+    assert read(session, "parquet", path) == [(7,), (8,)]
+    assert not os.path.exists(os.path.join(path, "_temporary"))
