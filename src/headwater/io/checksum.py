@@ -1,7 +1,7 @@
 """Files with Hadoop's checksum beside them: `NAME` and `.NAME.crc`, as Spark keeps its logs.
 
 Invariants: the file is created first and never overwritten; the side file is checked when it is whole, and never
-required.
+required, so it is not flushed either.
 """
 
 from __future__ import annotations
@@ -19,20 +19,33 @@ _HEADER = b"crc\0" + struct.pack(">I", _CHUNK)
 def create_checked(storage: Storage, path: str, data: bytes) -> None:
     """Create `path`, then its side file. Raises FileExistsError."""
     storage.create(path, data)
-    storage.replace(side_file(path), checksum(data))
+    storage.replace(side_file(path), checksum(data), durable=False)
+
+
+def replace_checked(storage: Storage, path: str, data: bytes) -> None:
+    """Create or overwrite `path`, then its side file; a side file of older bytes goes first."""
+    storage.delete(side_file(path))
+    storage.replace(path, data)
+    storage.replace(side_file(path), checksum(data), durable=False)
 
 
 def read_checked(storage: Storage, path: str) -> bytes:
     """The bytes of `path`. Raises FileNotFoundError, INCOMPLETE_STREAM_LOG if its side file says otherwise."""
     data = storage.read(path)
-    try:
-        side = storage.read(side_file(path))
-    except FileNotFoundError:
-        return data
-    if side.startswith(_HEADER) and side != checksum(data):
+    if not matches(storage, path, data):
         remedy = f"If the file is as it should be, delete `{side_file(path)}`; else restore it from a copy."
         raise damaged(path, "its checksum does not match", remedy)
     return data
+
+
+def matches(storage: Storage, path: str, data: bytes) -> bool:
+    """Whether the side file, if there is a whole one, belongs to `data`."""
+    try:
+        side = storage.read(side_file(path))
+    except FileNotFoundError:
+        return True
+    whole = side.startswith(_HEADER) and (len(side) - len(_HEADER)) % 4 == 0
+    return not whole or side == checksum(data)
 
 
 def delete_checked(storage: Storage, path: str) -> None:
@@ -43,8 +56,8 @@ def delete_checked(storage: Storage, path: str) -> None:
 
 def checksum(data: bytes) -> bytes:
     """Hadoop's side file: a header, then the CRC32 of each 512 bytes."""
-    sums = (zlib.crc32(data[at : at + _CHUNK]) for at in range(0, len(data), _CHUNK))
-    return _HEADER + b"".join(struct.pack(">I", one) for one in sums)
+    sums = [zlib.crc32(data[at : at + _CHUNK]) for at in range(0, len(data), _CHUNK)]
+    return _HEADER + struct.pack(f">{len(sums)}I", *sums)
 
 
 def side_file(path: str) -> str:

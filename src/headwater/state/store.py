@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headwater.errors import RuntimeSparkError
-from headwater.io.side import checksum_matches, delete_with_side, replace_with_side
+from headwater.io.checksum import delete_checked, matches, replace_checked
 from headwater.io.storage import Storage
 
 Kind = Literal["snapshot", "changelog"]
@@ -82,7 +82,7 @@ class StateStore:
         sink = io.BytesIO()
         pq.write_table(rows, sink, compression="zstd", store_schema=True)
         data = sink.getvalue()
-        replace_with_side(self._storage, self._path(kind, version), data)
+        replace_checked(self._storage, self._path(kind, version), data)
         self._files[kind].add(version)
         self._changed_rows = 0 if kind == "snapshot" else self._changed_rows + rows.num_rows
         return len(data)
@@ -101,7 +101,7 @@ class StateStore:
 
     def _drop(self, kind: Kind, versions: set[int]) -> None:
         for version in versions:
-            delete_with_side(self._storage, self._path(kind, version))
+            delete_checked(self._storage, self._path(kind, version))
         self._files[kind] -= versions
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -123,7 +123,7 @@ class StateStore:
             data = self._storage.read(path)
         except FileNotFoundError as cause:
             raise _damaged(version, path, "the file is missing") from cause
-        if not checksum_matches(self._storage, path, data):
+        if not matches(self._storage, path, data):
             raise _damaged(version, path, "its checksum does not match")
         try:
             return pq.read_table(io.BytesIO(data))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headwater.errors import AnalysisError, RuntimeSparkError
-from headwater.io.side import create_with_side
+from headwater.io.checksum import create_checked, damaged
 from headwater.io.storage import Storage
 from headwater.plan.commands import StartStream
 from headwater.settings import Settings
@@ -24,7 +24,6 @@ from headwater.streaming.logs import (
     OffsetEntry,
     commit_log,
     compact,
-    damaged,
     offset_log,
     query_id,
 )
@@ -128,7 +127,7 @@ class Checkpoint:
 
     def _note(self, path: str, identity: dict[str, Any]) -> None:
         try:
-            create_with_side(self.storage, path, compact(identity).encode())
+            create_checked(self.storage, path, compact(identity).encode())
         except FileExistsError:
             self.check_identity(identity)
 

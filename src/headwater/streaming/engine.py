@@ -114,6 +114,8 @@ class MicroBatchEngine:
         self._finished = 0
         self._purged = 0
         self._previous_ms: int | None = None
+        names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
+        self._output = exp.select(*names).from_(OUTPUT)
         self.available: tuple[Offset | None, ...] = ()
 
     @property
@@ -261,11 +263,10 @@ class MicroBatchEngine:
         return result, states
 
     def _batch(self, planned: _Planned) -> Batch:
-        names = [exp.column(name, quoted=True) for name in unique_names(self._parts.stream.schema)]
         return Batch(
             planned.batch_id,
             self._parts.connection,
-            exp.select(*names).from_(OUTPUT),
+            self._output.copy(),
             self._parts.stream.schema,
             self._parts.output_mode,
             ran=lambda: self._count(planned),
@@ -361,7 +362,7 @@ def create_view(connection: Connection, name: str, query: exp.Query, columns: Se
         kind="VIEW",
         replace=True,
         properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
-        expression=exp.select("*").from_(inner),
+        expression=exp.select("*").from_(inner, copy=False),
     )
     connection.execute(sql_text(view)).fetchall()
 

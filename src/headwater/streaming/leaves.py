@@ -19,7 +19,7 @@ from headwater.catalog import PathTable, Table
 from headwater.compile.context import Context
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import Connection
-from headwater.errors import AnalysisError
+from headwater.errors import AnalysisError, SparkError
 from headwater.io.formats.base import FormatOptions
 from headwater.plan.expressions import Expression
 from headwater.plan.node import Node
@@ -43,6 +43,10 @@ class StreamSession(Context, Protocol):
     catalog: Any
     runtime: Any
     streams: Any
+
+    def translate(self, error: Exception) -> SparkError:
+        """What an exception of the engine means to the user."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import Generic, Protocol, TypeVar
 
 from headwater.errors import ConcurrentWriteError, RuntimeSparkError
-from headwater.io.side import checksum_matches, create_with_side, delete_with_side, side_path
+from headwater.io.checksum import create_checked, damaged, delete_checked, read_checked
 from headwater.io.storage import Storage
 
 VERSION = "v1"
@@ -128,7 +128,7 @@ class BatchLog(Generic[E]):
     def add(self, batch_id: int, entry: E) -> None:
         """Write batch `batch_id`. Raises CONCURRENT_STREAM_LOG_UPDATE if it is there already."""
         try:
-            create_with_side(self._storage, f"{self.folder}/{batch_id}", entry.text().encode())
+            create_checked(self._storage, f"{self.folder}/{batch_id}", entry.text().encode())
         except FileExistsError as cause:
             raise ConcurrentWriteError("CONCURRENT_STREAM_LOG_UPDATE", batchId=batch_id, path=self.folder) from cause
 
@@ -136,7 +136,7 @@ class BatchLog(Generic[E]):
         """The entry of a batch, or None. Raises INCOMPLETE_STREAM_LOG if its file is damaged."""
         path = f"{self.folder}/{batch_id}"
         try:
-            data = self._storage.read(path)
+            data = read_checked(self._storage, path)
         except FileNotFoundError:
             return None
         return self._decode(path, data)
@@ -152,11 +152,10 @@ class BatchLog(Generic[E]):
     def purge(self, before: int, known: int) -> None:
         """Delete entries `known` ≤ id < `before`; repeating it does no harm."""
         for batch_id in range(known, before):
-            delete_with_side(self._storage, f"{self.folder}/{batch_id}")
+            delete_checked(self._storage, f"{self.folder}/{batch_id}")
 
     def _decode(self, path: str, data: bytes) -> E:
         remedy = f"If batch {path.rpartition('/')[2]} is the newest, delete this file: the batch is planned again."
-        verify(self._storage, path, data)
         lines = data.decode("utf-8", "replace").split("\n")
         if not lines[0]:
             raise damaged(path, "the file is empty", remedy)
@@ -190,9 +189,8 @@ def query_id(storage: Storage, checkpoint: str) -> str:
         if any(name.isdecimal() for log in ("offsets", "commits") for name in storage.list(f"{checkpoint}/{log}")):
             raise RuntimeSparkError("STREAMING_CHECKPOINT_MISSING_METADATA_FILE", checkpointLocation=checkpoint)
         with suppress(FileExistsError):  # another run was quicker: its id is the query's
-            create_with_side(storage, path, compact({"id": str(uuid.uuid4())}).encode())
-    data = storage.read(path)
-    verify(storage, path, data)
+            create_checked(storage, path, compact({"id": str(uuid.uuid4())}).encode())
+    data = read_checked(storage, path)
     try:
         return str(uuid.UUID(json.loads(data)["id"]))
     except (ValueError, KeyError, TypeError) as cause:
@@ -202,18 +200,6 @@ def query_id(storage: Storage, checkpoint: str) -> str:
 def compact(value: object) -> str:
     """JSON as Spark writes it: no blanks, any character as it is."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
-def verify(storage: Storage, path: str, data: bytes) -> None:
-    """Compare with the side file, if there is a whole one. Raises INCOMPLETE_STREAM_LOG if they differ."""
-    if not checksum_matches(storage, path, data):
-        remedy = f"If the file is as it should be, delete `{side_path(path)}`; else restore it from a copy."
-        raise damaged(path, "its checksum does not match", remedy)
-
-
-def damaged(path: str, reason: str, remedy: str) -> RuntimeSparkError:
-    """The error for a log file that cannot be used."""
-    return RuntimeSparkError("INCOMPLETE_STREAM_LOG", path=path, reason=reason, remedy=remedy)
 
 
 def _checked(line: str) -> str:

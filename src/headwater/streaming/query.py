@@ -68,7 +68,7 @@ class StreamingQuery:
         *,
         idle_ms: int = 10_000,
         stop_timeout_ms: int = 0,
-        translate: Callable[[BaseException], BaseException] = lambda error: error,
+        translate: Callable[[Exception], Exception] = lambda error: error,
         cleanup: Callable[[], None] = lambda: None,
     ) -> None:
         self.id, self.run_id, self.name = identity.id, identity.run_id, identity.name
@@ -96,9 +96,12 @@ class StreamingQuery:
         """Bind the plan. Raises what is wrong with it; the query is closed then."""
         try:
             self._engine.prepare()
-        except BaseException as error:
+        except Exception as error:
             self._engine.close()
-            raise self._translate(error) from error
+            translated = self._translate(error)
+            if translated is error:
+                raise
+            raise translated from error
 
     def start(self) -> str:
         """Start the thread; returns the JSON of the started event."""
@@ -152,7 +155,7 @@ class StreamingQuery:
             self._moved.notify_all()
 
     def _fail(self, error: BaseException) -> None:
-        cause = self._translate(error)
+        cause = self._translate(error) if isinstance(error, Exception) else error
         message = str(cause) or type(cause).__name__
         _log.error("query %s run %s failed", self.id, self.run_id, exc_info=error)
         failure = StreamingQueryError("STREAM_FAILED", id=self.id, runId=self.run_id, message=message)

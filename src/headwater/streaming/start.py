@@ -15,9 +15,11 @@ from typing import Any, cast
 
 from pyspark.sql.types import StructType
 
+from headwater.duck import DuckError
 from headwater.errors import AnalysisError
 from headwater.io.formats.base import FormatOptions
 from headwater.plan.commands import StartStream
+from headwater.plan.relations import Relation
 from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest, sinks
 from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, StreamSource
 from headwater.streaming.analysis import check_stream
@@ -52,12 +54,19 @@ def start_query(command: StartStream, session: StreamSession) -> StreamingQuery:
         raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
     check_stream(plan, {leaf.relation_id for leaf in leaves.found}, command.output_mode)
     provider = _sink_provider(sink_name, command)
-    compiled = compile_stream(plan, leaves.found, session)
+    compiled = _compiled(plan, leaves.found, session)
     query = _opened(command, session, compiled, leaves.found, (sink_name, provider), location())
     query.prepare()
     _enter(query, session)
     query.start()
     return query
+
+
+def _compiled(plan: Relation, leaves: list[Leaf], session: StreamSession) -> Compiled:
+    try:
+        return compile_stream(plan, leaves, session)
+    except DuckError as error:
+        raise session.translate(error) from error
 
 
 # ── open ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -181,7 +190,7 @@ def _query(command: StartStream, session: StreamSession, parts: Parts, location:
         lambda query, event: _published(running, session, query, event),
         idle_ms=settings.duration_ms("spark.sql.streaming.noDataProgressEventInterval"),
         stop_timeout_ms=settings.duration_ms("spark.sql.streaming.stopTimeout"),
-        translate=getattr(session, "translate", lambda error: error),
+        translate=session.translate,
         cleanup=cleanup,
     )
 
