@@ -57,7 +57,7 @@ def _special(name: str, a: Sequence[str]) -> str | None:
         return _case(a)
     fixed = {
         "not": "(NOT {0})", "!": "(NOT {0})", "isnull": "({0} IS NULL)", "isnotnull": "({0} IS NOT NULL)",
-        "negative": "(- {0})", "~": "~{0}", "between": "between({0}, {1}, {2})",
+        "~": "~{0}", "between": "between({0}, {1}, {2})",
     }  # fmt: skip
     if name in {"-", "+"} and len(a) == 1:
         return f"({name} {a[0]})"

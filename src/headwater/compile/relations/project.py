@@ -162,13 +162,3 @@ def _same(node: plan.Relation, frame: Frame, compiler: Compiler) -> Frame:
 
 for _kind in (plan.Repartition, plan.Hint, plan.CollectMetrics):
     on(_kind)(_same)
-
-
-@on(plan.WithWatermark)
-def _with_watermark(node: plan.WithWatermark, frame: Frame, compiler: Compiler) -> Frame:
-    found = compiler.scope(frame).find((node.event_time,))
-    if found is None:
-        raise compiler.scope(frame).unresolved((node.event_time,))
-    marked = replace(found[0], metadata={**found[0].metadata, "spark.watermarkDelayMs": node.delay})
-    slots = tuple(slot._replace(attribute=marked) if slot.attribute.sql == marked.sql else slot for slot in frame.slots)
-    return replace(frame, slots=slots)
