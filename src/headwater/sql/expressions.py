@@ -299,7 +299,7 @@ def _not(node: exp.Not, scope: Scope) -> Expression:
 
 @converts(exp.Neg)
 def _negative(node: exp.Neg, scope: Scope) -> Expression:
-    return Call("negative", (convert(node.this, scope),))
+    return Call("-", (convert(node.this, scope),))
 
 
 @converts(exp.BitwiseNot)
