@@ -15,9 +15,10 @@ from contextlib import suppress
 from typing import Any
 
 from headwater.connect.proto import pb2
-from headwater.errors import IllegalArgumentError, SparkError
+from headwater.errors import IllegalArgumentError, SparkError, unsupported
 
 CACHE = "cache"
+PYTHON_FILES = "pyfiles"
 FORWARD = "forward_to_fs"
 
 _Summary = pb2.AddArtifactsResponse.ArtifactSummary
@@ -57,6 +58,8 @@ class Artifacts:
     def path(self, name: str) -> str:
         """Where an artifact lies. Raises INVALID_ARTIFACT_PATH on absolute names and `..`."""
         parts = name.replace("\\", "/").split("/")
+        if parts[0] == FORWARD:
+            raise unsupported("copyFromLocalToFs", "Copy the file to the server's machine yourself.")
         if not name or name.startswith("/") or ".." in parts or "\0" in name or ":" in parts[0]:
             raise IllegalArgumentError("INVALID_ARTIFACT_PATH", name=name)
         return os.path.join(self.folder, *parts)
@@ -67,6 +70,14 @@ class Artifacts:
         if self._folder is None:
             self._folder = tempfile.mkdtemp(prefix="headwater-artifacts-")
         return self._folder
+
+    def python_paths(self) -> list[str]:
+        """What to add to `sys.path` for the Python files and archives that the client has sent."""
+        if self._folder is None or not self.exists(PYTHON_FILES):
+            return []
+        folder = self.path(PYTHON_FILES)
+        archives = [name for name in sorted(os.listdir(folder)) if name.endswith((".zip", ".egg"))]
+        return [folder, *(os.path.join(folder, name) for name in archives)]
 
     def copy(self) -> Artifacts:
         """The same artifacts in a folder of their own."""

@@ -91,6 +91,7 @@ class UserFunction:
     @cached_property
     def _function(self) -> Callable[[Any, int], object]:
         _activate(self._connect(self._starter))
+        sys.path[:0] = [path for path in self._starter.artifacts.python_paths() if path not in sys.path]
         function: Callable[[Any, int], object] = pickle.loads(self._command)
         return function
 

@@ -160,8 +160,8 @@ class SessionRegistry:
                 self.release(holder.key)
 
     def close(self) -> None:
-        """Close all."""
-        for holder in self:
+        """Close all; the clones of queries last, for their queries end with the sessions that started them."""
+        for holder in sorted(self, key=lambda each: each.pinned):
             self.release(holder.key)
 
     def _open(self, key: Key) -> SessionHolder:

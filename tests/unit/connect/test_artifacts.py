@@ -67,6 +67,17 @@ def test_names_cannot_leave_the_folder(artifacts: Artifacts, name: str) -> None:
         artifacts.add(iter([single(name, b"x")]))
 
 
+def test_files_for_the_servers_own_folders_are_refused(artifacts: Artifacts) -> None:
+    with pytest.raises(SparkError, match="copyFromLocalToFs"):
+        artifacts.add(iter([single("forward_to_fs/etc/x", b"x")]))
+
+
+def test_python_files_and_archives_can_be_imported_from(artifacts: Artifacts) -> None:
+    assert artifacts.python_paths() == []
+    artifacts.add(iter([single("pyfiles/a.py", b""), single("pyfiles/b.zip", b"")]))
+    assert artifacts.python_paths() == [artifacts.path("pyfiles"), artifacts.path("pyfiles/b.zip")]
+
+
 def test_an_unknown_hash_is_named(artifacts: Artifacts) -> None:
     with pytest.raises(SparkError, match="abc"):
         artifacts.cached("abc")

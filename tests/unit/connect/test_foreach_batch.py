@@ -79,6 +79,21 @@ def test_it_can_use_the_session_of_the_program(spark: SparkSession, stream: Data
     assert Path(out).read_text() == f"{spark.session_id} 4"
 
 
+def test_it_can_import_files_that_the_program_has_sent(spark: SparkSession, stream: DataFrame, tmp_path: Path) -> None:
+    (tmp_path / "sent_along.py").write_text("ANSWER = 42\n")
+    spark.addArtifacts(str(tmp_path / "sent_along.py"), pyfile=True)
+    out = str(tmp_path / "out")
+
+    def use(_: DataFrame, __: int) -> None:
+        import sent_along
+
+        with open(out, "w") as file:
+            file.write(str(sent_along.ANSWER))
+
+    run(stream, use)
+    assert Path(out).read_text() == "42"
+
+
 def test_a_failure_carries_the_users_traceback(stream: DataFrame) -> None:
     def fail(_: DataFrame, __: int) -> None:
         raise ValueError("boom")
