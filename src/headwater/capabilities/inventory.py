@@ -18,6 +18,7 @@ from pyspark.sql.connect import proto as pb2
 from headwater.capabilities.compiled import relation_compiles
 from headwater.capabilities.python_functions import python_functions
 from headwater.capabilities.statements import STATEMENTS, runs
+from headwater.compile.special import SPECIAL
 from headwater.connect.analyze import _ANALYSES
 from headwater.connect.commands.base import handlers
 from headwater.connect.decode.base import commands, expressions, relations
@@ -36,6 +37,8 @@ _SINKS = (
     *("avro", "console", "csv", "delta", "foreach", "foreachbatch", "json", "kafka", "kinesis", "memory", "noop"),
     *("orc", "parquet", "text", "xml"),
 )
+_COMPILED = frozenset(SPECIAL) | {"cast", "range"}
+"""Functions without an entry in the registry, because the compiler itself makes them."""
 _FORMATS = ("avro", "binaryfile", "csv", "jdbc", "json", "orc", "parquet", "text", "xml")
 
 
@@ -100,7 +103,7 @@ INVENTORY: dict[str, Area] = {
         lambda: frozenset(STATEMENTS),
         lambda: frozenset(name for name, example in STATEMENTS.items() if runs(example)),
     ),
-    "function": Area("Functions", _functions, lambda: _functions() & _registered(functions)()),
+    "function": Area("Functions", _functions, lambda: _functions() & (_registered(functions)() | _COMPILED)),
     "format": Area("Batch formats", lambda: frozenset(_FORMATS), _registered(formats)),
     "source": Area("Streaming sources", lambda: frozenset(_SOURCES), _registered(sources)),
     "sink": Area("Streaming sinks", lambda: frozenset(_SINKS), _registered(sinks)),
