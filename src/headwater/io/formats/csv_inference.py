@@ -97,51 +97,58 @@ def _types(
 ) -> list[DataType]:
     """The first type of Spark's order that every cell of a column has."""
     dialect, cells = rules
-    facts = [fact for index in range(width) for fact in _facts(dialect.cell(index), cells)]
+    facts: list[exp.Expr] = []
+    for index in range(width):
+        cell = dialect.cell(index)
+        facts.append(call("bit_or", exp.BitwiseLeftShift(this=exp.convert(1), expression=_kind(cell, cells))))
+        facts.append(exp.Max(this=call("length", cell.copy())))
     query = exp.select(*facts).from_(subquery(dialect.records(files), "records"))
     row = connection.execute(sql_text(query)).fetchall()[0]
-    size = len(row) // width
-    return [_choose(row[index * size : (index + 1) * size]) for index in range(width)]
+    return [_choose(row[2 * index], row[2 * index + 1]) for index in range(width)]
 
 
-_CANDIDATES: tuple[DataType, ...] = (
-    IntegerType(),
-    LongType(),
-    DecimalType(_WIDEST, 0),
-    DoubleType(),
-    DateType(),
-    TimestampType(),
-    BooleanType(),
-)
+_NUMBERS: tuple[DataType, ...] = (IntegerType(), LongType(), DecimalType(_WIDEST, 0), DoubleType())
+_OTHERS: tuple[DataType, ...] = (DateType(), TimestampType(), BooleanType())
+_KINDS = (*_NUMBERS, *_OTHERS)
 
 
-def _facts(cell: exp.Expr, rules: CellRules) -> list[exp.Expr]:
-    """How many cells there are, the longest, and whether all are of each candidate type."""
-    facts: list[exp.Expr] = [
-        exp.Count(this=cell),
-        exp.Max(this=call("length", call("ltrim", cell.copy(), "+-0"))),
+def _kind(cell: exp.Expr, rules: CellRules) -> exp.Expr:
+    """The place in `_KINDS` of the first type the cell has (their number if none), null for an empty cell.
+
+    Looking for a shape first spares texts the costly attempts at casting them.
+    """
+    whole = call("regexp_full_match", cell.copy(), "[+-]?[0-9]+")
+    whens = [exp.If(this=_null(cell), true=exp.null())]
+    whens += [
+        exp.If(this=exp.and_(whole.copy(), _fits(cell, _KINDS[at], rules)), true=exp.convert(at)) for at in (0, 1, 2)
     ]
-    return facts + [call("bool_and", _fits(cell, kind, rules)) for kind in _CANDIDATES]
+    shapes = {
+        3: "[+-]?[0-9.].*|[A-Za-z+-]{2,9}",
+        4: ".*" if rules.date else "[0-9]{4}-[0-9]{2}-[0-9]{2}",
+        5: ".*" if rules.timestamp else "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*",
+        6: "[A-Za-z]{4,5}",
+    }
+    for at, shape in shapes.items():
+        test = exp.and_(call("regexp_full_match", cell.copy(), shape), _fits(cell, _KINDS[at], rules))
+        whens.append(exp.If(this=test, true=exp.convert(at)))
+    return exp.Case(ifs=whens, default=exp.convert(len(_KINDS)))
+
+
+def _null(value: exp.Expr) -> exp.Expr:
+    return exp.Is(this=exp.Paren(this=value.copy()), expression=exp.null())
 
 
 def _fits(cell: exp.Expr, kind: DataType, rules: CellRules) -> exp.Expr:
-    value: exp.Expr = exp.Not(
-        this=exp.Is(this=exp.Paren(this=from_text(cell.copy(), kind, rules)), expression=exp.null())
-    )
-    if isinstance(kind, DecimalType):
-        value = exp.and_(call("regexp_full_match", cell.copy(), "[+-]?[0-9]+"), value)
-    if isinstance(kind, DateType) and rules.date is None:
-        value = exp.and_(call("regexp_full_match", cell.copy(), "[0-9]{4}-[0-9]{2}-[0-9]{2}"), value)
-    if isinstance(kind, TimestampType) and rules.timestamp is None:
-        value = exp.and_(call("regexp_full_match", cell.copy(), "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}.*"), value)
-    return exp.or_(exp.Is(this=exp.Paren(this=cell.copy()), expression=exp.null()), value)
+    return exp.Not(this=_null(from_text(cell.copy(), kind, rules)))
 
 
-def _choose(facts: Sequence[object]) -> DataType:
-    count, longest, *fits = facts
-    if not count:
+def _choose(mask: int | None, longest: int | None) -> DataType:
+    """The type for all kinds of cells met: numbers widen to numbers, dates to timestamps, all else is text."""
+    met = [at for at in range(len(_KINDS) + 1) if (mask or 0) >> at & 1]
+    if not met or met[-1] == len(_KINDS):
         return StringType()
-    for kind, fit in zip(_CANDIDATES, fits, strict=True):
-        if fit:
-            return DecimalType(max(int(str(longest)), 1), 0) if isinstance(kind, DecimalType) else kind
-    return StringType()
+    widest = _KINDS[met[-1]]
+    if isinstance(widest, DecimalType):
+        return DecimalType(min(max(longest or 1, 1), _WIDEST), 0)
+    alike = met[-1] < len(_NUMBERS) or len(met) == 1 or met == [4, 5]
+    return widest if alike else StringType()

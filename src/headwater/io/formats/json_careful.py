@@ -53,7 +53,10 @@ def parsed(request: ScanRequest, fields: Sequence[StructField]) -> exp.Select:
 def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
     """Columns `__line` (one JSON value, trimmed) and `__file`."""
     whole = _documents(files) if options.flag("multiLine") else lines(files)
-    text = call("trim", name(LINE), f" \t\r\n{_BOM}")
+    # Trimming a set of characters costs more than all else here, and hardly any line needs it.
+    tidy = exp.and_(call("starts_with", name(LINE), "{"), call("ends_with", name(LINE), "}"))
+    trimmed_text = call("trim", name(LINE), f" \t\r\n{_BOM}")
+    text = exp.Case(ifs=[exp.If(this=tidy, true=name(LINE))], default=trimmed_text)
     trimmed = exp.select(aliased(text, LINE), name(FILE)).from_(subquery(whole, "texts"))
     is_array = exp.and_(call("starts_with", name(LINE), "["), call("json_valid", name(LINE)))
     elements = exp.cast(call("json_extract", name(LINE), "$[*]"), "VARCHAR[]")
