@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -197,3 +198,30 @@ def test_an_empty_string_partition_is_null_as_in_delta(tmp_path: Path) -> None:
     table = LakeTable.at(str(tmp_path / "t"))
     table.append(connection(), query("SELECT 1 AS v, '' AS p"), parse_schema("v int, p string"), partition_by=("p",))
     assert rows(table) == by_deltalake(table.path) == [(1, None)]
+
+
+def test_threads_may_share_a_handle_or_have_their_own(tmp_path: Path) -> None:
+    shared = table_at(tmp_path)
+
+    def work(number: int) -> None:
+        table = shared if number % 2 else LakeTable.open(shared.path)
+        session = connection()
+        for batch in range(5):
+            start = 100 * (number + 1) + batch
+            table.append(session, numbers(1, start), PAIRS, txn=(f"q{number}", batch))
+            assert len(table.snapshot().files) >= batch + 2
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
+    shared.refresh()
+    assert len(rows(shared)) == len(by_deltalake(shared.path)) == 23
+    assert shared.version == 20
+
+
+def test_reading_an_older_version_after_the_schema_grew_has_the_old_columns(tmp_path: Path) -> None:
+    table = table_at(tmp_path)
+    wider = parse_schema("id bigint, name string, extra int")
+    table.append(connection(), query("SELECT 9::BIGINT, 'x', 1"), wider, merge_schema=True)
+    assert table.snapshot(version=0).schema == PAIRS
+    assert len(rows(table.snapshot(version=0))[0]) == 2
+    assert rows(table)[-1] == (9, "x", 1)
