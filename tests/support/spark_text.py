@@ -27,6 +27,8 @@ def _call(node: e.Call) -> str:
     name = _INFIX.get(node.name, node.name)
     if len(parts) == 2 and (node.name in _INFIX or name in _SYMBOLS):
         return f"({parts[0]} {name} {parts[1]})"
+    if len(parts) == 1 and node.name == "-":
+        return f"(- {parts[0]})"
     special = _SPECIAL.get(node.name)
     if special is not None:
         return special(parts)
@@ -48,7 +50,6 @@ _SPECIAL: dict[str, Callable[[list[str]], str]] = {
     "isnotnull": lambda p: f"({p[0]} IS NOT NULL)",
     "isnull": lambda p: f"({p[0]} IS NULL)",
     "like": lambda p: f"{p[0]} LIKE {p[1]}" + (f" ESCAPE {p[2]}" if len(p) > 2 else ""),
-    "negative": lambda p: f"(- {p[0]})",
     "not": lambda p: f"(NOT {p[0]})",
     "positive": lambda p: f"(+ {p[0]})",
     "rlike": lambda p: f"RLIKE({p[0]}, {p[1]})",

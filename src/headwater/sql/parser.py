@@ -7,6 +7,7 @@ Invariants: nothing is resolved or run here; every failure is a `ParseError` wit
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, cast
@@ -29,6 +30,8 @@ from headwater.sql.syntax import syntax_error, word_of
 
 _DIALECT = HeadwaterDialect()
 _NO_PARAMETERS: Mapping[str, Expression] = {}
+_RECURSION = 20_000
+"""Python frames a statement may need: about twenty for each level of parentheses."""
 _LEFT_OVER = "Invalid expression / Unexpected token"
 _MISSING_QUOTE = re.compile(r"Missing (.) from \d+:(\d+)")
 
@@ -78,10 +81,13 @@ def _statement(reader: Reader, word: str, family: Statement) -> Relation | Comma
 def _parse(text: str, rule: Callable[[Parser], Any]) -> Any:
     tokens = _tokens(text)
     parser = Parser(dialect=_DIALECT)
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     try:
         (result, *_) = parser._parse(cast(Any, rule), tokens, text)
     except SyntaxFault as fault:
         raise _at(text, fault.token, str(fault)) from None
+    except RecursionError:
+        raise ParseError("FAILED_TO_PARSE_TOO_COMPLEX") from None
     if result is None:
         raise _at(text, tokens[0])
     return result

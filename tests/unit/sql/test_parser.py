@@ -107,6 +107,17 @@ def test_a_thousand_operators_do_not_overflow(operator: str) -> None:
     assert depth == 1999
 
 
+@pytest.mark.parametrize("text", ["(" * 300 + "1" + ")" * 300, "f(" * 200 + "1" + ")" * 200, "NOT " * 500 + "a"])
+def test_deep_nesting_is_read(text: str) -> None:
+    parse_expression(text)
+
+
+def test_absurd_nesting_is_refused() -> None:
+    with pytest.raises(ParseError) as caught:
+        parse_expression("(" * 20_000 + "1" + ")" * 20_000)
+    assert caught.value.condition == "FAILED_TO_PARSE_TOO_COMPLEX"
+
+
 def test_a_star_alone_is_an_expression() -> None:
     assert parse_expression("*") == Star()
     assert parse_expression("t.*") == Star(("t",))
