@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SPARK := .venv-spark
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test check gold spark bench docs lock clean
+.PHONY: demo test check gold doctests spark bench docs lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -26,6 +26,9 @@ demo: $(VENV)/.runtime          ## a live bronze → silver → gold medallion f
 
 test: $(VENV)/.dev spark        ## the whole test suite
 	$(BIN)/python -m pytest
+
+doctests: $(VENV)/.dev         ## run PySpark's own doctests, publish the counts, extend the record (minutes)
+	cd tests && ../$(BIN)/python -m support.doctest_report
 
 gold: $(VENV)/.dev             ## run Spark's function examples, publish the counts, extend the record
 	cd tests && ../$(BIN)/python -m support.gold_report

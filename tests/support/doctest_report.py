@@ -93,7 +93,7 @@ def _in_process(name: str) -> dict[str, str]:
         answer = Path(folder) / "answer.json"
         command = [sys.executable, "-m", "support.doctest_report", "--json", str(answer), name]
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "TZ": "UTC"}
-        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=900)
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=400)
         if not answer.exists():
             return {name: done.stderr[-2000:] or "no answer"}
         found: dict[str, str] = json.loads(answer.read_text("utf-8"))

@@ -109,7 +109,7 @@ def arithmetic(call: FunctionCall, symbol: str, left: Typed, right: Typed) -> Ty
     assert target is not None
     a, b = _same(left, target), _same(right, target)
     if symbol in {"/", "%"}:
-        return Typed(_divide(call, symbol, a, b, right), target, nullable or not call.ansi)
+        return Typed(_divide(call, symbol, a, b, right), target, True)
     if isinstance(target, IntegralType) and not call.ansi:
         huge = exp.DataType.build("HUGEINT", dialect="duckdb")
         wide = operation(_NODES[symbol], exp.Cast(this=a, to=huge), b)
@@ -160,7 +160,7 @@ def _decimal(call: FunctionCall, symbol: str, left: Typed, right: Typed, nullabl
     x, y = _same(left, a), _same(right, b)
     if symbol in {"/", "%"}:
         y = nonzero(call, y, right, symbol)
-        nullable = nullable or not call.ansi
+        nullable = True
     tree = _divided(x, y, a, b, target) if symbol == "/" else operation(_NODES[symbol], *_fitting(x, y, a, b, symbol))
     made = _cast(tree, target) if call.ansi else exp.TryCast(this=tree, to=to_duck(target))
     return Typed(made, target, nullable or not call.ansi)
@@ -366,7 +366,7 @@ def remainder(call: FunctionCall) -> Typed:
 def div(call: FunctionCall) -> Typed:
     """expr1 div expr2 → bigint: the whole part of the quotient"""
     left, right = numbers(call, *call.take(2))
-    nullable = left.nullable or right.nullable or not call.ansi
+    nullable = True
     if isinstance(left.type, IntegralType) and isinstance(right.type, IntegralType):
         a, b = _cast(left.sql, LongType()), _cast(right.sql, LongType())
         return Typed(operation(exp.IntDiv, a, nonzero(call, b, right)), LongType(), nullable)

@@ -31,7 +31,8 @@ _PIECE = re.compile(r"\\p\{(\w+)\}|\\P\{(\w+)\}|\\(h)|(\\.)|(\[\^?\]?)|(\])|(.)"
 
 def re2(pattern: str) -> str | None:
     """The pattern for RE2, or None if RE2 cannot do it as Java does."""
-    return None if _BEYOND_RE2.search(pattern) else _with_classes(pattern)
+    plain = re.sub(r"\\[pP]\{\w+\}", "x", pattern)
+    return None if _BEYOND_RE2.search(plain) else _with_classes(pattern)
 
 
 def _with_classes(pattern: str) -> str:
