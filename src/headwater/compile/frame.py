@@ -20,7 +20,7 @@ from sqlglot import exp
 
 from headwater.compile.resolved import Attribute, Resolved
 
-_SHARED_NODES = 120
+_SHARED_NODES = 60
 _MERGED_NODES = 150
 _WIDE = 20
 _CHEAP = (

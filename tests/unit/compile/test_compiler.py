@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from support.plans import call, col, lit, named, rows
 
 from headwater.compile import compile_relation
 from headwater.duck import sql_text
 from headwater.errors import AnalysisError
 from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
+from support.plans import call, col, lit, named, rows
 
 
 def text(relation, session):

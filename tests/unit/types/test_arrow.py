@@ -7,11 +7,11 @@ import datetime as dt
 import pyarrow as pa
 from hypothesis import given, settings
 from pyspark.sql.types import StructType
-from support.spark_types import data_types, schemas
 
 from headwater.duck import Database
 from headwater.types.arrow import arrow_schema, conform, from_arrow, to_arrow
 from headwater.types.ddl import parse_schema
+from support.spark_types import data_types, schemas
 
 
 @given(data_types(text_only=False))
@@ -43,7 +43,7 @@ def test_duckdb_results_take_connects_types_names_and_zone():
     assert got.schema == arrow_schema(schema, "Asia/Tokyo")
     first, second = got.to_pylist()
     assert first["s"]["a"] == 1
-    assert first["s"]["t"].astimezone(dt.timezone.utc) == dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)
+    assert first["s"]["t"].astimezone(dt.UTC) == dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
     assert (first["m"], first["d"], first["x"]) == ([("k", [1, None])], dt.timedelta(hours=25), None)
     assert second == {"s": None, "m": None, "d": None, "x": "v"}
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from pyspark.sql.types import ArrayType, DecimalType, IntegerType, MapType, StringType, StructField, StructType
-from support.spark_types import data_types, schemas
 
 from headwater.errors import ParseError
 from headwater.types.ddl import parse_schema, parse_type, to_ddl, type_sql
+from support.spark_types import data_types, schemas
 
 
 @given(data_types())

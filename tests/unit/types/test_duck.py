@@ -7,11 +7,11 @@ from functools import cache
 import pytest
 from hypothesis import given, settings
 from pyspark.sql.types import DecimalType, LongType, NullType, StringType, TimestampType
-from support.spark_types import data_types
 
 from headwater.duck import Database
 from headwater.errors import UnsupportedError
 from headwater.types.duck import duck_name, from_duck, to_duck
+from support.spark_types import data_types
 
 
 @cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pyspark.sql.types import BooleanType, DataType, DoubleType, FloatType, NumericType, StringType
+from pyspark.sql.types import BooleanType, DataType, DoubleType, FloatType, LongType, NumericType, StringType
 from sqlglot import exp
 
 from headwater.compile.compiler import Compiler, on
@@ -76,7 +76,8 @@ def _fill(node: plan.FillNA, frame: Frame, compiler: Compiler) -> Frame:
 def _filled(attribute: Attribute, value: ex.Literal, compiler: Compiler) -> Item:
     filling = _literal(value, attribute.type, compiler).sql
     sql = exp.Coalesce(this=_number_or_null(attribute), expressions=[filling])
-    return Item(compiler.again(attribute, nullable=False), sql)
+    narrowed = isinstance(attribute.type, NumericType) and not isinstance(attribute.type, LongType | DoubleType)
+    return Item(compiler.again(attribute, nullable=attribute.nullable and narrowed), sql)
 
 
 @on(plan.DropNA)

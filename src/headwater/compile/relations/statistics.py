@@ -194,7 +194,8 @@ def _freq_items(node: plan.Statistic, frame: Frame, compiler: Compiler) -> Frame
         key = exp.Lambda(
             this=duck("struct_extract", exp.column("item"), "key"), expressions=[exp.to_identifier("item")], colon=True
         )
-        made = Typed(duck("list_transform", kept, key), ArrayType(attribute.type, True), True)
+        listed = duck("coalesce", duck("list_transform", kept, key), exp.Array(expressions=[]))
+        made = Typed(listed, ArrayType(attribute.type, True), False)
         outputs.append(Output(f"{attribute.name}_freqItems", made, {}))
     return aggregate_frame(frame, [], outputs, compiler)
 
@@ -210,7 +211,7 @@ def _crosstab(node: plan.Statistic, frame: Frame, compiler: Compiler) -> Frame:
     query = base.select()
     query.set("distinct", exp.Distinct())
     names = [row[0] for row in rows_of(base.over(query, compiler.fresh("t"), [value]), compiler, 10_000, order=value)]
-    key = compiler.attribute(f"{first.name}_{second.name}", StringType(), False)
+    key = compiler.attribute(f"{first.name}_{second.name}", StringType(), True)
     outputs = [Output(key.name, Typed(shown[0].sql, StringType(), False), {}, key)]
     for name in names:
         same = exp.EQ(this=shown[1].sql.copy(), expression=exp.Literal.string(name))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from support.plans import call, col, lit, named
 
 from headwater.compile import compile_aggregate
 from headwater.duck import sql_text
 from headwater.errors import AnalysisError
 from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
+from support.plans import call, col, lit, named
 
 
 def test_types_and_names_of_aggregates_are_sparks(session):
@@ -40,8 +40,14 @@ def test_having_and_order_may_aggregate_anew(session):
 
 
 def test_group_by_position_and_alias(session):
-    assert session.query("select a % 2 as odd, count(*) from d where a > 0 group by odd order by 1")[1] == [(0, 1), (1, 2)]
-    assert session.query("select b, count(*) from d where b is not null group by 1 order by 1")[1] == [("x", 2), ("y", 1)]
+    assert session.query("select a % 2 as odd, count(*) from d where a > 0 group by odd order by 1")[1] == [
+        (0, 1),
+        (1, 2),
+    ]
+    assert session.query("select b, count(*) from d where b is not null group by 1 order by 1")[1] == [
+        ("x", 2),
+        ("y", 1),
+    ]
 
 
 def test_rollup_tells_totals_from_nulls(session):
@@ -80,7 +86,9 @@ def test_the_pieces_of_an_aggregation_can_be_run_apart(session):
     assert [sql_text(state.call).split("(")[0] for state in pieces.states] == ["SUM", "COUNT"]
     assert not any(state.distinct for state in pieces.states)
     assert [item.attribute.name for item in pieces.outputs] == ["b", "t", "count(1)"]
-    assert {a.sql for a in pieces.child.attributes} >= {c.this.this for c in pieces.keys[0].sql.find_all(type(pieces.keys[0].sql))}
+    assert {a.sql for a in pieces.child.attributes} >= {
+        c.this.this for c in pieces.keys[0].sql.find_all(type(pieces.keys[0].sql))
+    }
 
 
 def test_a_distinct_state_says_so(session):

@@ -17,7 +17,11 @@ from headwater.errors import AnalysisError
         ("select inline(array(struct(1, 'a'), struct(2, 'b')))", "struct<col1:int,col2:string>", [(1, "a"), (2, "b")]),
         ("select stack(2, 1, 2, 3)", "struct<col0:int,col1:int>", [(1, 2), (3, None)]),
         ("select * from explode(array(1, 2))", "struct<col:int>", [(1,), (2,)]),
-        ("select e.c, t.x from e lateral view explode(array(a, a + 1)) t as x where c = 'q'", None, [("q", 2), ("q", 3)]),
+        (
+            "select e.c, t.x from e lateral view explode(array(a, a + 1)) t as x where c = 'q'",
+            None,
+            [("q", 2), ("q", 3)],
+        ),
         ("select c, x from e lateral view outer explode(array()) t as x where c = 'q'", None, [("q", None)]),
         ("select e.a, x.y from e, lateral explode(array(e.a, 5)) x(y) where e.c = 's'", None, [(9, 9), (9, 5)]),
         ("select id from range(1, 7, 3)", "struct<id:bigint>", [(1,), (4,)]),

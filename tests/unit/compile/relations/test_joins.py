@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from support.plans import call, col
 
 from headwater.compile import compile_relation
 from headwater.errors import AnalysisError
 from headwater.plan import relations as plan
+from support.plans import call, col
 
 
 def rows_of(session, kind, **how):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from pyspark.sql.types import LongType
-from support.plans import lit, rows
 
 from headwater.plan import relations as plan
+from support.plans import lit, rows
 
 
 def table():

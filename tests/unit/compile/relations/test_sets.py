@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from support.plans import rows
 
 from headwater.compile import compile_relation
 from headwater.errors import AnalysisError
 from headwater.plan import relations as plan
+from support.plans import rows
 
 
 def test_union_widens_by_position_and_keeps_the_left_names(session):
