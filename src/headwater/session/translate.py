@@ -146,6 +146,11 @@ def _bad_file(found: re.Match[str]) -> SparkError:
     return FileReadError("FAILED_READ_FILE.NO_HINT", path=found["path"], reason=reason)
 
 
+def _bad_encoding(found: re.Match[str]) -> SparkError:
+    reason = "It is not UTF-8 text. Convert it, or set the option encoding (CSV: latin-1, utf-16)."
+    return FileReadError("FAILED_READ_FILE.NO_HINT", path=found["path"].strip(), reason=reason)
+
+
 _QUOTED = r"['\"](?P<path>[^'\"]+)['\"]"
 _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]], ...] = tuple(
     (re.compile(pattern, re.DOTALL), build)
@@ -169,6 +174,8 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]], ...
         (r"Out of Range Error: (?P<text>.*)", _any_overflow),
         (r"No files found that match the pattern " + _QUOTED, _missing_file),
         (r"Cannot open file " + _QUOTED + r": No such file", _missing_file),
+        (r"not utf-8 encoded.*?file = (?P<path>[^\n]+)", _bad_encoding),
+        (r"GZIP stream: (?P<path>[^\n]+)", _bad_file),
         (r"(?:[Ff]ile |reading )" + _QUOTED, _bad_file),
     )
 )

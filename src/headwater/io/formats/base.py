@@ -14,6 +14,7 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.duck import Connection
+from headwater.errors import IllegalArgumentError
 from headwater.io.storage import FileStatus
 from headwater.registry import Registry
 
@@ -29,19 +30,25 @@ class FormatOptions(dict[str, str]):
         return self.get(name.lower(), default)
 
     def flag(self, name: str, default: bool = False) -> bool:
-        """The option as true/false; anything else raises ValueError naming the option."""
+        """The option as true/false. Raises INVALID_SOURCE_OPTION for anything else."""
         value = self.get(name.lower())
         if value is None:
             return default
         if value.lower() not in {"true", "false"}:
-            msg = f"option `{name}` takes true or false, not `{value}`"
-            raise ValueError(msg)
+            raise IllegalArgumentError("INVALID_SOURCE_OPTION", option=name, value=value, reason="use true or false")
         return value.lower() == "true"
 
     def number(self, name: str, default: int | None = None) -> int | None:
-        """The option as an integer."""
+        """The option as an integer. Raises INVALID_SOURCE_OPTION for anything else."""
         value = self.get(name.lower())
-        return default if value is None else int(value)
+        if value is None:
+            return default
+        try:
+            return int(value)
+        except ValueError as cause:
+            raise IllegalArgumentError(
+                "INVALID_SOURCE_OPTION", option=name, value=value, reason="it must be an integer"
+            ) from cause
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class CsvDialect:
             empty_value=options.text("emptyValue"),
             trim_start=options.flag("ignoreLeadingWhiteSpace"),
             trim_end=options.flag("ignoreTrailingWhiteSpace"),
-            encoding=options.text("encoding", options.text("charset", "utf-8")).lower(),
+            encoding=_encoding(options),
             multi_line=options.flag("multiLine"),
         )
 
@@ -156,3 +156,23 @@ class CsvDialect:
         return exp.select(aliased(exp.Nullif(this=text, expression=exp.Literal.string("")), LINE), name(FILE)).from_(
             subquery(rows, "pieces")
         )
+
+
+_ENCODINGS = {
+    "utf-8": "utf-8",
+    "utf8": "utf-8",
+    "us-ascii": "utf-8",
+    "iso-8859-1": "latin-1",
+    "latin1": "latin-1",
+    "latin-1": "latin-1",
+    "utf-16": "utf-16",
+    "utf-16le": "utf-16",
+}
+
+
+def _encoding(options: FormatOptions) -> str:
+    """DuckDB's name of the encoding asked for."""
+    asked = options.text("encoding", options.text("charset", "utf-8"))
+    if asked.lower() not in _ENCODINGS:
+        raise unsupported(f"the CSV encoding `{asked}`", "Convert the file to UTF-8.")
+    return _ENCODINGS[asked.lower()]

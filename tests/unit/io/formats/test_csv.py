@@ -8,7 +8,7 @@ from math import inf
 import pytest
 
 from headwater.duck import DuckError
-from headwater.errors import IllegalArgumentError
+from headwater.errors import IllegalArgumentError, UnsupportedError
 from support.files import infer, put, scan
 
 MESSY = 'id,name,v\n1,a,1.5\n2,b\n3,c,3.5,extra\nx,d,4\n5,"q,""r",\n6, sp ,"",\n\n7,"multi\nline",7\n8,hal'
@@ -171,3 +171,15 @@ def test_rescued_data_finds_columns_by_name_in_each_files_header(tmp_path):
         (2, "y", f'{{"_c2":"z","_file_path":"file:{files[0]}"}}'),
         (7, "q", f'{{"new":"9","_file_path":"file:{files[1]}"}}'),
     ]
+
+
+def test_encodings(tmp_path):
+    path = put(tmp_path / "a.csv", "1,café\n".encode("latin-1"))
+    assert scan("csv", path, "a int, b string", {"encoding": "ISO-8859-1"}) == [(1, "café")]
+    with pytest.raises(UnsupportedError, match="EBCDIC"):
+        scan("csv", path, "a int", {"encoding": "EBCDIC"})
+
+
+def test_an_option_that_is_neither_true_nor_false_is_named(messy):
+    with pytest.raises(IllegalArgumentError, match=r"maybe.*header"):
+        scan("csv", messy, SCHEMA, {"header": "maybe"})
