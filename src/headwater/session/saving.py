@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 from pyspark.sql.types import StructType
+from sqlglot import exp
 
-from headwater.compile.resolved import Resolved
-from headwater.duck import DuckError
-from headwater.errors import AnalysisError, unsupported
+from headwater.compile import compile_expression
+from headwater.compile.resolved import Attribute, Resolved
+from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
 from headwater.plan.relations import Relation
 from headwater.session.files import FileSave, FileTarget, check_writable, named
-from headwater.session.translate import translate
+from headwater.sql import parse_expression
 
 if TYPE_CHECKING:
     from headwater.session.session import Session
@@ -103,16 +103,11 @@ def _save_files(resolved: Resolved, target: Target, session: Session) -> None:
 def _save_delta(resolved: Resolved, target: Target, session: Session) -> None:
     lake = LakeTable.at(target.folder, session.runtime.storage, session.runtime.clock)
     arguments = _delta_arguments(target, session)
-    connection = session.runtime.database.connect(session.time_zone)
-    try:
-        for name, data in resolved.inputs.items():
-            connection.register(name, data)
-        write = lake.overwrite if target.overwrite else lake.append
+    if target.overwrite and lake.version >= 0 and "replacewhere" in target.options:
+        arguments["replace_where"] = _condition(target.options["replacewhere"], lake.schema, session)
+    write = lake.overwrite if target.overwrite else lake.append
+    with session.connection(resolved) as connection:
         write(connection, named(resolved), nullable(resolved.schema), **arguments)
-    except (DuckError, pa.ArrowException, OSError) as error:
-        raise translate(error) from error
-    finally:
-        connection.close()
 
 
 def nullable(schema: StructType) -> StructType:
@@ -122,10 +117,14 @@ def nullable(schema: StructType) -> StructType:
     return as_nullable(schema)
 
 
+def _condition(text: str, schema: StructType, session: Session) -> exp.Expr:
+    """`replaceWhere` as a DuckDB predicate over a table's columns. Raises Spark's errors for unknown names."""
+    attributes = tuple(Attribute(field.name, field.dataType, field.nullable, field.name) for field in schema.fields)
+    return compile_expression(parse_expression(text), attributes, session).sql
+
+
 def _delta_arguments(target: Target, session: Session) -> dict[str, Any]:
     options = target.options
-    if "replacewhere" in options:
-        raise unsupported("the option replaceWhere", "Delete the rows first, or use partitionOverwriteMode=dynamic.")
     arguments: dict[str, Any] = {
         "merge_schema": options.flag(
             "mergeSchema", session.settings.flag("spark.databricks.delta.schema.autoMerge.enabled")

@@ -122,6 +122,15 @@ def test_dynamic_overwrite_replaces_only_partitions_that_get_rows(session, tmp_p
     assert {(row[0], row[-1]) for row in read(session, "parquet", path)} == {(1, "a"), (3, "b")}
 
 
+def test_replace_where_replaces_the_rows_that_meet_it(session, tmp_path):
+    path = str(tmp_path / "out")
+    session.run(Write(Range(0, 6, 1), "delta", "append", path))
+    where = (("replaceWhere", "id % 2 = 1 AND id > 2"),)
+    session.run(Write(Range(7, 8, 1), "delta", "overwrite", path, options=where))
+    assert sorted(row[0] for row in read(session, "delta", path)) == [0, 1, 2, 4, 7]
+    refused("DELTA_REPLACE_WHERE_MISMATCH", session, Write(Range(8, 9, 1), "delta", "overwrite", path, options=where))
+
+
 def test_a_write_that_fails_leaves_what_was_there(session, tmp_path):
     path = tmp_path / "out"
     session.run(Write(Range(0, 3, 1), "parquet", "append", str(path)))
