@@ -9,7 +9,8 @@ Invariants: safe to use from several threads: plans are resolved and run side by
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import pyarrow as pa
 from sqlglot import exp
@@ -27,6 +28,7 @@ from headwater.session.binders import Binders
 from headwater.session.commands import run_command
 from headwater.session.execution import Execution
 from headwater.session.inputs import input_files
+from headwater.session.interrupting import working
 from headwater.session.observing import observations
 from headwater.session.rendering import Rendering, shape
 from headwater.session.runtime import Runtime
@@ -165,12 +167,19 @@ class Session:
 
     def statement(self, tree: exp.Expression, resolved: Resolved | None = None) -> Sequence[tuple[object, ...]]:
         """Run a DuckDB statement on a connection of its own, with the inputs of `resolved`; its rows."""
+        with self.connection(resolved) as connection:
+            result: Sequence[tuple[object, ...]] = connection.execute(sql_text(tree)).fetchall()
+        return result
+
+    @contextmanager
+    def connection(self, resolved: Resolved | None = None) -> Iterator[Connection]:
+        """A connection in the session's time zone that knows the inputs of `resolved`; its failures are Spark's."""
         connection = self.runtime.database.connect(self.time_zone)
         try:
             for name, data in (resolved.inputs if resolved else {}).items():
                 connection.register(name, data)
-            result: Sequence[tuple[object, ...]] = connection.execute(sql_text(tree)).fetchall()
-            return result
+            with working(connection):
+                yield connection
         except (DuckError, pa.ArrowException, OSError) as error:
             raise translate(error) from error
         finally:

@@ -144,7 +144,12 @@ def create_from(
         properties=table.properties,
         operation=_creation(table, replacing),
     )
-    save(plan, target, session)
+    try:
+        save(plan, target, session)
+    except BaseException:
+        if not replacing:
+            remove_files(table, session)  # the folder was free: what is in it now is ours
+        raise
     stored = table if table.provider == DELTA else replace(table, schema=_stored_schema(schema, table.partition_by))
     session.catalog.add_table(stored, replace=replacing)
 

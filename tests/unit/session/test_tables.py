@@ -228,3 +228,10 @@ def test_a_view_of_a_view_in_another_schema(sql):
     sql("USE default")
     sql("CREATE VIEW w AS SELECT v.a FROM d.v")
     assert sql("SELECT w.a FROM w") == [(1,)]
+
+
+def test_a_table_whose_query_fails_can_be_made_again(sql, tmp_path):
+    sql.refused("CREATE TABLE t AS SELECT CAST(x AS INT) a FROM VALUES ('1'), ('y') AS v(x)", "CAST_INVALID_INPUT")
+    assert not (tmp_path / "warehouse" / "t").exists()
+    sql("CREATE TABLE t AS SELECT 1 a")
+    assert sql("SELECT * FROM t") == [(1,)]

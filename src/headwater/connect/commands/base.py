@@ -20,6 +20,7 @@ from headwater.connect.session import SessionHolder
 from headwater.plan.commands import Command
 from headwater.plan.relations import LocalData, Relation
 from headwater.registry import Registry
+from headwater.session.interrupting import interruptible
 from headwater.session.session import Session
 
 
@@ -62,7 +63,9 @@ def run_protocol_command(operation: Operation, decoder: Decoder, message: Any) -
     """Run a `Command` message."""
     kind = message.WhichOneof("command_type")
     handle = handlers.get(kind) if kind else None
-    if handle is not None:
-        handle(Call(operation, decoder), getattr(message, kind))
-    else:
-        operation.holder.session.run(decoder.command(message))
+    with interruptible() as interrupt:
+        operation.on_cancel(interrupt.cancel)
+        if handle is not None:
+            handle(Call(operation, decoder), getattr(message, kind))
+        else:
+            operation.holder.session.run(decoder.command(message))
