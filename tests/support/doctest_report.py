@@ -47,12 +47,12 @@ def recorded() -> frozenset[str]:
     return frozenset(RECORD.read_text("utf-8").split()) if RECORD.exists() else frozenset()
 
 
-class _TooSlow(Exception):
+class _TooSlowError(Exception):
     """A doctest took longer than it may."""
 
 
-def _expire(number: int, frame: FrameType | None) -> None:
-    raise _TooSlow(f"no answer in {_SECONDS} s")
+def _expire(_number: int, _frame: FrameType | None) -> None:
+    raise _TooSlowError(f"no answer in {_SECONDS} s")
 
 
 def run_module(name: str, only: str = "") -> dict[str, str]:
@@ -76,7 +76,7 @@ def _run(test: doctest.DocTest) -> str:
     signal.alarm(_SECONDS)
     try:
         runner.run(test, out=out.write)
-    except _TooSlow as slow:
+    except _TooSlowError as slow:
         return str(slow)
     finally:
         signal.alarm(0)

@@ -45,8 +45,8 @@ def page(found: dict[str, Outcome]) -> str:
         [
             "# Spark's function examples",
             "",
-            "Examples of Apache Spark's SQL function documentation, run on Headwater: rows, column names and types as Spark",
-            "gives them. Written by `make gold`.",
+            "Examples of Apache Spark's SQL function documentation, run on Headwater: rows, column names and types",
+            "as Spark gives them. Written by `make gold`.",
             "",
             "| group | pass | of |",
             "|---|---|---|",

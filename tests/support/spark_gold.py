@@ -205,4 +205,5 @@ def _day_time(value: dt.timedelta) -> str:
     micros = round(value / dt.timedelta(microseconds=1))
     sign, rest = ("-" if micros < 0 else ""), abs(micros)
     seconds, fraction = divmod(rest, 1_000_000)
-    return f"{sign}{seconds // 86400} {seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction * 1000:09d}"
+    clock = f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction * 1000:09d}"
+    return f"{sign}{seconds // 86400} {clock}"
