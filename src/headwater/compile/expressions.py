@@ -62,7 +62,14 @@ def _column(node: plan.Column, scope: Scope, compiler: Compiler) -> Typed:
                 compiler.outward.append(found[0].name)
             return _fields(column(found[0]), found[1], compiler)
         around = around.outer
+    name = node.parts[0].lower()
+    if len(node.parts) == 1 and name in _WITHOUT_PARENTHESES:
+        return compiler.expression(plan.Call(name), scope)
     raise scope.unresolved(node.parts)
+
+
+_WITHOUT_PARENTHESES = ("current_date", "current_time", "current_timestamp", "current_user", "session_user", "user")
+"""Functions that a name means where there is no column of that name."""
 
 
 def column(attribute: Attribute) -> Typed:

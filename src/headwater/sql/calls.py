@@ -15,6 +15,7 @@ from sqlglot import exp
 from headwater.errors import AnalysisError, unsupported
 from headwater.plan.expressions import (
     Call,
+    Column,
     Expression,
     Frame,
     FrameBound,
@@ -64,8 +65,9 @@ def _is_unit(node: exp.Expr) -> bool:
 
 @converts(exp.CurrentDate, exp.CurrentTimestamp, exp.CurrentUser, exp.SessionUser)
 def _without_parentheses(node: exp.Func, scope: Scope) -> Expression:
+    """`current_date`: a column of that name, or else the function, which name resolution decides."""
     del scope
-    return Call(node.sql_name().lower())
+    return Column((node.sql_name().lower(),))
 
 
 @converts(exp.Kwarg)

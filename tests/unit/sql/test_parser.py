@@ -19,12 +19,6 @@ ERRORS = json.loads((FOLDER / "recorded_errors.json").read_text())
 OTHERWISE = {
     "(a like 'x' or like 'y') instead of likeany": ("like any", "like all", "like some"),
     "two-argument trim is printed by its function": ("trim(both 'x'", "trim('x'", "trim(trailing"),
-    "functions without parentheses are calls at once": (
-        "current_date",
-        "current_timestamp",
-        "current_user",
-        "session_u",
-    ),
     "a unit is a string argument": (
         "timestampadd",
         "dateadd",
