@@ -10,7 +10,6 @@ text forms never show through (`trunc` before an integer cast, Java's digits for
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
 
 from pyspark.sql.types import (
     ArrayType,
@@ -44,60 +43,16 @@ from pyspark.sql.types import (
 )
 from sqlglot import exp
 
-from headwater.errors import AnalysisError, DateTimeError, NumberFormatError, RuntimeSparkError, SparkError
+from headwater.errors import AnalysisError
 from headwater.functions import text_form
 from headwater.functions.base import MISSING, FunctionCall, Typed, function
-from headwater.functions.building import add, case, duck, is_null, lambda_, let, multiply, struct_of, subtract
-from headwater.functions.raising import fail
+from headwater.functions.building import add, case, duck, is_null, lambda_, let, struct_of, subtract
+from headwater.functions.cast_base import TEXT, Cast, Rule, trimmed
+from headwater.functions.cast_time import to_date, to_interval, to_time, to_timestamp
 from headwater.types.ddl import type_sql
 from headwater.types.duck import duck_name, to_duck
 
-Rule = Literal["ansi", "try", "legacy"]
 _BITS: dict[type[DataType], int] = {ByteType: 8, ShortType: 16, IntegerType: 32, LongType: 64}
-_TEXT = (StringType, CharType, VarcharType)
-_INTERVALS = (DayTimeIntervalType, YearMonthIntervalType, CalendarIntervalType)
-
-
-class _Cast(NamedTuple):
-    sql: exp.Expression
-    source: DataType
-    target: DataType
-    rule: Rule
-
-    @property
-    def safe(self) -> bool:
-        """Whether a failure is NULL."""
-        return self.rule != "ansi"
-
-    def to(self, tree: exp.Expression, data_type: DataType | None = None) -> exp.Expression:
-        """DuckDB's own cast to the target (or another type), by the rule."""
-        node = exp.TryCast if self.safe else exp.Cast
-        return node(this=tree, to=to_duck(data_type or self.target))
-
-    def malformed(self, text: exp.Expression) -> exp.Expression:
-        """The failure of a text that is not a value of the target type."""
-        if self.safe:
-            return exp.Null()
-        shown = add_quotes(text)
-        return fail(
-            _failure_of(self.target),
-            "CAST_INVALID_INPUT",
-            expression=shown,
-            sourceType='"STRING"',
-            targetType=f'"{type_sql(self.target)}"',
-        )
-
-
-def add_quotes(text: exp.Expression) -> exp.Expression:
-    """`'text'` for messages."""
-    quote = exp.Literal.string("'")
-    return duck("concat", quote, text, quote.copy())
-
-
-def _failure_of(target: DataType) -> type[SparkError]:
-    if isinstance(target, NumericType):
-        return NumberFormatError
-    return RuntimeSparkError if isinstance(target, BooleanType) else DateTimeError
 
 
 def cast_typed(operand: Typed, target: DataType, call: FunctionCall, *, attempt: bool = False) -> Typed:
@@ -129,7 +84,7 @@ def cast_sql(sql: exp.Expression, source: DataType, target: DataType, rule: Rule
     """The DuckDB expression of a cast. Raises DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION."""
     if source == target or (duck_name(source) == duck_name(target) and _alike(source, target)):
         return sql
-    cast = _Cast(sql, source, target, rule)
+    cast = Cast(sql, source, target, rule)
     if isinstance(source, NullType):
         return exp.Cast(this=exp.Null(), to=to_duck(target))
     if isinstance(target, NullType):
@@ -150,10 +105,10 @@ def _alike(source: DataType, target: DataType) -> bool:
         return _alike(source.keyType, target.keyType) and _alike(source.valueType, target.valueType)
     if isinstance(source, StructType) and isinstance(target, StructType):
         return all(_alike(a.dataType, b.dataType) for a, b in zip(source.fields, target.fields, strict=True))
-    return type(source) is type(target) or (isinstance(source, _TEXT) and isinstance(target, _TEXT))
+    return type(source) is type(target) or (isinstance(source, TEXT) and isinstance(target, TEXT))
 
 
-def _impossible(cast: _Cast, name: str) -> AnalysisError:
+def _impossible(cast: Cast, name: str) -> AnalysisError:
     return AnalysisError(
         "DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION",
         sqlExpr=f'"CAST({name} AS {type_sql(cast.target)})"',
@@ -162,17 +117,12 @@ def _impossible(cast: _Cast, name: str) -> AnalysisError:
     )
 
 
-def trimmed(text: exp.Expression) -> exp.Expression:
-    """The text without white space around it."""
-    return duck("trim", text, " \t\n\r\f\v")
-
-
 # ── to numbers ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _to_integer(cast: _Cast) -> exp.Expression | None:
+def _to_integer(cast: Cast) -> exp.Expression | None:
     source = cast.source
-    if isinstance(source, _TEXT):
+    if isinstance(source, TEXT):
         return let([trimmed(cast.sql)], lambda text: _text_to_integer(cast, text))
     if isinstance(source, BooleanType):
         return cast.to(cast.sql)
@@ -186,7 +136,7 @@ def _to_integer(cast: _Cast) -> exp.Expression | None:
     return None
 
 
-def _text_to_integer(cast: _Cast, text: exp.Expression) -> exp.Expression:
+def _text_to_integer(cast: Cast, text: exp.Expression) -> exp.Expression:
     whole = duck("regexp_full_match", text, r"[+-]?[0-9]+")
     branches = [(is_null(text), exp.Null()), (whole, cast.to(duck("ltrim", text, "+")))]
     if cast.rule == "legacy":
@@ -195,7 +145,7 @@ def _text_to_integer(cast: _Cast, text: exp.Expression) -> exp.Expression:
     return case(*branches, otherwise=cast.malformed(text))
 
 
-def _wrapped(cast: _Cast) -> exp.Expression:
+def _wrapped(cast: Cast) -> exp.Expression:
     """Java's narrowing: the low bits, as a signed number."""
     bits = _BITS[type(cast.target)]
     if _BITS[type(cast.source)] <= bits:
@@ -214,9 +164,9 @@ def wrap_bits(tree: exp.Expression, bits: int) -> exp.Expression:
     return subtract(exp.Paren(this=low), half)
 
 
-def _to_fraction(cast: _Cast) -> exp.Expression | None:
+def _to_fraction(cast: Cast) -> exp.Expression | None:
     source = cast.source
-    if isinstance(source, _TEXT):
+    if isinstance(source, TEXT):
         return cast.to(duck("regexp_replace", trimmed(cast.sql), "([0-9.])[dDfF]$", r"\1"))
     if isinstance(source, NumericType | BooleanType):
         return cast.to(cast.sql)
@@ -225,8 +175,8 @@ def _to_fraction(cast: _Cast) -> exp.Expression | None:
     return None
 
 
-def _to_decimal(cast: _Cast) -> exp.Expression | None:
-    if isinstance(cast.source, _TEXT):
+def _to_decimal(cast: Cast) -> exp.Expression | None:
+    if isinstance(cast.source, TEXT):
         return cast.to(trimmed(cast.sql))
     if isinstance(cast.source, NumericType | BooleanType):
         return cast.to(cast.sql)
@@ -235,15 +185,15 @@ def _to_decimal(cast: _Cast) -> exp.Expression | None:
     return None
 
 
-def _to_boolean(cast: _Cast) -> exp.Expression | None:
-    if isinstance(cast.source, _TEXT):
+def _to_boolean(cast: Cast) -> exp.Expression | None:
+    if isinstance(cast.source, TEXT):
         return let([duck("lower", trimmed(cast.sql))], lambda text: _text_to_boolean(cast, text))
     if isinstance(cast.source, NumericType):
         return exp.Paren(this=exp.NEQ(this=cast.sql, expression=exp.Literal.number(0)))
     return None
 
 
-def _text_to_boolean(cast: _Cast, text: exp.Expression) -> exp.Expression:
+def _text_to_boolean(cast: Cast, text: exp.Expression) -> exp.Expression:
     def among(*words: str) -> exp.Expression:
         return exp.In(this=text.copy(), expressions=[exp.Literal.string(word) for word in words])
 
@@ -255,85 +205,15 @@ def _text_to_boolean(cast: _Cast, text: exp.Expression) -> exp.Expression:
     )
 
 
-# ── to times ────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _to_date(cast: _Cast) -> exp.Expression | None:
-    if isinstance(cast.source, _TEXT):
-        return let([trimmed(cast.sql)], lambda text: _text_to_date(cast, text))
-    if isinstance(cast.source, TimestampType | TimestampNTZType):
-        return cast.to(cast.sql)
-    return None
-
-
-def _text_to_date(cast: _Cast, text: exp.Expression) -> exp.Expression:
-    def matches(pattern: str) -> exp.Expression:
-        return duck("regexp_full_match", text, pattern)
-
-    day = duck("regexp_extract", text, r"^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
-    return case(
-        (is_null(text), exp.Null()),
-        (matches(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([ T].*)?"), cast.to(day)),
-        (matches(r"[0-9]{4}-[0-9]{1,2}"), cast.to(duck("concat", text, "-01"))),
-        (matches(r"[0-9]{4}"), cast.to(duck("concat", text, "-01-01"))),
-        otherwise=cast.malformed(text),
-    )
-
-
-def _to_timestamp(cast: _Cast) -> exp.Expression | None:
-    source = cast.source
-    if isinstance(source, _TEXT):
-        return let([trimmed(cast.sql)], lambda text: _text_to_timestamp(cast, text))
-    if isinstance(source, DateType):
-        return cast.to(cast.to(cast.sql, TimestampNTZType()))
-    if isinstance(source, TimestampNTZType | TimestampType):
-        return cast.to(cast.sql)
-    if isinstance(source, NumericType) and isinstance(cast.target, TimestampType):
-        return duck("to_timestamp", cast.sql)
-    return None
-
-
-def _text_to_timestamp(cast: _Cast, text: exp.Expression) -> exp.Expression:
-    short = duck("regexp_full_match", text, r"[0-9]{4}(-[0-9]{1,2})?")
-    padded = case((duck("contains", text, "-"), duck("concat", text, "-01")), otherwise=duck("concat", text, "-01-01"))
-    minutes = duck("regexp_full_match", text, r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}[ T].*")
-    day = duck("regexp_full_match", text, r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}")
-    return case(
-        (is_null(text), exp.Null()),
-        (minutes, cast.to(text)),
-        (day, cast.to(cast.to(text, TimestampNTZType()))),
-        (short, cast.to(cast.to(padded, TimestampNTZType()))),
-        otherwise=cast.malformed(text),
-    )
-
-
-def _to_time(cast: _Cast) -> exp.Expression | None:
-    if isinstance(cast.source, _TEXT):
-        return cast.to(trimmed(cast.sql))
-    return cast.to(cast.sql) if isinstance(cast.source, TimestampNTZType | TimestampType | TimeType) else None
-
-
-def _to_interval(cast: _Cast) -> exp.Expression | None:
-    if isinstance(cast.source, _INTERVALS):
-        return cast.sql
-    if isinstance(cast.source, _TEXT):
-        bare = duck("regexp_replace", trimmed(cast.sql), "(?i)^interval +'?([^']*)'?.*$", r"\1")
-        return cast.to(bare)
-    if isinstance(cast.source, NumericType) and isinstance(cast.target, DayTimeIntervalType):
-        seconds = (86400, 3600, 60, 1)[cast.target.endField]
-        return duck("to_microseconds", exp.Cast(this=multiply(cast.sql, seconds * 1_000_000), to=to_duck(LongType())))
-    return None
-
-
 # ── to text, bytes and nested values ────────────────────────────────────────────────────────────────────────
 
 
-def _to_text(cast: _Cast) -> exp.Expression | None:
+def _to_text(cast: Cast) -> exp.Expression | None:
     return text_form.text_of(cast.sql, cast.source)
 
 
-def _to_binary(cast: _Cast) -> exp.Expression | None:
-    if isinstance(cast.source, _TEXT):
+def _to_binary(cast: Cast) -> exp.Expression | None:
+    if isinstance(cast.source, TEXT):
         return duck("encode", cast.sql)
     if isinstance(cast.source, IntegralType) and cast.rule == "legacy":
         width = _BITS[type(cast.source)] // 4
@@ -341,14 +221,14 @@ def _to_binary(cast: _Cast) -> exp.Expression | None:
     return None
 
 
-def _to_array(cast: _Cast) -> exp.Expression | None:
+def _to_array(cast: Cast) -> exp.Expression | None:
     if not (isinstance(cast.source, ArrayType) and isinstance(cast.target, ArrayType)):
         return None
     inner, outer = cast.source.elementType, cast.target.elementType
     return duck("list_transform", cast.sql, lambda_(lambda item: cast_sql(item, inner, outer, cast.rule)))
 
 
-def _to_map(cast: _Cast) -> exp.Expression | None:
+def _to_map(cast: Cast) -> exp.Expression | None:
     if not (isinstance(cast.source, MapType) and isinstance(cast.target, MapType)):
         return None
     source, target = cast.source, cast.target
@@ -366,7 +246,7 @@ def _to_map(cast: _Cast) -> exp.Expression | None:
     return exp.Cast(this=let([cast.sql], entries), to=to_duck(target))
 
 
-def _to_struct(cast: _Cast) -> exp.Expression | None:
+def _to_struct(cast: Cast) -> exp.Expression | None:
     source, target = cast.source, cast.target
     if not (isinstance(source, StructType) and isinstance(target, StructType) and len(source) == len(target)):
         return None
@@ -381,23 +261,23 @@ def _to_struct(cast: _Cast) -> exp.Expression | None:
     return let([cast.sql], rebuilt)
 
 
-def _to_variant(cast: _Cast) -> exp.Expression | None:
+def _to_variant(cast: Cast) -> exp.Expression | None:
     return duck("to_json", cast.sql)
 
 
-_TARGETS: list[tuple[type[DataType], Callable[[_Cast], exp.Expression | None]]] = [
+_TARGETS: list[tuple[type[DataType], Callable[[Cast], exp.Expression | None]]] = [
     (StringType, _to_text),
     (IntegralType, _to_integer),
     (DecimalType, _to_decimal),
     (FractionalType, _to_fraction),
     (BooleanType, _to_boolean),
-    (DateType, _to_date),
-    (TimestampType, _to_timestamp),
-    (TimestampNTZType, _to_timestamp),
-    (TimeType, _to_time),
-    (DayTimeIntervalType, _to_interval),
-    (YearMonthIntervalType, _to_interval),
-    (CalendarIntervalType, _to_interval),
+    (DateType, to_date),
+    (TimestampType, to_timestamp),
+    (TimestampNTZType, to_timestamp),
+    (TimeType, to_time),
+    (DayTimeIntervalType, to_interval),
+    (YearMonthIntervalType, to_interval),
+    (CalendarIntervalType, to_interval),
     (BinaryType, _to_binary),
     (ArrayType, _to_array),
     (MapType, _to_map),

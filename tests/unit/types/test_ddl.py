@@ -57,5 +57,5 @@ def test_bad_text_is_a_syntax_error_with_its_place(text, place):
 
 
 def test_an_unknown_type_is_named():
-    with pytest.raises(ParseError, match='UNSUPPORTED_DATATYPE.*"FOO"'):
+    with pytest.raises(ParseError, match=r'UNSUPPORTED_DATATYPE.*"FOO"'):
         parse_type("foo")

@@ -61,7 +61,7 @@ def test_windows_over_aggregates(session):
 
 
 def test_a_column_neither_grouped_nor_aggregated_is_refused(session):
-    with pytest.raises(AnalysisError, match='MISSING_AGGREGATION.*"a"'):
+    with pytest.raises(AnalysisError, match=r'MISSING_AGGREGATION.*"a"'):
         session.query("select b, a from d group by b")
     with pytest.raises(AnalysisError, match="MISSING_GROUP_BY"):
         session.query("select b, sum(a) from d")
@@ -86,9 +86,7 @@ def test_the_pieces_of_an_aggregation_can_be_run_apart(session):
     assert [sql_text(state.call).split("(")[0] for state in pieces.states] == ["SUM", "COUNT"]
     assert not any(state.distinct for state in pieces.states)
     assert [item.attribute.name for item in pieces.outputs] == ["b", "t", "count(1)"]
-    assert {a.sql for a in pieces.child.attributes} >= {
-        c.this.this for c in pieces.keys[0].sql.find_all(type(pieces.keys[0].sql))
-    }
+    assert pieces.keys[0].sql.name in {a.sql for a in pieces.child.attributes}
 
 
 def test_a_distinct_state_says_so(session):

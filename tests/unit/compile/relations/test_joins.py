@@ -39,7 +39,7 @@ def test_the_padded_side_becomes_nullable(session):
 
 
 def test_a_missing_using_column_names_the_side(session):
-    with pytest.raises(AnalysisError, match="UNRESOLVED_USING_COLUMN_FOR_JOIN.*right"):
+    with pytest.raises(AnalysisError, match=r"UNRESOLVED_USING_COLUMN_FOR_JOIN.*right"):
         rows_of(session, "inner", using=("b",))
 
 
