@@ -113,7 +113,6 @@ def lines(files: Sequence[FileStatus], *, header: bool = False, encoding: str = 
         quote="",
         escape="",
         strict_mode=False,
-        new_line="\\n",
         max_line_size=_longest(files),
         encoding=encoding,
         filename=FILE,
