@@ -181,7 +181,9 @@ def regexp_substr(text: str | None, pattern: str | None) -> str | None:
 
 @kernel(["VARCHAR", "VARCHAR", "INTEGER"], "VARCHAR[]")
 def split(text: str, pattern: str, limit: int) -> list[str]:
-    """Java's String.split, trailing empty parts kept."""
+    """Java's String.split, trailing empty parts kept; the empty pattern gives the characters."""
+    if not pattern and text:
+        return list(text)[: limit if limit > 0 else None]
     parts: list[str] = []
     last = 0
     for match in compiled(pattern).finditer(text):
