@@ -23,7 +23,7 @@ from headwater.errors import SparkError
 
 CHUNK_BYTES = 4 * 1024 * 1024
 ABANDONED_SECONDS = 300.0
-PROGRESS_SECONDS = 2.0
+_CANCEL_SECONDS = 0.1
 
 _Response = pb2.ExecutePlanResponse
 
@@ -63,10 +63,8 @@ class Operation:
         self.responses.put(response)
 
     def on_cancel(self, cancel: Callable[[], None]) -> None:
-        """Call `cancel` (from another thread) if the operation is interrupted; at once if it already was."""
+        """Call `cancel`, from another thread and maybe several times, if the operation is interrupted."""
         self._on_cancel.append(cancel)
-        if self._canceled:
-            cancel()
 
     def interrupt(self) -> bool:
         """Stop it; whether there was something to stop."""
@@ -74,9 +72,16 @@ class Operation:
             return False
         self._canceled = True
         self.state = "TERMINATING"
-        for cancel in list(self._on_cancel):
-            cancel()
+        start_deep_thread(self._keep_canceling, f"headwater-interrupt-{self.operation_id[:8]}")
         return True
+
+    def _keep_canceling(self) -> None:
+        """Cancel until it has ended: DuckDB forgets an interrupt that comes just before its query begins."""
+        while True:
+            for cancel in list(self._on_cancel):
+                cancel()
+            if self.responses.wait(_CANCEL_SECONDS):
+                return
 
     def check(self) -> None:
         """Raises OPERATION_CANCELED if it was interrupted."""

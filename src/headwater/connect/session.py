@@ -26,6 +26,7 @@ Key = tuple[str, str]
 
 IDLE_SECONDS = 3600.0
 _REMEMBERED = 1000
+_END_SECONDS = 5.0
 
 
 @dataclass
@@ -69,11 +70,14 @@ class SessionHolder:
 
     def close(self) -> None:
         """Interrupt what runs, stop the streams, free everything."""
-        for operation in list(self.operations.values()):
+        operations = list(self.operations.values())
+        for operation in operations:
             operation.interrupt()
             operation.responses.release(None)
         for stop in list(self.listeners):
             stop()
+        for operation in operations:
+            operation.responses.wait(_END_SECONDS)
         self.session.close()
         self.artifacts.close()
 
