@@ -1,10 +1,10 @@
 """Building blocks of scans."""
 
 import pytest
-from support.files import put, run, status
 
 from headwater.duck import sql_text
 from headwater.io.formats.scan import lines
+from support.files import put, run, status
 
 
 @pytest.mark.parametrize("text", ["a\nb\nc", "a\r\nb\r\nc\r\n", "a\r\nb\nc\n"])
