@@ -27,7 +27,7 @@ from sqlglot import exp
 
 from headwater.clock import Clock
 from headwater.crash import crash_point
-from headwater.duck import Connection, Dialect, sql_text
+from headwater.duck import Connection, Dialect
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
 from headwater.sources.base import BatchInput, Offset, ReadLimit, StreamSource
@@ -169,7 +169,7 @@ class MicroBatchEngine:
             self._bind(index, None)
         for operator in stream.operators:
             operator.prepare(connection)
-        create_view(connection, OUTPUT, stream.query, unique_names(stream.schema))
+        create_view(connection, OUTPUT, stream.query.copy(), unique_names(stream.schema))
 
     # ── one trigger ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -364,7 +364,8 @@ def create_view(connection: Connection, name: str, query: exp.Query, columns: Se
         properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
         expression=exp.select("*").from_(inner, copy=False),
     )
-    connection.execute(sql_text(view)).fetchall()
+    # the tree is this function's own or a batch's: copying it before every batch would cost more than the text
+    connection.execute(view.sql(dialect=Dialect, copy=False)).fetchall()
 
 
 def no_rows(schema: StructType) -> exp.Query:

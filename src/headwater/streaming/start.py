@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Any, cast
@@ -38,16 +39,27 @@ _running_lock = threading.Lock()
 
 def start_query(command: StartStream, session: StreamSession) -> StreamingQuery:
     """Start a streaming query. Raises Spark's errors for what is not allowed."""
-    session.streams.check_name(command.query_name)
     sink_name = _sink_name(command, session)
 
     @cache
     def location() -> Location:
         return locate(command, sink_name, session.settings, session.runtime.mounts)
 
+    try:
+        return _start(command, session, sink_name, location)
+    except BaseException:
+        if location.cache_info().currsize and location().temporary:
+            shutil.rmtree(location().path, ignore_errors=True)
+        raise
+
+
+def _start(
+    command: StartStream, session: StreamSession, sink_name: str, location: Callable[[], Location]
+) -> StreamingQuery:
     def schema(provider: SourceProvider, request: SourceRequest) -> StructType:
         return provider.schema(request, replace(_context(session), checkpoint=location().path))
 
+    session.streams.check_name(command.query_name)
     leaves = Leaves(session, schema)
     plan = leaves.expand(command.input)
     if not leaves.found:
@@ -118,7 +130,7 @@ def _parts(
     for index, leaf in enumerate(leaves):
         log_path = checkpoint.source_path(index)
         context = replace(_context(session), log_path=log_path, checkpoint=checkpoint.path)
-        sources.append(leaf.provider.open(replace(leaf.request, schema=leaf.request.schema), context))
+        sources.append(leaf.provider.open(leaf.request, context))
     if command.path:
         checkpoint.check_identity({f"{sink[0]} path": runtime.mounts.uri(command.path)})
     opened = sink[1].open(_sink_request(command, stream, sink[0]), _sink_context(command, session, checkpoint))
