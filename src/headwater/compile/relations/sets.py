@@ -7,6 +7,7 @@ NULLs count as equal.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pyspark.sql.types import DataType, LongType, MapType
 from sqlglot import exp
@@ -49,6 +50,7 @@ def _set_operation(node: plan.SetOperation, compiler: Compiler) -> Frame:
         "from_",
         exp.From(this=exp.Subquery(this=query, alias=exp.TableAlias(this=exp.Identifier(this=alias, quoted=True)))),
     )
+    _note_inner(node, attributes, compiler)
     inputs = merged_inputs(frames)
     shell = Frame(None, (), inputs=inputs, streaming=any(f.streaming for f in frames))
     return shell.over(outer, compiler.fresh("t"), attributes)
@@ -64,6 +66,15 @@ def _sides(node: plan.SetOperation) -> list[plan.Relation]:
         if not (node.kind == "union" and node.all and not node.by_name):
             break
     return [current, *reversed(sides)]
+
+
+def _note_inner(node: plan.SetOperation, attributes: list[Attribute], compiler: Compiler) -> None:
+    """The unions flattened into this one have its columns."""
+    inner = node.left
+    while isinstance(inner, plan.SetOperation) and _same_kind(inner, node) and node.kind == "union" and node.all:
+        if inner.plan_id is not None:
+            compiler.outputs.setdefault(inner.plan_id, []).append(tuple(attributes))
+        inner = inner.left
 
 
 def _same_kind(one: plan.SetOperation, other: plan.SetOperation) -> bool:
@@ -132,12 +143,17 @@ def _typed(frame: Frame, types: Sequence[DataType], compiler: Compiler) -> Frame
 
 
 def _attributes(frames: Sequence[Frame], types: Sequence[DataType], kind: str, compiler: Compiler) -> list[Attribute]:
-    made = []
+    """The output: the left side's columns, so that `left["a"]` still finds them, unless their type changed."""
+    made: list[Attribute] = []
+    taken: set[str] = set()
     for i, data_type in enumerate(types):
         nullables = [frame.attributes[i].nullable for frame in frames]
         nullable = nullables[0] if kind == "except" else all(nullables) if kind == "intersect" else any(nullables)
         first = frames[0].attributes[i]
-        made.append(compiler.again(first, type=data_type, nullable=nullable, qualifiers=()))
+        changes = {"type": data_type, "nullable": nullable, "qualifiers": ()}
+        kept = first.type == data_type and first.sql not in taken
+        made.append(replace(first, **changes) if kept else compiler.again(first, **changes))
+        taken.add(made[-1].sql)
     return made
 
 

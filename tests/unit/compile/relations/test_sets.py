@@ -7,7 +7,7 @@ import pytest
 from headwater.compile import compile_relation
 from headwater.errors import AnalysisError
 from headwater.plan import relations as plan
-from support.plans import rows
+from support.plans import call, col, lit, rows
 
 
 def test_union_widens_by_position_and_keeps_the_left_names(session):
@@ -50,3 +50,10 @@ def test_duplicates_are_dropped_by_key_or_whole(session):
     assert sorted(session.query("select distinct a from e")[1]) == [(1,), (2,), (9,)]
     with pytest.raises(AnalysisError, match="UNRESOLVED_COLUMN"):
         compile_relation(plan.Deduplicate(rows(k=["a"]), ("z",)), session)
+
+
+def test_a_column_of_the_left_side_is_found_behind_the_union(session):
+    left = session.views["d"]
+    both = plan.SetOperation(plan.SetOperation(left, left, "union", all=True, plan_id=7), left, "union", all=True)
+    relation = plan.Filter(plan.Filter(both, call("==", col("a", 1), lit(1))), call("==", col("b", 7), lit("x")))
+    assert len(session.run(relation)[1]) == 3
