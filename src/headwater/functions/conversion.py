@@ -86,7 +86,10 @@ def cast_sql(sql: exp.Expression, source: DataType, target: DataType, rule: Rule
         return sql
     cast = Cast(sql, source, target, rule)
     if isinstance(source, NullType):
-        return exp.Cast(this=exp.Null(), to=to_duck(target))
+        if isinstance(sql, exp.Null):
+            return exp.Cast(this=sql, to=to_duck(target))
+        # An expression is kept, for it may raise; by way of text, since void is an INTEGER here.
+        return exp.Cast(this=exp.Cast(this=sql, to=to_duck(StringType())), to=to_duck(target))
     if isinstance(target, NullType):
         raise _impossible(cast, name)
     for kind, make in _TARGETS:
