@@ -8,8 +8,18 @@ from pathlib import Path
 import pytest
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
-from headwater.plan.expressions import Alias, Call, Column, Expression, Literal, SortOrder
-from headwater.plan.relations import Aggregate, Filter, Limit, Project, Relation, Sort, WithColumns
+from headwater.plan.expressions import Alias, Call, Column, Expression, Literal, SortOrder, Subquery
+from headwater.plan.relations import (
+    Aggregate,
+    CollectMetrics,
+    Filter,
+    Limit,
+    Project,
+    Relation,
+    SetOperation,
+    Sort,
+    WithColumns,
+)
 from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType())])
@@ -94,6 +104,12 @@ def test_without_keys_there_is_one_row(stream: StreamTest) -> None:
     stream.stop().start().add_data([row("a", 2)]).check_last((3, 2))
 
 
+def test_a_projection_that_aggregates_is_an_aggregation(stream: StreamTest) -> None:
+    stream.plan(lambda s: Project(s, (Alias(Call("sum", (column("v"),)), ("t",)),)), "complete").start()
+
+    stream.add_data([row("a", 1)]).check_last((1,)).add_data([row("a", 2)]).check_last((3,))
+
+
 def test_average_and_collections_are_exact_over_batches(stream: StreamTest) -> None:
     v = column("v")
     measures = {
@@ -149,6 +165,13 @@ REFUSALS: list[tuple[Callable[[Relation], Relation], str, str]] = [
     (lambda s: total(s, "k"), "append", "streaming aggregations without watermark"),
     (lambda s: aggregate(s, "k", n=DISTINCT), "update", "Consider using approx_count_distinct"),
     (lambda s: total(total(s, "k", "v"), "k"), "complete", "a streaming aggregation of a streaming aggregation"),
+    (lambda s: SetOperation(total(s, "k"), total(s, "v"), "union", all=True), "update", "more than one streaming"),
+    (
+        lambda s: Filter(s, Subquery("in", Project(s, (column("k"),)), (column("k"),))),
+        "append",
+        "a subquery over a stream",
+    ),
+    (lambda s: CollectMetrics(s, "m", (Call("count", (ONE,)),)), "append", "observe on a stream"),
     (lambda s: Sort(total(s, "k"), BY_K), "update", "Sorting is not supported"),
     (lambda s: Limit(total(s, "k"), 1), "update", "Limits are not supported"),
     (lambda s: aggregate(s, "k", n=Call("mode", (column("v"),))), "update", "not supported"),

@@ -218,3 +218,12 @@ def test_a_view_over_a_stream_is_a_stream(stream: StreamTest) -> None:
     stream.plan(lambda _: WithColumns(ReadTable(("v1",)), (Alias(Literal(1, LongType()), ("one",)),)))
 
     stream.start().add_data([A]).check_answer(("a", 1, 1))
+
+
+def test_a_long_chain_of_columns_streams(stream: StreamTest) -> None:
+    def chain(source: Relation) -> Relation:
+        for number in range(1000):
+            source = WithColumns(source, (Alias(Literal(number, LongType()), ("v",)),))
+        return source
+
+    stream.plan(chain).start().add_data([A]).check_answer(("a", 999))

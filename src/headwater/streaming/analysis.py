@@ -10,21 +10,25 @@ from collections.abc import Callable
 from typing import Any
 
 from headwater.errors import AnalysisError, unsupported
+from headwater.functions.base import functions
 from headwater.plan.expressions import Call, Column, Window
 from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
     CachedRemote,
+    CollectMetrics,
     Deduplicate,
     Join,
     Limit,
     Offset,
+    Project,
     Relation,
     Sample,
     SetOperation,
     Sort,
     Statistic,
     Tail,
+    WithRelations,
     WithWatermark,
 )
 from headwater.sinks.base import OutputMode
@@ -67,6 +71,29 @@ def check_stream(plan: Relation, leaves: set[str], mode: OutputMode) -> None:
     check.whole()
 
 
+def with_explicit_aggregates(plan: Relation) -> Relation:
+    """The plan with each projection that aggregates (`df.select(sum("v"))`) as the aggregation it is."""
+    changed = plan.map_children(_explicit)
+    if isinstance(changed, Project) and any(_aggregates(one) for one in changed.expressions):
+        return Aggregate(changed.input, "groupby", (), changed.expressions, plan_id=changed.plan_id)
+    return changed
+
+
+def _explicit(node: Node) -> Node:
+    return with_explicit_aggregates(node) if isinstance(node, Relation) else node
+
+
+def _aggregates(expression: Node) -> bool:
+    """Whether an aggregate function is called in it, windows and subqueries aside."""
+    if isinstance(expression, Window | Relation):
+        return False
+    if isinstance(expression, Call):
+        found = functions.get(expression.name)
+        if found is not None and found.kind == "aggregate":
+            return True
+    return any(_aggregates(child) for child in expression.children())
+
+
 def streaming_aggregate(plan: Relation, leaves: set[str]) -> Aggregate | None:
     """The one streaming aggregation of a checked plan, if it has one."""
     check = _Check(leaves, "update")
@@ -106,6 +133,7 @@ class _Check:
             if type(node) in _RULES:
                 _RULES[type(node)](self, node)
             self.windows(node)
+            self.subqueries(node)
 
     def windows(self, node: Relation) -> None:
         """No window functions over a stream."""
@@ -119,8 +147,17 @@ class _Check:
                     "NON_TIME_WINDOW_NOT_SUPPORTED_IN_STREAMING", windowFunc=name, columnName="", windowSpec="OVER (…)"
                 )
 
+    def subqueries(self, node: Relation) -> None:
+        """No stream inside an expression: it would be read as if the batch were all of it."""
+        for child in node.children():
+            inner = child.walk() if not isinstance(child, Relation) else iter(())
+            if any(isinstance(one, Relation) and self.streams(one) for one in inner):
+                raise unsupported("a subquery over a stream", _WAY_OUT)
+
     def whole(self) -> None:
-        """The rules about the output mode of the whole query."""
+        """The rules about the query as a whole: one aggregation, and its output mode."""
+        if len(self.aggregates) > 1:
+            raise unsupported("more than one streaming aggregation", _WAY_OUT)
         if not self.aggregates:
             if self.mode == "complete":
                 raise _mode_error(self.mode, "no streaming aggregations")
@@ -171,6 +208,10 @@ class _Check:
             raise refused("Intersect of streaming DataFrames/Datasets is not supported")
         raise refused("Except on a streaming DataFrame/Dataset on the right is not supported")
 
+    def references(self, node: WithRelations) -> None:
+        if any(self.streams(one) for one in node.references):
+            raise unsupported("a subquery over a stream", _WAY_OUT)
+
     def sort(self, node: Sort) -> None:
         if node.is_global and not (self.mode == "complete" and self.aggregated(node.input)):
             raise refused(
@@ -200,6 +241,7 @@ _RULES: dict[type[Relation], Callable[[_Check, Any], None]] = {
     Sort: _Check.sort,
     Limit: _Check.limit,
     Offset: _Check.offset,
+    WithRelations: _Check.references,
 }
 
 _REFUSED: dict[type[Relation], str] = {
@@ -207,6 +249,7 @@ _REFUSED: dict[type[Relation], str] = {
     Tail: "Tail is not supported on streaming DataFrames/Datasets",
 }
 _MISSING: dict[type[Relation], str] = {
+    CollectMetrics: "observe on a stream",
     Deduplicate: "dropDuplicates on a stream",
     Statistic: "a statistic of a stream",
 }

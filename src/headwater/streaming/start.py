@@ -7,6 +7,7 @@ checkpoint is in use by this server ends the other run first (or is refused, as 
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 import uuid
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from headwater.plan.commands import StartStream
 from headwater.plan.relations import Relation
 from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest, sinks
 from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, StreamSource
-from headwater.streaming.analysis import check_stream
+from headwater.streaming.analysis import check_stream, with_explicit_aggregates
 from headwater.streaming.binding import Compiled, compile_stream
 from headwater.streaming.checkpoint import Checkpoint, Location, locate
 from headwater.streaming.engine import CompiledStream, Parts
@@ -34,11 +35,14 @@ from headwater.streaming.query import Identity, StreamingQuery
 from headwater.streaming.trigger import TriggerClock
 
 _DEFAULT_FORMAT = "spark.sql.sources.default"
+_RECURSION = 20_000
+"""Frames for plans of a thousand relations, as in `compile`."""
 _running_lock = threading.Lock()
 
 
 def start_query(command: StartStream, session: StreamSession) -> StreamingQuery:
     """Start a streaming query. Raises Spark's errors for what is not allowed."""
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     sink_name = _sink_name(command, session)
 
     @cache
@@ -61,7 +65,7 @@ def _start(
 
     session.streams.check_name(command.query_name)
     leaves = Leaves(session, schema)
-    plan = leaves.expand(command.input)
+    plan = with_explicit_aggregates(leaves.expand(command.input))
     if not leaves.found:
         raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
     check_stream(plan, {leaf.relation_id for leaf in leaves.found}, command.output_mode)
