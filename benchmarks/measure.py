@@ -31,6 +31,7 @@ def run(command: list[str], *, watch: dict[str, Path] | None = None, timeout: fl
     """Run `command` to its end. Raises RuntimeError with its error output if it fails."""
     began = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its byte code
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     sampler = _Sampler(process.pid, began, watch or {})
     sampler.start()
