@@ -35,8 +35,10 @@ class Layout:
 class Medallion(Protocol):
     """What differs between the pipelines: what is known of the input, cleaning and aggregating."""
 
-    hints: str
-    """`cloudFiles.schemaHints`: types that the first files may not show."""
+    @property
+    def hints(self) -> str:
+        """`cloudFiles.schemaHints`: types that the first files may not show."""
+        ...
 
     def silver(self, bronze: DataFrame) -> DataFrame:
         """Clean rows."""

@@ -92,7 +92,7 @@ class Supervisor:
             stage.query.processAllAvailable()
         except PySparkException:
             return False
-        return stage.query.isActive
+        return bool(stage.query.isActive)
 
     def _restart(self, stage: Stage) -> None:
         assert stage.query is not None

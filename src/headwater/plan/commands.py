@@ -7,25 +7,25 @@ Invariants: as for relations; a command's result, where it has one, is a relatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal as OneOf
 
 from pyspark.sql.types import StructType
 
 from headwater.plan.expressions import Expression
-from headwater.plan.node import Node
+from headwater.plan.node import Node, node
 from headwater.plan.relations import Relation
 
 Options = tuple[tuple[str, str], ...]
 SaveMode = OneOf["append", "overwrite", "errorifexists", "ignore"]
 
 
-@dataclass(frozen=True)
+@node
 class Command(Node):
     """Base of all commands."""
 
 
-@dataclass(frozen=True)
+@node
 class Write(Command):
     """`df.write…save(path)`, `saveAsTable`, `insertInto`: exactly one of `path` and `table` (or neither: noop)."""
 
@@ -41,7 +41,7 @@ class Write(Command):
     options: Options = ()
 
 
-@dataclass(frozen=True)
+@node
 class WriteTo(Command):
     """`df.writeTo(table).create()/append()/…`."""
 
@@ -56,7 +56,7 @@ class WriteTo(Command):
     condition: Expression | None = None
 
 
-@dataclass(frozen=True)
+@node
 class CreateView(Command):
     """`createOrReplaceTempView` and SQL's CREATE VIEW; `text` is the SQL of a stored view."""
 
@@ -70,7 +70,7 @@ class CreateView(Command):
     comment: str | None = None
 
 
-@dataclass(frozen=True)
+@node
 class CreateTable(Command):
     """CREATE [OR REPLACE] TABLE [IF NOT EXISTS] … [AS query]."""
 
@@ -88,7 +88,7 @@ class CreateTable(Command):
     cluster_by: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class Insert(Command):
     """INSERT INTO | OVERWRITE table [(columns)] query."""
 
@@ -99,7 +99,7 @@ class Insert(Command):
     by_name: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class DropObject(Command):
     """DROP TABLE | VIEW | SCHEMA."""
 
@@ -109,7 +109,7 @@ class DropObject(Command):
     cascade: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class CreateSchema(Command):
     """CREATE SCHEMA | DATABASE [IF NOT EXISTS] name [COMMENT …] [LOCATION …]."""
 
@@ -120,7 +120,7 @@ class CreateSchema(Command):
     properties: Options = ()
 
 
-@dataclass(frozen=True)
+@node
 class Use(Command):
     """USE [CATALOG | SCHEMA] name."""
 
@@ -128,7 +128,7 @@ class Use(Command):
     kind: OneOf["catalog", "schema"] = "schema"
 
 
-@dataclass(frozen=True)
+@node
 class SetConf(Command):
     """SET key = value; SET key (value None); SET (key None) lists all."""
 
@@ -136,14 +136,14 @@ class SetConf(Command):
     value: str | None = None
 
 
-@dataclass(frozen=True)
+@node
 class ResetConf(Command):
     """RESET [key]."""
 
     key: str | None = None
 
 
-@dataclass(frozen=True)
+@node
 class Show(Command):
     """SHOW TABLES | SCHEMAS | COLUMNS | TBLPROPERTIES | VIEWS | FUNCTIONS | CATALOGS …; result is a table."""
 
@@ -152,7 +152,7 @@ class Show(Command):
     pattern: str | None = None
 
 
-@dataclass(frozen=True)
+@node
 class Describe(Command):
     """DESCRIBE [EXTENDED] table | query | function | schema | HISTORY | DETAIL."""
 
@@ -162,7 +162,7 @@ class Describe(Command):
     extended: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class Explain(Command):
     """EXPLAIN [EXTENDED | FORMATTED | …] query."""
 
@@ -170,7 +170,7 @@ class Explain(Command):
     mode: str = "simple"
 
 
-@dataclass(frozen=True)
+@node
 class CacheTable(Command):
     """CACHE / UNCACHE / REFRESH TABLE, CLEAR CACHE: accepted, no effect."""
 
@@ -178,7 +178,7 @@ class CacheTable(Command):
     name: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class CatalogCall(Command):
     """One call of `spark.catalog` by its protocol name, with its arguments by field name."""
 
@@ -186,7 +186,7 @@ class CatalogCall(Command):
     arguments: tuple[tuple[str, object], ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class Trigger(Node):
     """When micro-batches run. `interval_ms` for `processing_time` and `continuous`."""
 
@@ -194,7 +194,7 @@ class Trigger(Node):
     interval_ms: int = 0
 
 
-@dataclass(frozen=True)
+@node
 class PythonFunction(Node):
     """A pickled Python function of the client (foreach, foreachBatch)."""
 
@@ -203,7 +203,7 @@ class PythonFunction(Node):
     eval_type: int = 0
 
 
-@dataclass(frozen=True)
+@node
 class StartStream(Command):
     """`df.writeStream…start()` / `toTable()`."""
 

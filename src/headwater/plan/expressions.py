@@ -6,21 +6,21 @@ nothing here knows DuckDB or protobuf.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from typing import Literal as OneOf
 
 from pyspark.sql.types import DataType
 
-from headwater.plan.node import Node
+from headwater.plan.node import Node, node
 
 
-@dataclass(frozen=True)
+@node
 class Expression(Node):
     """Base of all expressions."""
 
 
-@dataclass(frozen=True)
+@node
 class Literal(Expression):
     """A constant.
 
@@ -34,7 +34,7 @@ class Literal(Expression):
     type: DataType
 
 
-@dataclass(frozen=True)
+@node
 class Column(Expression):
     """A name to resolve: parts of a dotted, possibly back-quoted identifier (`a.b` → ("a", "b")).
 
@@ -46,7 +46,7 @@ class Column(Expression):
     metadata: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class Star(Expression):
     """`*` or `target.*`; `except_` and `replace` as in SQL's `* EXCEPT (…)`."""
 
@@ -55,7 +55,7 @@ class Star(Expression):
     except_: tuple[tuple[str, ...], ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class ColumnRegex(Expression):
     """All columns whose name matches a Java regular expression (`df.colRegex`)."""
 
@@ -63,7 +63,7 @@ class ColumnRegex(Expression):
     plan_id: int | None = None
 
 
-@dataclass(frozen=True)
+@node
 class Alias(Expression):
     """`child AS name`; several names for generators (`explode(map) AS (k, v)`). `metadata` is JSON text."""
 
@@ -72,7 +72,7 @@ class Alias(Expression):
     metadata: str | None = None
 
 
-@dataclass(frozen=True)
+@node
 class Call(Expression):
     """A function or operator call: `name` is Spark's function name, operators by their symbol (`+`, `==`, `and`)."""
 
@@ -86,7 +86,7 @@ class Call(Expression):
     """SQL's `WITHIN GROUP (ORDER BY …)` of an aggregate."""
 
 
-@dataclass(frozen=True)
+@node
 class NamedArgument(Expression):
     """`key => value` in a call."""
 
@@ -94,7 +94,7 @@ class NamedArgument(Expression):
     value: Expression
 
 
-@dataclass(frozen=True)
+@node
 class Cast(Expression):
     """`CAST(child AS type)`; mode: `ansi` and `legacy` override the session, `try` gives NULL, `default` follows it."""
 
@@ -103,7 +103,7 @@ class Cast(Expression):
     mode: OneOf["default", "legacy", "ansi", "try"] = "default"
 
 
-@dataclass(frozen=True)
+@node
 class SortOrder(Expression):
     """A sort key. Spark's default: nulls first when ascending, last when descending (already applied here)."""
 
@@ -112,14 +112,14 @@ class SortOrder(Expression):
     nulls_first: bool = True
 
 
-@dataclass(frozen=True)
+@node
 class LambdaVariable(Expression):
     """A variable bound by a `Lambda`."""
 
     name: str
 
 
-@dataclass(frozen=True)
+@node
 class Lambda(Expression):
     """`(x, y) -> body` for higher-order functions."""
 
@@ -127,7 +127,7 @@ class Lambda(Expression):
     variables: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@node
 class FrameBound(Node):
     """One end of a window frame; `offset` is an expression for `preceding`/`following`."""
 
@@ -135,7 +135,7 @@ class FrameBound(Node):
     offset: Expression | None = None
 
 
-@dataclass(frozen=True)
+@node
 class Frame(Node):
     """`ROWS|RANGE BETWEEN lower AND upper`."""
 
@@ -144,7 +144,7 @@ class Frame(Node):
     upper: FrameBound
 
 
-@dataclass(frozen=True)
+@node
 class Window(Expression):
     """`function OVER (PARTITION BY … ORDER BY … frame)`."""
 
@@ -154,7 +154,7 @@ class Window(Expression):
     frame: Frame | None = None
 
 
-@dataclass(frozen=True)
+@node
 class ExtractValue(Expression):
     """`child[extraction]`: array index (0-based), map key, or struct field (string literal)."""
 
@@ -162,7 +162,7 @@ class ExtractValue(Expression):
     extraction: Expression
 
 
-@dataclass(frozen=True)
+@node
 class UpdateFields(Expression):
     """`struct.withField(name, value)`, or `dropFields` when value is None; `field` may be dotted."""
 
@@ -171,7 +171,7 @@ class UpdateFields(Expression):
     value: Expression | None
 
 
-@dataclass(frozen=True)
+@node
 class Subquery(Expression):
     """A subquery used as an expression; `plan` is a Relation, `values` the left side of IN."""
 
@@ -180,7 +180,7 @@ class Subquery(Expression):
     values: tuple[Expression, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class SubqueryReference(Expression):
     """A subquery of the DataFrame API before `WithRelations` binds its plan id."""
 
@@ -189,7 +189,7 @@ class SubqueryReference(Expression):
     values: tuple[Expression, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class PythonUDF(Expression):
     """An inline Python function: `command` is the client's cloudpickle, `eval_type` PySpark's PythonEvalType."""
 

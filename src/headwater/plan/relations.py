@@ -8,17 +8,17 @@ Invariants: a relation holds no connection, no schema and no data but the rows o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal as OneOf
 
 import pyarrow as pa
 from pyspark.sql.types import StructType
 
 from headwater.plan.expressions import Alias, Expression, Literal, SortOrder
-from headwater.plan.node import Node
+from headwater.plan.node import Node, node
 
 
-@dataclass(frozen=True)
+@node
 class Relation(Node):
     """Base of all relations."""
 
@@ -28,7 +28,7 @@ class Relation(Node):
 # ── leaves ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
+@node
 class ReadSource(Relation):
     """`spark.read.format(format)` / `spark.readStream.format(format)` with its options and paths."""
 
@@ -40,7 +40,7 @@ class ReadSource(Relation):
     name: str | None = None
 
 
-@dataclass(frozen=True)
+@node
 class ReadTable(Relation):
     """A table or view by (multi-part) name; also ``delta.`path` `` and ``json.`path` ``."""
 
@@ -49,15 +49,21 @@ class ReadTable(Relation):
     streaming: bool = False
 
 
-@dataclass(frozen=True, eq=False)
+@node
 class LocalData(Relation):
     """Rows sent by the client; `schema` overrides the Arrow types."""
 
     data: pa.Table
     schema: StructType | None = None
 
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
-@dataclass(frozen=True)
+    def __hash__(self) -> int:
+        return id(self)
+
+
+@node
 class Range(Relation):
     """`spark.range(start, end, step)`: one column `id` bigint."""
 
@@ -66,19 +72,19 @@ class Range(Relation):
     step: int
 
 
-@dataclass(frozen=True)
+@node
 class OneRow(Relation):
     """`SELECT` without FROM: one row, no columns."""
 
 
-@dataclass(frozen=True)
+@node
 class CachedRemote(Relation):
     """A relation kept by the server under an id (checkpoint, foreachBatch)."""
 
     relation_id: str
 
 
-@dataclass(frozen=True)
+@node
 class TableFunction(Relation):
     """A table-valued function: `range(…)`, `explode(…)`, `read_files(…)`; `streaming` is SQL's `STREAM f(…)`."""
 
@@ -87,7 +93,7 @@ class TableFunction(Relation):
     streaming: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class Values(Relation):
     """`VALUES (…), (…)`."""
 
@@ -97,7 +103,7 @@ class Values(Relation):
 # ── one input ───────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
+@node
 class Project(Relation):
     """`SELECT expressions FROM input`."""
 
@@ -105,7 +111,7 @@ class Project(Relation):
     expressions: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@node
 class WithColumns(Relation):
     """`withColumns`: replaces columns of the same name in place, appends the others."""
 
@@ -113,7 +119,7 @@ class WithColumns(Relation):
     aliases: tuple[Alias, ...]
 
 
-@dataclass(frozen=True)
+@node
 class WithColumnsRenamed(Relation):
     """`withColumnsRenamed`: (old, new) pairs; unknown old names are ignored."""
 
@@ -121,7 +127,7 @@ class WithColumnsRenamed(Relation):
     renames: tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
+@node
 class ToDF(Relation):
     """`toDF(*names)`: all columns renamed by position."""
 
@@ -129,7 +135,7 @@ class ToDF(Relation):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@node
 class ToSchema(Relation):
     """`df.to(schema)`: columns matched by name, reordered and cast."""
 
@@ -137,7 +143,7 @@ class ToSchema(Relation):
     schema: StructType
 
 
-@dataclass(frozen=True)
+@node
 class Drop(Relation):
     """`drop(columns)`; unknown names are ignored."""
 
@@ -146,7 +152,7 @@ class Drop(Relation):
     names: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class Filter(Relation):
     """`WHERE condition`."""
 
@@ -154,7 +160,7 @@ class Filter(Relation):
     condition: Expression
 
 
-@dataclass(frozen=True)
+@node
 class Aggregate(Relation):
     """`groupBy(grouping).agg(aggregates)`; output is the grouping columns, then the aggregates.
 
@@ -175,7 +181,7 @@ class Aggregate(Relation):
     implicit_grouping: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class Sort(Relation):
     """`ORDER BY`; `is_global` false is `sortWithinPartitions`."""
 
@@ -184,7 +190,7 @@ class Sort(Relation):
     is_global: bool = True
 
 
-@dataclass(frozen=True)
+@node
 class Limit(Relation):
     """The first `count` rows."""
 
@@ -192,7 +198,7 @@ class Limit(Relation):
     count: int
 
 
-@dataclass(frozen=True)
+@node
 class Offset(Relation):
     """All but the first `count` rows."""
 
@@ -200,7 +206,7 @@ class Offset(Relation):
     count: int
 
 
-@dataclass(frozen=True)
+@node
 class Tail(Relation):
     """The last `count` rows."""
 
@@ -208,7 +214,7 @@ class Tail(Relation):
     count: int
 
 
-@dataclass(frozen=True)
+@node
 class Deduplicate(Relation):
     """`dropDuplicates(names)`, `distinct()` (all columns), `dropDuplicatesWithinWatermark`."""
 
@@ -218,7 +224,7 @@ class Deduplicate(Relation):
     within_watermark: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class Sample(Relation):
     """`sample(fraction)`: rows with lower ≤ u < upper."""
 
@@ -229,7 +235,7 @@ class Sample(Relation):
     seed: int | None = None
 
 
-@dataclass(frozen=True)
+@node
 class SubqueryAlias(Relation):
     """`df.alias(name)` / `(…) AS name`; `columns` renames by position (SQL `AS t(a, b)`)."""
 
@@ -238,7 +244,7 @@ class SubqueryAlias(Relation):
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class Repartition(Relation):
     """`repartition`, `coalesce`, `repartitionByRange`: no effect on one machine."""
 
@@ -247,7 +253,7 @@ class Repartition(Relation):
     expressions: tuple[Expression, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class Hint(Relation):
     """A planner hint: accepted, no effect."""
 
@@ -256,7 +262,7 @@ class Hint(Relation):
     parameters: tuple[Expression, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class Unpivot(Relation):
     """`unpivot(ids, values, variable, value)`; `values` None means all other columns, `ids` None likewise (SQL)."""
 
@@ -267,7 +273,7 @@ class Unpivot(Relation):
     value_name: str
 
 
-@dataclass(frozen=True)
+@node
 class WithWatermark(Relation):
     """`withWatermark(event_time, delay)`; no effect on a batch."""
 
@@ -276,7 +282,7 @@ class WithWatermark(Relation):
     delay: str
 
 
-@dataclass(frozen=True)
+@node
 class CollectMetrics(Relation):
     """`observe(name, metrics)`."""
 
@@ -285,7 +291,7 @@ class CollectMetrics(Relation):
     metrics: tuple[Expression, ...]
 
 
-@dataclass(frozen=True)
+@node
 class ShowString(Relation):
     """`show()`: one row, one string column `show_string`."""
 
@@ -295,7 +301,7 @@ class ShowString(Relation):
     vertical: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class HtmlString(Relation):
     """The notebook table: one row, one string column `html_string`."""
 
@@ -304,7 +310,7 @@ class HtmlString(Relation):
     truncate: int
 
 
-@dataclass(frozen=True)
+@node
 class FillNA(Relation):
     """`na.fill`: one value for all `names` (or all columns), or a value per name."""
 
@@ -313,7 +319,7 @@ class FillNA(Relation):
     values: tuple[Literal, ...]
 
 
-@dataclass(frozen=True)
+@node
 class DropNA(Relation):
     """`na.drop`: keep rows with at least `min_non_nulls` (None: all) non-null values among `names`."""
 
@@ -322,7 +328,7 @@ class DropNA(Relation):
     min_non_nulls: int | None = None
 
 
-@dataclass(frozen=True)
+@node
 class ReplaceNA(Relation):
     """`na.replace`: (old, new) pairs applied to `names` (or all columns)."""
 
@@ -331,7 +337,7 @@ class ReplaceNA(Relation):
     replacements: tuple[tuple[Literal, Literal], ...]
 
 
-@dataclass(frozen=True)
+@node
 class Statistic(Relation):
     """The `df.stat` and describe family, by Connect's relation name (`summary`, `describe`, `cov`, `corr`, …)."""
 
@@ -341,7 +347,7 @@ class Statistic(Relation):
     arguments: tuple[object, ...] = ()
 
 
-@dataclass(frozen=True)
+@node
 class GeneratorJoin(Relation):
     """SQL's `LATERAL VIEW [OUTER] generator AS alias(columns)`."""
 
@@ -355,7 +361,7 @@ class GeneratorJoin(Relation):
 # ── several inputs ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True)
+@node
 class Join(Relation):
     """`left.join(right, condition | using, kind)`."""
 
@@ -368,7 +374,7 @@ class Join(Relation):
     lateral: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class SetOperation(Relation):
     """UNION, INTERSECT, EXCEPT; `by_name` with `allow_missing` as in `unionByName`."""
 
@@ -380,7 +386,7 @@ class SetOperation(Relation):
     allow_missing: bool = False
 
 
-@dataclass(frozen=True)
+@node
 class CommonTables(Relation):
     """SQL's `WITH name AS (…), … body`; a later table may use the earlier ones."""
 
@@ -388,7 +394,7 @@ class CommonTables(Relation):
     body: Relation
 
 
-@dataclass(frozen=True)
+@node
 class WithRelations(Relation):
     """A root whose subquery expressions name `references` by plan id."""
 
@@ -396,7 +402,7 @@ class WithRelations(Relation):
     references: tuple[Relation, ...]
 
 
-@dataclass(frozen=True)
+@node
 class UnboundSQL(Relation):
     """SQL text inside a DataFrame plan, with its bound parameters (literals or expressions)."""
 
