@@ -51,9 +51,9 @@ class CompactLog:
         self._from_any = from_any
         self._latest: int | None = None
 
-    def latest(self) -> int | None:
-        """The newest id, or None if the log is empty."""
-        if self._latest is None:
+    def latest(self, fresh: bool = False) -> int | None:
+        """The newest id, or None if the log is empty; `fresh` looks again for entries of other runs."""
+        if self._latest is None or fresh:
             self._latest = max(self._names(), default=None)
         return self._latest
 

@@ -28,13 +28,26 @@ class FileLog:
     def __init__(self, storage: Storage, folder: str, mounts: Mounts, queue: FileQueue) -> None:
         self._log = CompactLog(storage, folder)
         self._mounts = mounts
+        self._queue = queue
         self._batches: dict[int, list[FileStatus]] = {}
-        for line in self._log.lines():
-            file = self._file(line)
-            queue.remember(file.path, file.modified_ms)
-            self._batches.setdefault(int(line["batchId"]), []).append(file)
-        latest = self._log.latest()
+        self.latest = -1
+        self._load()
+
+    def catch_up(self, number: int) -> None:
+        """Read what another run has given up to `number` and beyond since this one opened the log."""
+        if number > self.latest:
+            self._load()
+
+    def _load(self) -> None:
+        known, latest = self.latest, self._log.latest(fresh=True)
         self.latest = -1 if latest is None else latest
+        for line in self._log.lines():
+            number = int(line["batchId"])
+            if number > known:
+                file = self._file(line)
+                self._queue.remember(file.path, file.modified_ms)
+                self._batches.setdefault(number, []).append(file)
+                self.latest = max(self.latest, number)
 
     def give(self, files: list[FileStatus]) -> int:
         """Give `files` to the next batch number. Raises CONCURRENT_STREAM_LOG_UPDATE."""

@@ -72,6 +72,7 @@ class FileQueue:
     def remember(self, path: str, modified_ms: int) -> None:
         """A file that was handed out before the queue was made."""
         self._given[self._key(path)] = modified_ms
+        self._pending.pop(path, None)
         self._newest = max(self._newest, modified_ms)
         self._forget_old()
 

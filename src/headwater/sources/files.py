@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from pyspark.sql.types import StructType
@@ -28,6 +28,7 @@ from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, assign, discover, merge_schema
 from headwater.io.storage import FileStatus
+from headwater.io.usable import ignores_missing, usable
 from headwater.io.written import written_files
 from headwater.settings import parse_duration_ms
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, sources
@@ -54,6 +55,7 @@ class FileProvider:
     def batch(self, request: SourceRequest, context: SourceContext) -> tuple[BatchInput, StructType]:
         """All rows of the files that are there now."""
         listing = _list(request, context)
+        listing = replace(listing, files=usable(listing.files, self._name, request.options, context.settings))
         partitions = _partitions(listing, request, context)
         data = request.schema or self._infer(listing.files, request, context)
         fields, columns = merge_schema(data, partitions.schema)
@@ -162,6 +164,7 @@ class FileStream:
 
     def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
         """Give new files to the next batch; what an earlier run gave and did not plan comes first."""
+        self._log.catch_up(_number(start))  # the batch before may have been planned by a run that was still alive
         if self._log.latest > _number(start):
             return _offset(self._log.latest)
         if not self._frozen:
@@ -173,14 +176,15 @@ class FileStream:
 
     def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
         """The rows of the files given to the batches after `start` up to `end`."""
-        missing_ok = self._request.options.flag("ignoreMissingFiles")
-        present = self._log.between(_number(start), _number(end), missing_ok=missing_ok)
+        options, settings = self._request.options, self._context.settings
+        given = self._log.between(_number(start), _number(end), missing_ok=ignores_missing(options, settings))
+        present = usable(given, self._request.format.lower(), options, settings)
         if not present:
             return BatchInput(nothing(self.schema), rows=0)
         names = [field.name for field in self._columns.fields]
         bases = frozenset(_bases(self._request, self._mounts))
         request = ScanRequest(
-            tuple(present),
+            present,
             self._fields,
             self._request.options,
             time_zone=self._context.time_zone,

@@ -51,7 +51,7 @@ def _scan(
             cell = dialect.cell(index)
             rescued.append(pair(column, exp.Not(this=exp.Is(this=exp.Paren(this=cell), expression=exp.null())), cell))
     wide = exp.GT(this=call("len", name(CELLS)), expression=exp.Literal.number(len(names)))
-    columns.append(aliased(rescued_object(rescued, _surplus(len(names)), wide), str(request.rescue)))
+    columns.append(aliased(rescued_object(files, rescued, _surplus(len(names)), wide), str(request.rescue)))
     if needs_file(request):
         columns.append(name(FILE))
     return exp.select(*columns).from_(subquery(dialect.records(files), "records"))

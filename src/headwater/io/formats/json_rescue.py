@@ -18,7 +18,9 @@ from headwater.io.formats.cells import CellRules
 from headwater.io.formats.json_careful import field_of, parsed
 from headwater.io.formats.json_values import mismatched, typed
 from headwater.io.formats.modes import ReadMode
+from headwater.io.formats.rescue import file_path
 from headwater.io.formats.scan import FILE, LINE, aliased, call, name, needs_file, subquery, value_of
+from headwater.io.storage import FileStatus
 
 _KEYS = "__keys"
 
@@ -34,7 +36,7 @@ def scan(request: ScanRequest, mode: ReadMode) -> exp.Select:
             columns.append(aliased(mode.corrupt_text(broken), field.name))
         else:
             columns.append(aliased(typed(field_of(field.name), field.dataType, rules), field.name))
-    columns.append(aliased(_rescued(fields, rules), str(request.rescue)))
+    columns.append(aliased(_rescued(request.files, fields, rules), str(request.rescue)))
     if needs_file(request):
         columns.append(name(FILE))
     rows = exp.select(*columns).from_(subquery(_with_keys(request, fields), "parsed"))
@@ -56,18 +58,18 @@ def _with_keys(request: ScanRequest, fields: Sequence[StructField]) -> exp.Selec
     return exp.select(exp.Star(), aliased(keys, _KEYS)).from_(subquery(parsed(request, fields), "values"))
 
 
-def _rescued(fields: Sequence[StructField], rules: CellRules) -> exp.Expr:
+def _rescued(files: Sequence[FileStatus], fields: Sequence[StructField], rules: CellRules) -> exp.Expr:
     wrong = [(field.name, mismatched(field_of(field.name), field.dataType, rules)) for field in fields]
     tests = [(column, test) for column, test in wrong if test is not None]
     dirty = exp.or_(unknown_keys([field.name for field in fields]), *[test for _, test in tests])
     broken = exp.Is(this=name("__value"), expression=exp.null())
-    whole = _object(exp.Literal.string('"_corrupt_record":'), exp.cast(call("to_json", name(LINE)), "VARCHAR"))
-    return exp.Case(ifs=[exp.If(this=broken, true=whole), exp.If(this=dirty, true=_object(_pairs(fields, tests)))])
+    whole = _object(files, exp.Literal.string('"_corrupt_record":'), exp.cast(call("to_json", name(LINE)), "VARCHAR"))
+    misfits = _object(files, _pairs(fields, tests))
+    return exp.Case(ifs=[exp.If(this=broken, true=whole), exp.If(this=dirty, true=misfits)])
 
 
-def _object(*pairs: exp.Expr) -> exp.Expr:
-    path = exp.cast(call("to_json", call("concat", "file:", name(FILE))), "VARCHAR")
-    return call("concat", "{", *pairs, ',"_file_path":', path, "}")
+def _object(files: Sequence[FileStatus], *pairs: exp.Expr) -> exp.Expr:
+    return call("concat", "{", *pairs, ',"_file_path":', file_path(files), "}")
 
 
 def _pairs(fields: Sequence[StructField], tests: Sequence[tuple[str, exp.Expr]]) -> exp.Expr:

@@ -1,7 +1,7 @@
 """Parquet: columns found by name; those a file lacks are null.
 
-Invariants: the types wanted are cast to from the types stored; without `rescue` a stored value that does not fit
-raises, with it the value goes to the rescued-data column.
+Invariants: a type wanted is cast to from the type stored where that loses nothing; without `rescue` another stored type
+raises, naming file and column, with it a value that does not fit goes to the rescued-data column.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import DataType, NullType, StructField, StructType
 from sqlglot import exp
 
 from headwater.duck import Connection, DuckError, sql_text
 from headwater.errors import AnalysisError, FileReadError
 from headwater.io.formats.base import FormatOptions, ScanRequest, formats
+from headwater.io.formats.cells import FRACTIONS, INTEGERS
 from headwater.io.formats.cells import cast as try_cast
 from headwater.io.formats.rescue import misfit, pair, rescued_object, union
 from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, nothing, reader, struct_of
@@ -48,6 +49,8 @@ class Parquet:
             return nothing(request.schema)
         if request.rescue is not None:
             return attach(request, _rescuing(request))
+        for file in request.files:
+            _check_types(file, request.schema)
         table = reader(
             "read_parquet",
             [file.path for file in request.files],
@@ -75,6 +78,41 @@ def columns_of(file: FileStatus) -> StructType:
         return cast(StructType, from_arrow(pq.read_schema(file.path)))
     except (pa.ArrowInvalid, OSError) as cause:
         raise _unreadable([file], cause) from cause
+
+
+_WIDER: dict[str, tuple[str, ...]] = {
+    "integer": ("integer", "decimal", "fraction"),
+    "fraction": ("fraction",),
+    "decimal": ("decimal",),
+    "date": ("date", "timestamp_ntz"),
+    "timestamp": ("timestamp", "timestamp_ntz"),
+    "timestamp_ntz": ("timestamp", "timestamp_ntz"),
+    "binary": ("binary", "string"),
+}
+"""Kinds of stored columns and the kinds they are read as; any other kind is read as itself only."""
+
+
+def _check_types(file: FileStatus, schema: StructType) -> None:
+    """Raises FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH for a column whose values would be bent to fit."""
+    stored = {field.name.lower(): field.dataType for field in columns_of(file).fields}
+    for field in schema.fields:
+        kind = stored.get(field.name.lower(), NullType())
+        if not isinstance(kind, NullType) and _kind(field.dataType) not in _WIDER.get(_kind(kind), (_kind(kind),)):
+            raise FileReadError(
+                "FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH",
+                path=file.uri or file.path,
+                column=f"[{field.name}]",
+                expectedType=field.dataType.simpleString(),
+                actualType=kind.simpleString(),
+            )
+
+
+def _kind(data_type: DataType) -> str:
+    if isinstance(data_type, INTEGERS):
+        return "integer"
+    if isinstance(data_type, FRACTIONS):
+        return "fraction"
+    return str(data_type.typeName())
 
 
 def _unreadable(files: Sequence[FileStatus], cause: Exception) -> FileReadError:
@@ -124,7 +162,7 @@ def _scan(request: ScanRequest, stored: StructType, files: Sequence[FileStatus])
     for column in types:
         given = exp.Not(this=exp.Is(this=name(column), expression=exp.null()))
         rescued.append(pair(column, given, name(column)))
-    columns.append(aliased(rescued_object(rescued), str(request.rescue)))
+    columns.append(aliased(rescued_object(files, rescued), str(request.rescue)))
     if needs_file(request):
         columns.append(name(FILE))
     table = reader("read_parquet", [file.path for file in files], filename=FILE)

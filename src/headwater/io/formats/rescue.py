@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from sqlglot import exp
 
 from headwater.io.formats.scan import FILE, call, name, subquery
+from headwater.io.storage import FileStatus
 
 
 def pair(column: str, when: exp.Expr, value: exp.Expr) -> exp.Expr:
@@ -33,7 +34,12 @@ def misfit(given: exp.Expr, value: exp.Expr) -> exp.Expr:
     return exp.and_(there, exp.Is(this=exp.Paren(this=value.copy()), expression=exp.null()))
 
 
-def rescued_object(pairs: Sequence[exp.Expr], extra: exp.Expr | None = None, dirty: exp.Expr | None = None) -> exp.Expr:
+def rescued_object(
+    files: Sequence[FileStatus],
+    pairs: Sequence[exp.Expr],
+    extra: exp.Expr | None = None,
+    dirty: exp.Expr | None = None,
+) -> exp.Expr:
     """The object of all `pairs` that are not null and the text `extra`; null if there are none and not `dirty`."""
     tests: list[exp.Expr] = [
         exp.Not(this=exp.Is(this=exp.Paren(this=item.copy()), expression=exp.null())) for item in pairs
@@ -43,13 +49,32 @@ def rescued_object(pairs: Sequence[exp.Expr], extra: exp.Expr | None = None, dir
         return exp.cast(exp.null(), "VARCHAR")
     texts = [item.copy() for item in pairs] + ([extra] if extra is not None else [])
     joined = call("trim", call("concat_ws", ",", *texts), ",")
-    body = call("concat", "{", joined, ',"_file_path":', file_path(), "}")
+    body = call("concat", "{", joined, ',"_file_path":', file_path(files), "}")
     return exp.Case(ifs=[exp.If(this=exp.or_(*tests), true=body)])
 
 
-def file_path() -> exp.Expr:
-    """The path of the record's file as JSON text."""
-    return json_text(call("concat", "file:", name(FILE)))
+def file_path(files: Sequence[FileStatus]) -> exp.Expr:
+    """The path of the record's file as the user writes it, as JSON text."""
+    plain = call("concat", "file:", name(FILE))
+    whens = [
+        exp.If(
+            this=call("starts_with", name(FILE), local + "/"),
+            true=call("concat", uri, call("substring", name(FILE), len(local) + 1)),
+        )
+        for local, uri in sorted({_folders(file) for file in files}, reverse=True)
+        if uri != "file:" + local
+    ]
+    return json_text(exp.Case(ifs=whens, default=plain) if whens else plain)
+
+
+def _folders(file: FileStatus) -> tuple[str, str]:
+    """The folders, local and as the user writes it, below which a file has the same path in both."""
+    if file.uri in ("", "file:" + file.path):
+        return "", "file:"
+    local, uri = file.path, file.uri
+    while local.rpartition("/")[2] == uri.rpartition("/")[2] and "/" in local.rstrip("/"):
+        local, uri = local.rpartition("/")[0], uri.rpartition("/")[0]
+    return local, uri
 
 
 def union(scans: Sequence[exp.Select]) -> exp.Select:

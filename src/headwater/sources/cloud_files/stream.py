@@ -7,7 +7,7 @@ before the stream fails, so that the next start reads the same batch with it.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -24,6 +24,7 @@ from headwater.io.listing import ListingOptions
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import assign
 from headwater.io.storage import FileStatus
+from headwater.io.usable import ignores_missing, usable
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest
 from headwater.sources.cloud_files.options import CloudOptions
 from headwater.sources.cloud_files.schema import SchemaLog, new_fields
@@ -77,6 +78,7 @@ class CloudFilesStream:
 
     def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
         """Give new files to the next batch; what an earlier run gave and did not plan comes first."""
+        self._log.catch_up(_number(start))  # the batch before may have been planned by a run that was still alive
         if self._log.latest > _number(start):
             return self._offset(self._log.latest)
         if not self._frozen:
@@ -91,14 +93,16 @@ class CloudFilesStream:
 
         Raises UNKNOWN_FIELD_EXCEPTION when a field is new and the evolution mode says so.
         """
-        missing_ok = self._options.reader.flag("ignoreMissingFiles")
-        files = self._log.between(_number(start), _number(end), missing_ok=missing_ok)
+        options, settings = self._options, self._context.settings
+        missing_ok = ignores_missing(options.reader, settings)
+        given = self._log.between(_number(start), _number(end), missing_ok=missing_ok)
+        files = usable(given, options.format, options.reader, settings)
         if not files:
             return BatchInput(nothing(self.schema), rows=0)
         self._check_fields(connection, files)
         names = [field.name for field in self._shape.columns.fields]
         request = ScanRequest(
-            tuple(files),
+            files,
             self._shape.fields,
             self._options.reader,
             rescue=self._shape.rescue,
@@ -145,7 +149,7 @@ class CloudFilesStream:
         self._log.give(self._queue.take())
         self._log.forget(self._log.latest)
 
-    def _check_fields(self, connection: Connection, files: list[FileStatus]) -> None:
+    def _check_fields(self, connection: Connection, files: Sequence[FileStatus]) -> None:
         if self._options.mode not in {"addNewColumns", "failOnNewColumns"}:
             return
         found = new_fields(connection, files, self._shape.fields, self._options)

@@ -1,0 +1,37 @@
+"""The log of files given to batches, and what a second run on it sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headwater.io.file_log import FileLog
+from headwater.io.file_queue import FileQueue
+from headwater.io.local import LocalStorage
+from headwater.io.mounts import Mounts
+
+
+def _opened(folder: Path) -> tuple[FileLog, FileQueue]:
+    mounts = Mounts({})
+    queue = FileQueue(mounts, [str(folder / "in")])
+    return FileLog(LocalStorage("none"), str(folder / "log"), mounts, queue), queue
+
+
+def test_what_another_run_gave_meanwhile_is_not_given_again(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    late, late_queue = _opened(tmp_path)
+    early, early_queue = _opened(tmp_path)
+    (tmp_path / "in" / "a").write_text("")
+    for queue in (early_queue, late_queue):
+        queue.refresh()
+    assert early.give(early_queue.take()) == 0
+    late.catch_up(0)
+    assert late.latest == 0
+    assert [file.path for file in late.files(0)] == [str(tmp_path / "in" / "a")]
+    assert late_queue.take() == []
+
+
+def test_an_entry_without_files_counts(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    log, _ = _opened(tmp_path)
+    assert log.give([]) == 0
+    assert _opened(tmp_path)[0].latest == 0
