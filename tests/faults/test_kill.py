@@ -29,7 +29,7 @@ def nursery() -> Iterator[Nursery]:
 def finish(nursery: Nursery, feed: Feed, job: Job) -> None:
     (outcome,) = nursery.run(job)
     assert outcome.status == 0, outcome.error
-    feed.check(job.mode)
+    feed.check(job.mode, job.sink)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -60,6 +60,21 @@ def test_a_kill_inside_a_storage_operation_loses_and_doubles_nothing(
     for point in STORAGE * 2:
         feed.add()
         nursery.run(Job(str(tmp_path), source, crash=f"{point}:{generator.randint(1, 6)}"))
+    finish(nursery, feed, job)
+
+
+def test_a_kill_inside_the_file_sink_loses_and_doubles_nothing(nursery: Nursery, tmp_path: Path) -> None:
+    feed, job = Feed(tmp_path, "json"), Job(str(tmp_path), "json", sink="parquet")
+    points = [f"{point}:1" for point in ("step5", "files.moved", "files.written", "step6", "step7")]
+    points += [f"{point}:{hit}" for point in STORAGE for hit in (2, 5)]
+    killed = 0
+    for point in points:
+        feed.add()
+        feed.add()
+        (outcome,) = nursery.run(Job(str(tmp_path), "json", crash=point, sink="parquet"))
+        assert outcome.status in (KILLED, 0), (point, outcome)
+        killed += outcome.status == KILLED
+    assert killed >= len(points) - 3
     finish(nursery, feed, job)
 
 

@@ -79,6 +79,7 @@ class FileSink:
             folder = spark_folder(os.path.relpath(os.path.dirname(file.path), staging))
             name = os.path.join(folder, f"part-{number:05d}-{job}{suffix}")
             self._storage.move(file.path, os.path.join(self._folder, name))
+            crash_point("files.moved")
             yield replace(file, path=os.path.join(self._folder, name), uri=f"{self._uri}/{name}")
 
     def _discard(self, staging: str) -> None:
