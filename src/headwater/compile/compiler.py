@@ -172,10 +172,13 @@ class Compiler:
 
     # ── expressions ─────────────────────────────────────────────────────────────────────────────────────────
 
-    def scope(self, frame: Frame, outer: Scope | None = None) -> Scope:
-        """The names that expressions over a frame can use."""
-        hidden = tuple(s.attribute for s in frame.hidden)
-        return Scope(frame.attributes, hidden, outer or self.outer, fold=self.fold)
+    def scope(self, frame: Frame, beneath: bool = False) -> Scope:
+        """The names that expressions over a frame can use; `beneath`: also what its projection left out.
+
+        Sorts and filters see what was left out; a select list sees of it only the columns that USING merged.
+        """
+        hidden = tuple(s.attribute for s in frame.hidden if beneath or s.attribute.sql in frame.merged)
+        return Scope(frame.attributes, hidden, self.outer, fold=self.fold)
 
     def expression(self, expression: Expression, scope: Scope) -> Typed:
         """A compiled expression, its type known. Raises AnalysisError."""

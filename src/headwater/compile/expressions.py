@@ -7,6 +7,8 @@ an error names the expression as the user wrote it.
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
@@ -16,7 +18,7 @@ from pyspark.sql.types import ArrayType, DataType, StringType, StructType, Times
 from sqlglot import exp
 
 from headwater.compile.compiler import Compiler
-from headwater.compile.frame import reference
+from headwater.compile.frame import reference, shape_of
 from headwater.compile.literals import literal_sql
 from headwater.compile.naming import EPOCH, call_name, literal_name
 from headwater.compile.resolved import Attribute
@@ -61,6 +63,9 @@ def _column(node: plan.Column, scope: Scope, compiler: Compiler) -> Typed:
             if around is not scope:
                 compiler.outward.append(found[0].name)
             return _fields(column(found[0]), found[1], compiler)
+        lateral = _lateral(node.parts, around) if around is scope or not scope.attributes else None
+        if lateral is not None:
+            return _fields(lateral, node.parts[1:], compiler)
         around = around.outer
     name = node.parts[0].lower()
     if len(node.parts) == 1 and name in _WITHOUT_PARENTHESES:
@@ -87,6 +92,20 @@ def _variable(parts: tuple[str, ...], scope: Scope | None) -> Typed | None:
     return None
 
 
+def _lateral(parts: tuple[str, ...], scope: Scope) -> Typed | None:
+    """An alias of the same select list; its expression stands in for it, so it must give the same value twice."""
+    found = scope.alias(parts[0])
+    if found is None:
+        return None
+    if shape_of(found.sql).volatile:
+        raise unsupported(f"the alias {parts[0]} of a random value in the same select list", "Name it in a subquery.")
+    return replace(found, name=f"{LATERAL}({parts[0]})")
+
+
+LATERAL = "lateralAliasReference"
+"""How Spark names an alias used in the select list that makes it."""
+
+
 def _fields(base: Typed, names: tuple[str, ...], compiler: Compiler) -> Typed:
     for name in names:
         base = replace(field_of(base, name, compiler.fold), name=name)
@@ -96,6 +115,9 @@ def _fields(base: Typed, names: tuple[str, ...], compiler: Compiler) -> Typed:
 def _of_dataframe(node: plan.Column, scope: Scope, compiler: Compiler) -> Typed:
     """`df["a"]`: the column that `a` is in that DataFrame's output, if it is still in reach."""
     assert node.plan_id is not None
+    direct = Scope(scope.direct.get(node.plan_id, ()), fold=compiler.fold).find(node.parts)
+    if direct is not None:
+        return _fields(column(direct[0]), direct[1], compiler)
     known = False
     reach: dict[str, Attribute] = {}
     around: Scope | None = scope
@@ -115,15 +137,17 @@ def _of_dataframe(node: plan.Column, scope: Scope, compiler: Compiler) -> Typed:
             for a in reach.values()
             if node.plan_id in a.plan_ids and _named(a, node, compiler)
         }
+    visible = {attribute.sql for attribute in scope.attributes}
+    found = {sql: match for sql, match in found.items() if sql in visible} or found
     if len(found) > 1:
         raise AnalysisError("AMBIGUOUS_COLUMN_REFERENCE", name=f'"{node.parts[-1]}"')
     if found:
         attribute, rest = next(iter(found.values()))
         return _fields(column(reach[attribute.sql]), rest, compiler)
-    if not known:
-        outputs = compiler.outputs.get(node.plan_id)
-        raise (Scope(outputs[0]) if outputs else scope).unresolved(node.parts)
-    raise AnalysisError("CANNOT_RESOLVE_DATAFRAME_COLUMN", name=".".join(f"`{p}`" for p in node.parts))
+    outputs = compiler.outputs.get(node.plan_id)
+    if outputs and not known:
+        raise Scope(outputs[0]).unresolved(node.parts)
+    raise AnalysisError("CANNOT_RESOLVE_DATAFRAME_COLUMN", name=f'"{".".join(node.parts)}"')
 
 
 def _named(attribute: Attribute, node: plan.Column, compiler: Compiler) -> bool:
@@ -188,11 +212,22 @@ def _call(node: plan.Call, scope: Scope, compiler: Compiler) -> Typed:
     rules = {"distinct": node.distinct, "lambdas": lambdas, "ignore_nulls": node.ignore_nulls, "order": order}
     made = known.build(call_of(node.name, operands, compiler, **rules))
     if known.kind == "aggregate":
+        shown = call_name(node.name.lower(), names, node.distinct)
+        refuse_lateral(operands, "AGGREGATE_FUNC", "aggFunc", shown)
         made = _dress_aggregate(made, node, scope, compiler)
     name = made.name or call_name(node.name.lower(), names, node.distinct)
     if node.filter is not None:
         name += f" FILTER (WHERE {compiler.expression(node.filter, scope).name})"
     return replace(compiler.typed(made), name=name)
+
+
+def refuse_lateral(operands: Iterable[Typed], where: str, hole: str, shown: str) -> None:
+    """Raises UNSUPPORTED_FEATURE.LATERAL_COLUMN_ALIAS_IN_<where> if an operand uses such an alias."""
+    for operand in operands:
+        found = re.search(rf"{LATERAL}\((.*?)\)", operand.name)
+        if found is not None:
+            condition = f"UNSUPPORTED_FEATURE.LATERAL_COLUMN_ALIAS_IN_{where}"
+            raise AnalysisError(condition, **{"lca": f"`{found[1]}`", hole: f'"{shown}"'})
 
 
 def _operands(

@@ -133,6 +133,8 @@ class Frame:
     hidden: tuple[Slot, ...] = ()
     whole: tuple[str, ...] = ()
     """All columns of the source, in order, if it is one subquery of ours."""
+    merged: frozenset[str] = frozenset()
+    """Of a join with USING: the key columns of both sides, which stay in reach when hidden."""
     inputs: Mapping[str, Any] = field(default_factory=dict)
     streaming: bool = False
     grouped: Any = None

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from pyspark.sql.types import NullType, StructType
 from sqlglot import exp
 
 from headwater.compile.compiler import Compiler
-from headwater.compile.expressions import column
+from headwater.compile.expressions import LATERAL, column
 from headwater.compile.frame import Item
 from headwater.compile.resolved import Attribute
 from headwater.compile.scope import Scope
@@ -37,8 +38,12 @@ class Output(NamedTuple):
 def outputs_of(expressions: Iterable[plan.Expression], scope: Scope, compiler: Compiler) -> list[Output]:
     """The columns of a select list without generators."""
     made: list[Output] = []
+    aliases: dict[str, list[Typed]] = {}
+    scope = replace(scope, lateral=aliases)
     for expression in expressions:
         made.extend(_spread(expression, scope, compiler) or [output_of(expression, scope, compiler)])
+        if isinstance(expression, plan.Alias):
+            aliases.setdefault(scope.key(made[-1].name), []).append(made[-1].typed)
     return made
 
 
@@ -101,12 +106,14 @@ def output_of(expression: plan.Expression, scope: Scope, compiler: Compiler) -> 
         return Output(expression.names[0], typed, metadata)
     typed = compiler.expression(expression, scope)
     attribute = attribute_of(typed, scope)
-    if attribute is not None and isinstance(expression, plan.Column):
+    if attribute is not None and isinstance(expression, plan.Column) and not typed.name.startswith(LATERAL):
         return passed(attribute)
     return Output(_name(expression, typed), typed, _inherited(typed, scope))
 
 
 def _name(expression: plan.Expression, typed: Typed) -> str:
+    if isinstance(expression, plan.Column) and typed.name.startswith(LATERAL):
+        return expression.parts[-1]
     if isinstance(expression, plan.Cast):
         inner = expression.child
         if isinstance(inner, plan.Column):

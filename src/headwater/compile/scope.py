@@ -1,7 +1,8 @@
 """What a name means where an expression stands: Spark's rules for columns, qualifiers, fields and DataFrames.
 
-Order: lambda variables; the visible columns; columns of the projection beneath (for sorts and filters); then the
-query around it (correlated subqueries). `a.b.c` may be a qualified column, or a field of a struct column.
+Order: lambda variables; the visible columns; columns of the projection beneath (for sorts and filters); aliases
+further left in the same select list; then the query around it (correlated subqueries). `a.b.c` may be a qualified
+column, or a field of a struct column.
 
 Invariants: resolving changes nothing; a name with two meanings is an error, never a choice.
 """
@@ -27,7 +28,8 @@ class Scope:
         outer: the scope around a correlated subquery or lambda.
         variables: lambda variables, by name.
         fold: whether names are compared without case.
-        sides: for a join, the attributes of each side.
+        direct: in a join's condition, the columns of the two DataFrames joined, by plan id.
+        lateral: aliases made so far in the select list being compiled, by name as it is compared.
     """
 
     attributes: tuple[Attribute, ...] = ()
@@ -35,6 +37,8 @@ class Scope:
     outer: Scope | None = None
     variables: Mapping[str, Typed] = field(default_factory=dict)
     fold: bool = True
+    lateral: Mapping[str, Sequence[Typed]] = field(default_factory=dict)
+    direct: Mapping[int, tuple[Attribute, ...]] = field(default_factory=dict)
 
     @cached_property
     def _by_name(self) -> dict[str, list[Attribute]]:
@@ -73,6 +77,13 @@ class Scope:
             if distinct:
                 return next(iter(distinct.values())), parts[at + 1 :]
         return None
+
+    def alias(self, name: str) -> Typed | None:
+        """The value of an alias in the same select list. Raises AMBIGUOUS_LATERAL_COLUMN_ALIAS."""
+        found = self.lateral.get(self.key(name), ())
+        if len(found) > 1:
+            raise AnalysisError("AMBIGUOUS_LATERAL_COLUMN_ALIAS", name=f"`{name}`", n=len(found))
+        return found[0] if found else None
 
     def qualified(self, attribute: Attribute, qualifier: tuple[str, ...]) -> bool:
         """Whether `qualifier` (or the end of a longer one) names the attribute's relation."""

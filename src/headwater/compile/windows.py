@@ -21,7 +21,7 @@ from sqlglot import exp
 
 from headwater.compile.aggregates import is_aggregate, rewrite
 from headwater.compile.compiler import Compiler
-from headwater.compile.expressions import compile_node
+from headwater.compile.expressions import compile_node, refuse_lateral
 from headwater.compile.scope import Scope
 from headwater.errors import AnalysisError
 from headwater.functions.base import Typed, functions
@@ -42,6 +42,8 @@ def _window(node: plan.Window, scope: Scope, compiler: Compiler) -> Typed:
     function = compiler.expression(node.function, scope)
     partition = [compiler.expression(key, scope) for key in node.partition]
     order = [compiler.expression(key, scope) for key in node.order]
+    name = f"{function.name} OVER ({_shown(node, partition, order)})"
+    refuse_lateral((function, *partition, *order), "WINDOW", "windowExpr", name)
     ordered = [_ordered(key, typed) for key, typed in zip(node.order, order, strict=True)]
     spec = _spec(node, order, scope, compiler)
 
@@ -55,7 +57,6 @@ def _window(node: plan.Window, scope: Scope, compiler: Compiler) -> Typed:
         return window
 
     sql = _over_each(function.sql, over)
-    name = f"{function.name} OVER ({_shown(node, partition, order)})"
     return replace(function, sql=sql, name=name)
 
 
@@ -173,8 +174,6 @@ def _bound_text(bound: plan.FrameBound) -> str:
     if bound.offset is None:
         return bound.kind.replace("_", " ").upper()
     value = bound.offset.value if isinstance(bound.offset, plan.Literal) else "?"
-    if isinstance(value, int) and value < 0:
-        return f"{value} FOLLOWING"
     if bound.kind == "preceding":
         return f"{value} PRECEDING"
     return f"{value} FOLLOWING"

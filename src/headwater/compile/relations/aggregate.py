@@ -316,7 +316,7 @@ def _sets(node: plan.Aggregate, columns: dict[ex.Expression, exp.Expression]) ->
 
 def rewritten(expression: ex.Expression, frame: Frame, compiler: Compiler) -> tuple[Typed, Frame]:
     """An expression over a frame's columns; right above an aggregation it may aggregate and use what is grouped."""
-    scope = compiler.scope(frame)
+    scope = compiler.scope(frame, beneath=True)
     grouped: Grouped | None = frame.grouped
     if grouped is None:
         return compiler.expression(expression, scope), frame

@@ -81,9 +81,17 @@ def _padded(frame: Frame, kind: str, side: str) -> tuple[Slot, ...]:
 def _condition(node: plan.Join, left: Frame, right: Frame, compiler: Compiler) -> exp.Expression | None:
     if node.condition is None:
         return None
-    scope = Scope((*left.attributes, *right.attributes), outer=compiler.outer, fold=compiler.fold)
+    attributes = (*left.attributes, *right.attributes)
+    scope = Scope(attributes, outer=compiler.outer, fold=compiler.fold, direct=_direct(node, left, right))
     typed = compiler.expression(node.condition, scope)
     return typed.sql
+
+
+def _direct(node: plan.Join, left: Frame, right: Frame) -> dict[int, tuple[Attribute, ...]]:
+    """`a.join(a.filter(…), a["x"] == …)`: a side itself is meant before the same DataFrame inside the other one."""
+    one, other = node.left.plan_id, node.right.plan_id
+    sides = ((one, left), (other, right)) if one != other else ()
+    return {plan_id: frame.attributes for plan_id, frame in sides if plan_id is not None}
 
 
 def _shared(left: Frame, right: Frame, compiler: Compiler) -> tuple[str, ...]:
@@ -118,7 +126,8 @@ def _merged(frame: Frame, left: Frame, right: Frame, using: Sequence[str], kind:
         return frame.projected([*(Item(_as_in(frame, a)) for a, _ in pairs), *rest])
     gone = {a.sql for pair in pairs for a in pair}
     rest = [Item(a) for a in frame.attributes if a.sql not in gone]
-    return frame.projected([*(_key(frame, a, b, kind, compiler) for a, b in pairs), *rest])
+    made = frame.projected([*(_key(frame, a, b, kind, compiler) for a, b in pairs), *rest])
+    return replace(made, merged=frozenset(gone))
 
 
 def _as_in(frame: Frame, attribute: Attribute) -> Attribute:

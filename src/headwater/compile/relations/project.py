@@ -40,9 +40,17 @@ def _project(node: plan.Project, frame: Frame, compiler: Compiler) -> Frame:
 def _with_columns(node: plan.WithColumns, frame: Frame, compiler: Compiler) -> Frame:
     if any(has_generator(alias) for alias in node.aliases):
         return _with_generators(node, frame, compiler)
+    _distinct(node, compiler)
     scope = compiler.scope(frame)
     made = {compiler.key(a.names[0]): output_of(a, scope, compiler) for a in node.aliases}
     return compiler.project(frame, _replaced(frame, made, compiler))
+
+
+def _distinct(node: plan.WithColumns, compiler: Compiler) -> None:
+    keys = [compiler.key(alias.names[0]) for alias in node.aliases]
+    again = next((key for at, key in enumerate(keys) if key in keys[:at]), None)
+    if again is not None:
+        raise AnalysisError("COLUMN_ALREADY_EXISTS", columnName=f"`{again}`")
 
 
 def _replaced(frame: Frame, made: dict[str, Output], compiler: Compiler) -> list[Item]:

@@ -188,11 +188,8 @@ def _bound(decoder: Decoder, message: Any, side: str) -> FrameBound:
 def _offset_bound(offset: Expression) -> FrameBound:
     from headwater.plan.expressions import Literal
 
-    if isinstance(offset, Literal) and isinstance(offset.value, (int, float)):
-        if offset.value == 0:
-            return FrameBound("current_row")
-        if offset.value < 0:
-            return FrameBound("preceding", Literal(-offset.value, offset.type))
+    if isinstance(offset, Literal) and isinstance(offset.value, (int, float)) and offset.value == 0:
+        return FrameBound("current_row")
     return FrameBound("following", offset)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from headwater.compile import compile_relation
 from headwater.errors import AnalysisError
+from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
-from support.plans import call, col
+from support.plans import call, col, lit
 
 
 def rows_of(session, kind, **how):
@@ -53,3 +56,10 @@ def test_a_self_join_by_aliases(session):
 def test_a_lateral_join_sees_the_left_side(session):
     _, rows = session.query("select d.a, x.z from d, lateral (select d.a * 10 as z) x where d.a > 1 order by 1")
     assert rows == [(2, 20), (3, 30)]
+
+
+def test_a_dataframe_joined_with_one_made_from_it_is_meant_itself_in_the_condition(session):
+    one = replace(plan.Range(0, 3, 1), plan_id=1)
+    other = replace(plan.Filter(one, call(">", col("id"), lit(1))), plan_id=2)
+    condition = call("==", ex.Column(("id",), plan_id=1), ex.Column(("id",), plan_id=2))
+    assert session.run(plan.Join(one, other, "inner", condition=condition))[1] == [(2, 2)]
