@@ -16,6 +16,7 @@ from headwater.io.formats.base import FormatOptions, ScanRequest, formats
 from headwater.io.formats.cells import CellRules, from_text
 from headwater.io.formats.csv_dialect import CELLS, CsvDialect
 from headwater.io.formats.modes import ReadMode
+from headwater.io.formats.refusals import refuse
 from headwater.io.formats.scan import FILE, aliased, attach, call, name, needs_file, nothing, subquery
 from headwater.io.storage import FileStatus
 
@@ -27,12 +28,14 @@ class Csv:
 
     def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
         """See `Format.infer`."""
+        refuse("csv", options)
         return csv_inference.infer(connection, files, options)
 
     def scan(self, request: ScanRequest) -> exp.Query:
         """See `Format.scan`."""
         if not request.files:
             return nothing(request.schema)
+        refuse("csv", request.options, request.time_zone)
         if request.options.text("enforceSchema", "true").lower() == "false":
             csv_inference.check_headers(request)
         mode = ReadMode.of(request.options, request.schema)

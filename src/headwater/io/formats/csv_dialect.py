@@ -17,7 +17,8 @@ from sqlglot import exp
 
 from headwater.errors import unsupported
 from headwater.io.formats.base import FormatOptions
-from headwater.io.formats.scan import FILE, LINE, aliased, call, lines, name, reader, subquery
+from headwater.io.formats.encodings import encoding_of, separator_of
+from headwater.io.formats.scan import FILE, LINE, aliased, call, lines, name, pieces, reader, subquery
 from headwater.io.storage import FileStatus
 
 CELLS = "__cells"
@@ -40,6 +41,7 @@ class CsvDialect:
     trim_end: bool = False
     encoding: str = "utf-8"
     multi_line: bool = False
+    line_end: str = ""
 
     @classmethod
     def of(cls, options: FormatOptions) -> CsvDialect:
@@ -54,16 +56,22 @@ class CsvDialect:
             empty_value=options.text("emptyValue"),
             trim_start=options.flag("ignoreLeadingWhiteSpace"),
             trim_end=options.flag("ignoreTrailingWhiteSpace"),
-            encoding=_encoding(options),
+            encoding=encoding_of(options),
             multi_line=options.flag("multiLine"),
+            line_end=separator_of(options),
         )
 
     def records(self, files: Sequence[FileStatus], *, header: bool | None = None) -> exp.Select:
         """Columns `__cells`, `__line`, `__file`; blank and comment records and headers are left out."""
         skip = self.header if header is None else header
-        raw = self._documents(files, skip) if self.multi_line else lines(files, header=skip, encoding=self.encoding)
+        raw = self._documents(files, skip) if self.multi_line else self._lines(files, skip)
         query = exp.select(aliased(self._cells(), CELLS), name(LINE), name(FILE)).from_(subquery(raw, "lines"))
         return query.where(*self._kept())
+
+    def _lines(self, files: Sequence[FileStatus], skip: bool) -> exp.Select:
+        if self.line_end:
+            return pieces(files, self.line_end, header=skip)
+        return lines(files, header=skip, encoding=self.encoding)
 
     def cell(self, index: int) -> exp.Expr:
         """Cell `index` of a record as text, null where Spark says null."""
@@ -156,23 +164,3 @@ class CsvDialect:
         return exp.select(aliased(exp.Nullif(this=text, expression=exp.Literal.string("")), LINE), name(FILE)).from_(
             subquery(rows, "pieces")
         )
-
-
-_ENCODINGS = {
-    "utf-8": "utf-8",
-    "utf8": "utf-8",
-    "us-ascii": "utf-8",
-    "iso-8859-1": "latin-1",
-    "latin1": "latin-1",
-    "latin-1": "latin-1",
-    "utf-16": "utf-16",
-    "utf-16le": "utf-16",
-}
-
-
-def _encoding(options: FormatOptions) -> str:
-    """DuckDB's name of the encoding asked for."""
-    asked = options.text("encoding", options.text("charset", "utf-8"))
-    if asked.lower() not in _ENCODINGS:
-        raise unsupported(f"the CSV encoding `{asked}`", "Convert the file to UTF-8.")
-    return _ENCODINGS[asked.lower()]

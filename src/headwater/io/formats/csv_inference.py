@@ -66,7 +66,9 @@ def header_of(file: FileStatus, dialect: CsvDialect) -> tuple[str, ...]:
     """The column names in a file's first line; empty for an empty file."""
     opener = gzip.open if file.path.endswith(".gz") else open
     with opener(file.path, "rb") as stream:
-        line = stream.readline().decode(dialect.encoding, "replace").lstrip("\ufeff").rstrip("\r\n")
+        start = stream.read() if dialect.line_end else stream.readline()
+    line = start.decode(dialect.encoding, "replace").lstrip("\ufeff")
+    line = line.split(dialect.line_end)[0] if dialect.line_end else line.rstrip("\r\n")
     cells = [cell.strip().strip(dialect.quote) if dialect.quote else cell for cell in line.split(dialect.separator)]
     return tuple(unique_names(cells, dialect)) if line else ()
 

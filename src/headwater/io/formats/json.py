@@ -19,8 +19,11 @@ from headwater.duck import Connection
 from headwater.io.formats import json_careful, json_inference, json_rescue
 from headwater.io.formats.base import FormatOptions, ScanRequest, formats
 from headwater.io.formats.cells import CellRules
+from headwater.io.formats.encodings import encoding_of, separator_of
+from headwater.io.formats.json_lenient import Leniency
 from headwater.io.formats.json_values import raw_type, typed
 from headwater.io.formats.modes import ReadMode
+from headwater.io.formats.refusals import refuse
 from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, nothing, reader
 from headwater.io.storage import FileStatus
 
@@ -34,16 +37,18 @@ class Json:
 
     def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
         """See `Format.infer`."""
+        refuse("json", options)
         return json_inference.infer(connection, files, options)
 
     def scan(self, request: ScanRequest) -> exp.Query:
         """See `Format.scan`."""
         if not request.files:
             return nothing(request.schema)
+        refuse("json", request.options, request.time_zone)
         mode = ReadMode.of(request.options, request.schema)
         if request.rescue is not None:
             return attach(request, json_rescue.scan(request, mode))
-        if mode.careful or request.options.flag("multiLine") or any(_unusual(file) for file in request.files):
+        if mode.careful or _needs_text(request.options) or any(_unusual(file, request) for file in request.files):
             return attach(request, json_careful.scan(request, mode))
         return attach(request, _plain(request))
 
@@ -78,12 +83,19 @@ def _plain(request: ScanRequest) -> exp.Select:
     return exp.select(*columns).from_(table)
 
 
-def _unusual(file: FileStatus) -> bool:
-    """Whether the file begins with a byte order mark or an array; `read_json` would lose such rows."""
+def _needs_text(options: FormatOptions) -> bool:
+    """Whether options ask for what `read_json` cannot do."""
+    odd_bytes = encoding_of(options) != "utf-8" or bool(separator_of(options))
+    return options.flag("multiLine") or odd_bytes or Leniency.of(options).asked
+
+
+def _unusual(file: FileStatus, request: ScanRequest) -> bool:
+    """Whether `read_json` would lose rows: the file begins with a byte order mark, an array, a name in single quotes."""
     opener = gzip.open if file.path.endswith(".gz") else open
     try:
         with opener(file.path, "rb") as stream:
             start: bytes = stream.read(64)
     except (OSError, EOFError):
         return False  # the scan itself says what is wrong with the file
-    return start.startswith(_BOM) or start.lstrip()[:1] == b"["
+    quoted = Leniency.of(request.options).single_quotes and start.lstrip()[1:].lstrip()[:1] == b"'"
+    return quoted or start.startswith(_BOM) or start.lstrip()[:1] == b"["

@@ -14,9 +14,11 @@ from sqlglot import exp
 
 from headwater.io.formats.base import FormatOptions, ScanRequest
 from headwater.io.formats.cells import CellRules
+from headwater.io.formats.encodings import encoding_of, separator_of
+from headwater.io.formats.json_lenient import Leniency
 from headwater.io.formats.json_values import mismatched, raw_type, typed
 from headwater.io.formats.modes import ReadMode
-from headwater.io.formats.scan import FILE, LINE, aliased, call, lines, name, needs_file, reader, subquery
+from headwater.io.formats.scan import FILE, LINE, aliased, call, lines, name, needs_file, pieces, reader, subquery
 from headwater.io.storage import FileStatus
 
 VALUE = "__value"
@@ -52,12 +54,14 @@ def parsed(request: ScanRequest, fields: Sequence[StructField]) -> exp.Select:
 
 def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
     """Columns `__line` (one JSON value, trimmed) and `__file`."""
-    whole = _documents(files) if options.flag("multiLine") else lines(files)
+    whole = _texts(files, options)
     # Trimming a set of characters costs more than all else here, and hardly any line needs it.
     tidy = exp.and_(call("starts_with", name(LINE), "{"), call("ends_with", name(LINE), "}"))
     trimmed_text = call("trim", name(LINE), f" \t\r\n{_BOM}")
     text = exp.Case(ifs=[exp.If(this=tidy, true=name(LINE))], default=trimmed_text)
     trimmed = exp.select(aliased(text, LINE), name(FILE)).from_(subquery(whole, "texts"))
+    mended = Leniency.of(options).mended(name(LINE))
+    trimmed = exp.select(aliased(mended, LINE), name(FILE)).from_(subquery(trimmed, "written"))
     is_array = exp.and_(call("starts_with", name(LINE), "["), call("json_valid", name(LINE)))
     elements = exp.cast(call("json_extract", name(LINE), "$[*]"), "VARCHAR[]")
     itself = exp.Array(expressions=[name(LINE)])
@@ -69,6 +73,13 @@ def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
 def field_of(column: str) -> exp.Expr:
     """A field of `__value`."""
     return call("struct_extract", name(VALUE), column)
+
+
+def _texts(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
+    encoding, separator = encoding_of(options), separator_of(options)
+    if options.flag("multiLine"):
+        return _documents(files)
+    return pieces(files, separator) if separator else lines(files, encoding=encoding)
 
 
 def _documents(files: Sequence[FileStatus]) -> exp.Select:

@@ -120,6 +120,18 @@ def lines(files: Sequence[FileStatus], *, header: bool = False, encoding: str = 
     return exp.select(name(LINE), name(FILE)).from_(table)
 
 
+def pieces(files: Sequence[FileStatus], separator: str, *, header: bool = False) -> exp.Select:
+    """The columns of `lines` for records that end with `separator`."""
+    content = call("trim", name("content"), "\ufeff")
+    cut = call("string_split", content, separator)
+    if header:
+        cut = call("list_slice", cut, 2, call("len", cut.copy()))
+    table = reader("read_text", [file.path for file in files])
+    each = exp.select(aliased(exp.Unnest(expressions=[cut]), LINE), aliased(name("filename"), FILE)).from_(table)
+    text = exp.Nullif(this=name(LINE), expression=exp.Literal.string(""))
+    return exp.select(aliased(text, LINE), name(FILE)).from_(subquery(each, "pieces"))
+
+
 def _longest(files: Sequence[FileStatus]) -> int:
     """A line is at most its file; small files keep DuckDB's buffers small."""
     largest = max(file.size for file in files)
