@@ -1,6 +1,7 @@
 """`python -m support.doctest_report`: run PySpark's own doctests on Headwater, publish the counts, extend the record.
 
-Each module runs in a process of its own, through the genuine client, in a fresh folder. The record holds the names of
+Each module runs in a process of its own, through the genuine client, in a fresh folder; its server is another process,
+as for PySpark's own runs, so that what the server prints is no part of an example's output. The record holds the names of
 the doctests that pass; a run that loses one fails and writes nothing, unless `--accept` is given.
 
 `python -m support.doctest_report <module> [name]` runs one module (or one doctest) and shows its failures.
@@ -17,6 +18,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from types import FrameType
@@ -57,17 +61,35 @@ def _expire(_number: int, _frame: FrameType | None) -> None:
 
 def run_module(name: str, only: str = "") -> dict[str, str]:
     """Each doctest of the module: empty if it passes, else the first failure."""
-    import headwater
+    from pyspark.sql import SparkSession
 
     module = importlib.import_module(name)
-    spark = headwater.session(**{"spark.sql.shuffle.partitions": "1"})
-    globs: dict[str, Any] = {**module.__dict__, "spark": spark}
-    signal.signal(signal.SIGALRM, _expire)
-    found: dict[str, str] = {}
-    for test in doctest.DocTestFinder(exclude_empty=True).find(module, name, globs=globs):
-        if test.examples and (not only or test.name.endswith(only)):
-            found[test.name] = _run(test)
+    with _server() as url:
+        spark = SparkSession.builder.remote(url).config("spark.sql.shuffle.partitions", "1").getOrCreate()
+        globs: dict[str, Any] = {**module.__dict__, "spark": spark}
+        signal.signal(signal.SIGALRM, _expire)
+        found: dict[str, str] = {}
+        for test in doctest.DocTestFinder(exclude_empty=True).find(module, name, globs=globs):
+            if test.examples and (not only or test.name.endswith(only)):
+                found[test.name] = _run(test)
     return found
+
+
+@contextmanager
+def _server() -> Iterator[str]:
+    """A server in another process; its address."""
+    with tempfile.TemporaryDirectory() as folder:
+        token = Path(folder) / "token"
+        command = [sys.executable, "-m", "headwater.cli.main", "serve", "--port", "0", "--token-file", str(token)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert process.stdout is not None
+        url = next(line.strip() for line in process.stdout if line.strip().startswith("sc://"))
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        try:
+            yield url
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _run(test: doctest.DocTest) -> str:

@@ -62,8 +62,9 @@ class FileProvider:
         schema = StructType(fields.fields + columns.fields)
         if not listing.files:
             return BatchInput(nothing(schema)), schema
+        largest_first = tuple(sorted(listing.files, key=lambda file: -file.size))  # as Spark packs its tasks
         scan = ScanRequest(
-            listing.files,
+            largest_first,
             fields,
             request.options,
             time_zone=context.time_zone,
@@ -75,7 +76,7 @@ class FileProvider:
     def _shape(self, request: SourceRequest, context: SourceContext) -> tuple[StructType, StructType]:
         paths = _paths(request)
         infer = str(context.settings.get(_INFERENCE, "false")).lower() == "true"
-        if request.schema is None and not infer:
+        if request.schema is None and not infer and self._name != "text":
             raise IllegalArgumentError("STREAMING_SCHEMA_REQUIRED")
         for path in paths:
             if not is_glob(path) and not os.path.exists(context.mounts.local(path)):
@@ -85,7 +86,7 @@ class FileProvider:
         return merge_schema(data, _partitions(listing, request, context).schema)
 
     def _infer(self, files: tuple[FileStatus, ...], request: SourceRequest, context: SourceContext) -> StructType:
-        if not files:
+        if not files and self._name != "text":
             raise AnalysisError("UNABLE_TO_INFER_SCHEMA", format=_title(self._name))
         connection = context.database.connect(context.time_zone)
         try:

@@ -78,7 +78,7 @@ def test_sql_text_is_parsed() -> None:
             Window.partitionBy("a").orderBy("a").rowsBetween(-2, 3),
             p.Frame(
                 "rows",
-                p.FrameBound("preceding", p.Literal(2, t.IntegerType())),
+                p.FrameBound("following", p.Literal(-2, t.IntegerType())),
                 p.FrameBound("following", p.Literal(3, t.IntegerType())),
             ),
         ),
