@@ -202,6 +202,12 @@ class StreamingQueryError(SparkError):
     )
 
 
+PYTHON_WAY_OUT = (
+    "Use the functions of pyspark.sql.functions; on a stream, foreachBatch and foreach run Python."
+)
+"""What to do instead of Python functions over rows."""
+
+
 def unsupported(feature: str, way_out: str = "It runs on Apache Spark.") -> UnsupportedError:
     """The error for a feature Headwater does not have: names the feature and what to do instead."""
     return UnsupportedError("UNSUPPORTED_FEATURE.HEADWATER", feature=feature, wayOut=way_out)

@@ -1,8 +1,8 @@
 """`python -m support.doctest_report`: run PySpark's own doctests on Headwater, publish the counts, extend the record.
 
-Each module runs in a process of its own, through the genuine client, in a fresh folder; its server is another process,
-as for PySpark's own runs, so that what the server prints is no part of an example's output. The record holds the names of
-the doctests that pass; a run that loses one fails and writes nothing, unless `--accept` is given.
+Each module runs in a process of its own, through the genuine client, in a fresh folder; its server is another
+process, as for PySpark's own runs, so that what the server prints is no part of an example's output. The record holds
+the names of the doctests that pass; a run that loses one fails and writes nothing, unless `--accept` is given.
 
 `python -m support.doctest_report <module> [name]` runs one module (or one doctest) and shows its failures.
 """

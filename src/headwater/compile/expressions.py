@@ -23,7 +23,7 @@ from headwater.compile.literals import literal_sql
 from headwater.compile.naming import EPOCH, call_name, literal_name
 from headwater.compile.resolved import Attribute
 from headwater.compile.scope import Scope
-from headwater.errors import AnalysisError, unsupported
+from headwater.errors import PYTHON_WAY_OUT, AnalysisError, unsupported
 from headwater.functions.base import FunctionCall, LambdaOperand, OrderKey, Typed, functions
 from headwater.functions.conversion import cast_typed
 from headwater.functions.fields import element, field_of
@@ -183,6 +183,12 @@ def _cast(node: plan.Cast, scope: Scope, compiler: Compiler) -> Typed:
         call = replace(call, ansi=node.mode == "ansi")
     made = cast_typed(child, node.type, call, attempt=node.mode == "try")
     return replace(made, name=name)
+
+
+@compile_node.register
+def _python(node: plan.PythonUDF, scope: Scope, compiler: Compiler) -> Typed:
+    del scope, compiler
+    raise unsupported(f"a Python UDF (`{node.name}`)", PYTHON_WAY_OUT)
 
 
 def call_of(name: str, operands: tuple[Typed, ...], compiler: Compiler, **more: Any) -> FunctionCall:

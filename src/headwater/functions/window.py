@@ -5,7 +5,7 @@ Invariants: each is one DuckDB window function, which the compiler gives its OVE
 
 from __future__ import annotations
 
-from pyspark.sql.types import DataType, DoubleType, IntegerType
+from pyspark.sql.types import DataType, DoubleType, IntegerType, LongType
 from sqlglot import exp
 
 from headwater.functions.base import FunctionCall, Typed, function
@@ -71,3 +71,11 @@ def nth_value(call: FunctionCall) -> Typed:
         arguments[-1] = exp.IgnoreNulls(this=arguments[-1])
     sql = exp.Anonymous(this="nth_value", expressions=arguments)
     return Typed(sql, value.type, True, name=titled(call, value.name, number.name))
+
+
+@function("distributed_sequence_id")
+def distributed_sequence_id(call: FunctionCall) -> Typed:
+    """distributed_sequence_id() → bigint: number of the row, from 0, as `zipWithIndex` asks for it"""
+    call.take(0)
+    number = exp.Window(this=exp.Anonymous(this="row_number"))
+    return Typed(exp.Sub(this=number, expression=exp.convert(1)), LongType(), False, name="distributed_sequence_id()")

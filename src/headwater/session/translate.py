@@ -118,6 +118,20 @@ def _overflow(found: re.Match[str]) -> SparkError:
     return _too_large(_OPERATIONS.get(found["operation"].lower()))
 
 
+def _small_overflow(found: re.Match[str]) -> SparkError:
+    """Of bytes and shorts Spark names the values; a negation is DuckDB's subtraction from 0."""
+    operation = found["operation"].lower()
+    if operation == "subtraction" and found["left"] == "0":
+        return _too_large(None)
+    return ArithmeticSparkError(
+        "BINARY_ARITHMETIC_OVERFLOW",
+        value1=found["left"] + "S",
+        symbol=found["symbol"],
+        value2=found["right"] + "S",
+        functionName=f"`{_OPERATIONS[operation]}`",
+    )
+
+
 def _any_overflow(_: re.Match[str]) -> SparkError:
     return _too_large(None)
 
@@ -168,6 +182,11 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]], ...
         (
             r"Casting value \"(?P<value>\S+)\" to type DECIMAL\((?P<precision>\d+),\s*(?P<scale>\d+)\) failed",
             _decimal_overflow,
+        ),
+        (
+            r"Overflow in (?P<operation>addition|subtraction|multiplication) of INT(?:8|16) "
+            r"\((?P<left>-?\d+) (?P<symbol>[-+*]) (?P<right>-?\d+)\)",
+            _small_overflow,
         ),
         (r"Overflow in (?P<operation>\w+) of (?P<type>\w+)", _overflow),
         (r"[Dd]ivision by zero|[Dd]ivide by zero", _by_zero),

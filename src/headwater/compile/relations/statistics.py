@@ -32,6 +32,7 @@ from headwater.errors import IllegalArgumentError, unsupported
 from headwater.functions.base import Typed, functions
 from headwater.functions.building import duck, struct_of
 from headwater.functions.conversion import cast_typed
+from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
 
 _DESCRIBED = ("count", "mean", "stddev", "min", "max")
@@ -226,8 +227,17 @@ def _shown(attribute: Attribute, compiler: Compiler) -> Typed:
 
 
 def _sample_by(node: plan.Statistic, frame: Frame, compiler: Compiler) -> Frame:
-    del node, frame, compiler
-    raise unsupported("sampleBy", "Filter by the column and sample each part.")
+    """Each row by its stratum's fraction; strata not named are left out. Not Spark's rows: see `sampling`."""
+    value, fractions, seed = node.arguments
+    branches = [e for stratum, share in fractions for e in (ex.Call("<=>", (value, stratum)), _double(share))]
+    share = ex.Call("when", (*branches, _double(0.0)))
+    drawn = ex.Call("rand", () if seed is None else (ex.Literal(seed, LongType()),))
+    chosen = compiler.expression(ex.Call("<", (drawn, share)), compiler.scope(frame))
+    return compiler.filter(frame, [chosen.sql])
+
+
+def _double(value: float) -> ex.Literal:
+    return ex.Literal(value, DoubleType())
 
 
 _KINDS: dict[str, Callable[[plan.Statistic, Frame, Compiler], Frame]] = {

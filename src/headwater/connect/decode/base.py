@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pyspark.sql.types import DataType, StructType
 
 from headwater.connect.proto import pb2, type_from_proto
-from headwater.errors import SparkError, unsupported
+from headwater.errors import PYTHON_WAY_OUT, SparkError, unsupported
 from headwater.plan.commands import Command
 from headwater.plan.expressions import Expression
 from headwater.plan.relations import Relation
@@ -64,6 +64,20 @@ def _no_artifact(digest: str) -> bytes:
 
 def _no_run(call: Command) -> Relation:
     raise unsupported(f"{type(call).__name__} inside a relation")
+
+
+_PYTHON = {
+    "map_partitions": "mapInPandas, mapInArrow or foreachPartition",
+    "group_map": "applyInPandas or applyInArrow",
+    "co_group_map": "cogroup().applyInPandas or applyInArrow",
+    "apply_in_pandas_with_state": "applyInPandasWithState",
+    "register_function": "spark.udf.register",
+    "common_inline_user_defined_table_function": "a Python UDTF",
+    "register_table_function": "spark.udtf.register",
+    "register_data_source": "a Python data source",
+    "common_inline_user_defined_data_source": "a Python data source",
+}
+"""What runs Python functions, by the name of its message."""
 
 
 @dataclass
@@ -127,6 +141,8 @@ class Decoder:
     @staticmethod
     def _find(registry: Registry[Any], kind: str | None, what: str) -> Any:
         found = registry.get(kind) if kind else None
+        if found is None and kind in _PYTHON:
+            raise unsupported(f"{_PYTHON[kind]} (Python functions over rows)", PYTHON_WAY_OUT)
         if found is None:
             raise unsupported(f"the {what} `{kind or 'unknown'}` of the Spark Connect protocol")
         return found

@@ -36,7 +36,8 @@ class Parquet:
         if not files:
             raise AnalysisError("UNABLE_TO_INFER_SCHEMA", format="Parquet")
         chosen = files if options.flag("mergeSchema") else files[:1]
-        table = reader("read_parquet", [file.path for file in chosen], union_by_name=len(chosen) > 1)
+        paths = [file.path for file in chosen]
+        table = reader("read_parquet", paths, union_by_name=len(chosen) > 1, hive_partitioning=False)
         try:
             rows = connection.execute(f"DESCRIBE {sql_text(exp.select('*').from_(table))}").fetchall()
         except DuckError as cause:
