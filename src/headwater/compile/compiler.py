@@ -25,7 +25,7 @@ from headwater.duck import Connection, sql_text
 from headwater.errors import unsupported
 from headwater.functions.base import Typed
 from headwater.plan.expressions import Expression
-from headwater.plan.relations import Relation
+from headwater.plan.relations import Relation, names_file_column
 from headwater.types.duck import from_duck, to_duck
 
 R = TypeVar("R", bound=Relation)
@@ -68,6 +68,8 @@ class Compiler:
         self.inputs: dict[str, Any] = {}
         """Arrow inputs of subquery expressions."""
         self.streaming = False
+        self.file_column = False
+        """Whether the plan names the hidden column of file reads."""
         self.ansi = context.settings.flag("spark.sql.ansi.enabled")
         self.fold = not context.settings.flag("spark.sql.caseSensitive")
         self._number = 0
@@ -112,6 +114,7 @@ class Compiler:
 
     def apart(self, relation: Relation) -> Frame:
         """The frame of a view's plan: it sees neither common tables nor outer columns nor our DataFrames."""
+        self.file_column = self.file_column or names_file_column(relation)
         kept = self.tables, self.references, self.outer, self.outputs
         self.tables, self.references, self.outer, self.outputs = {}, {}, None, {}
         try:
@@ -128,12 +131,13 @@ class Compiler:
         """A frame over a compiled relation, under fresh names."""
         alias = self.fresh("t")
         slots = []
-        for slot in slots_of(resolved.attributes, alias):
+        for slot in slots_of((*resolved.attributes, *resolved.hidden), alias):
             a = slot.attribute
             qualifiers = a.qualifiers or ((qualifier,) if qualifier else ())
             slots.append(slot._replace(attribute=self.again(a, qualifiers=qualifiers)))
-        source = derived(resolved.query, alias)
-        return Frame(source, tuple(slots), inputs=resolved.inputs, streaming=resolved.streaming)
+        visible, hidden = tuple(slots[: len(resolved.attributes)]), tuple(slots[len(resolved.attributes) :])
+        frame = Frame(derived(resolved.query, alias), visible, inputs=resolved.inputs, streaming=resolved.streaming)
+        return frame.with_hidden(hidden) if hidden else frame
 
     def closed(self, frame: Frame) -> Frame:
         """The frame as a subquery."""
@@ -165,6 +169,7 @@ class Compiler:
 
     def resolved(self, relation: Relation) -> Resolved:
         """The finished relation, with what its subquery expressions bring."""
+        self.file_column = names_file_column(relation)
         made = self.relation(relation).resolved()
         if not self.inputs and not self.streaming:
             return made

@@ -28,6 +28,7 @@ from headwater.functions.base import FunctionCall, LambdaOperand, OrderKey, Type
 from headwater.functions.conversion import cast_typed
 from headwater.functions.fields import element, field_of
 from headwater.plan import expressions as plan
+from headwater.plan.relations import FILE_COLUMN
 from headwater.types.ddl import type_sql
 
 
@@ -47,6 +48,10 @@ def _literal(node: plan.Literal, scope: Scope, compiler: Compiler) -> Typed:
 
 @compile_node.register
 def _column(node: plan.Column, scope: Scope, compiler: Compiler) -> Typed:
+    if node.parts[0].lower() == FILE_COLUMN:
+        hidden = scope.find(node.parts)
+        if hidden is not None:
+            return _fields(column(hidden[0]), hidden[1], compiler)
     if node.plan_id is not None:
         return _of_dataframe(node, scope, compiler)
     if node.metadata:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from sqlglot import exp
 
 from headwater.compile.resolved import Attribute, Resolved
+from headwater.plan.relations import FILE_COLUMN
 
 _SHARED_NODES = 60
 _MERGED_NODES = 150
@@ -197,7 +198,20 @@ class Frame:
 
     def closed(self, alias: str) -> Frame:
         """The same rows and columns, with this frame as a subquery named `alias`."""
-        return self.over(self.select(), alias, self.attributes)
+        files = self.file_slots()
+        if not files:
+            return self.over(self.select(), alias, self.attributes)
+        wider = replace(self, slots=(*self.slots, *files))
+        frame = self.over(wider.select(), alias, self.attributes)
+        return replace(frame.with_hidden(slots_of([s.attribute for s in files], alias)), whole=())
+
+    def with_hidden(self, slots: Sequence[Slot]) -> Frame:
+        """The frame with columns that can be named everywhere above but are no part of `*`."""
+        return replace(self, hidden=tuple(slots), merged=frozenset(slot.attribute.sql for slot in slots))
+
+    def file_slots(self) -> tuple[Slot, ...]:
+        """The hidden columns of file reads; they stay in reach above subqueries and aliases."""
+        return tuple(s for s in self.hidden if s.attribute.name == FILE_COLUMN and s.attribute.sql in self.merged)
 
     def over(self, query: exp.Query, alias: str, attributes: Sequence[Attribute]) -> Frame:
         """A frame over `query`, which selects `attributes` under their unique names."""
@@ -264,9 +278,11 @@ class Frame:
         return Slot(item.attribute, tree, shape_of(tree))
 
     def renamed(self, attributes: Sequence[Attribute]) -> Frame:
-        """The same columns under other Spark attributes (same unique names, same order); nothing stays hidden."""
+        """The same columns under other Spark attributes (same unique names and order); files' columns stay hidden."""
         slots = tuple(slot._replace(attribute=a) for slot, a in zip(self.slots, attributes, strict=True))
-        return replace(self, slots=slots, hidden=(), grouped=None)
+        qualifiers = attributes[0].qualifiers if attributes else ()
+        files = [s._replace(attribute=replace(s.attribute, qualifiers=qualifiers)) for s in self.file_slots()]
+        return replace(self, slots=slots, hidden=tuple(files), grouped=None)
 
 
 def _bare(slot: Slot) -> bool:

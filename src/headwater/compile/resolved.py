@@ -46,12 +46,14 @@ class Resolved:
         attributes: its columns.
         inputs: Arrow data the query names; register it on the connection before running.
         streaming: whether a stream is among the leaves.
+        hidden: columns the query selects after the attributes, found by name but not part of `*`.
     """
 
     query: exp.Query
     attributes: tuple[Attribute, ...]
     inputs: Mapping[str, pa.Table | pa.RecordBatchReader] = field(default_factory=dict)
     streaming: bool = False
+    hidden: tuple[Attribute, ...] = ()
 
     @property
     def schema(self) -> StructType:

@@ -12,6 +12,7 @@ from pyspark.sql.types import ByteType, LongType, StringType
 from sqlglot import exp
 
 from headwater.compile.compiler import Compiler
+from headwater.compile.file_columns import input_file_name
 from headwater.compile.scope import Scope
 from headwater.functions.base import Typed
 from headwater.plan import expressions as plan
@@ -53,6 +54,7 @@ def _current(node: plan.Call, scope: Scope, compiler: Compiler) -> Typed | None:
 SPECIAL: dict[str, Special] = {
     **dict.fromkeys(("current_catalog", "current_database", "current_schema", "current_path"), _current),
     "grouping": _grouping,
+    "input_file_name": input_file_name,
     "grouping_id": _grouping_id,
     "count_distinct": _case_fold,
 }

@@ -14,7 +14,7 @@ from typing import Literal as OneOf
 import pyarrow as pa
 from pyspark.sql.types import StructType
 
-from headwater.plan.expressions import Alias, Expression, Literal, SortOrder
+from headwater.plan.expressions import Alias, Call, Column, Expression, Literal, SortOrder
 from headwater.plan.node import Node, node
 
 
@@ -25,12 +25,28 @@ class Relation(Node):
     plan_id: int | None = field(default=None, kw_only=True, compare=False)
 
 
+FILE_COLUMN = "_metadata"
+"""The hidden column of file reads."""
+
+
+def names_file_column(plan: Node) -> bool:
+    """Whether an expression of the plan needs the hidden column."""
+    return any(
+        (isinstance(node, Column) and any(part.lower() == FILE_COLUMN for part in node.parts[:3]))
+        or (isinstance(node, Call) and node.name.lower() == "input_file_name")
+        for node in plan.walk()
+    )
+
+
 # ── leaves ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @node
 class ReadSource(Relation):
-    """`spark.read.format(format)` / `spark.readStream.format(format)` with its options and paths."""
+    """`spark.read.format(format)` / `spark.readStream.format(format)` with its options and paths.
+
+    `file_column`: the query names the hidden column `_metadata` of file reads.
+    """
 
     format: str
     schema: StructType | None
@@ -38,6 +54,7 @@ class ReadSource(Relation):
     paths: tuple[str, ...] = ()
     streaming: bool = False
     name: str | None = None
+    file_column: bool = field(default=False, kw_only=True)
 
 
 @node
@@ -47,6 +64,7 @@ class ReadTable(Relation):
     parts: tuple[str, ...]
     options: tuple[tuple[str, str], ...] = ()
     streaming: bool = False
+    file_column: bool = field(default=False, kw_only=True)
 
 
 @node
@@ -271,6 +289,14 @@ class Unpivot(Relation):
     values: tuple[Expression, ...] | None
     variable_name: str
     value_name: str
+
+
+@node
+class Transpose(Relation):
+    """`transpose(index)`; no index means the first column."""
+
+    input: Relation
+    index: tuple[Expression, ...] = ()
 
 
 @node

@@ -13,6 +13,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from sqlglot import exp
 
 from headwater.compile.resolved import Attribute, Resolved
+from headwater.io.formats.scan import FILE_FIELD
 from headwater.plan.relations import LocalData
 from headwater.types.arrow import arrow_schema
 from headwater.types.duck import to_duck
@@ -27,10 +28,13 @@ def leaf(
     inputs: Mapping[str, pa.Table | pa.RecordBatchReader] | None = None,
     streaming: bool = False,
     qualifier: tuple[str, ...] = (),
+    file_column: bool = False,
 ) -> Resolved:
-    """A resolved relation over a query whose columns stand in schema order."""
-    names = _unique(schema.names)
-    if names != schema.names:
+    """A resolved relation over a query whose columns stand in schema order; `file_column`: then the hidden one."""
+    fields = [*schema.fields, *([FILE_FIELD] if file_column else [])]
+    given = [field.name for field in fields]
+    names = _unique(given)
+    if names != given:
         alias = exp.TableAlias(
             this=exp.to_identifier(_ALIAS), columns=[exp.to_identifier(n, quoted=True) for n in names]
         )
@@ -38,19 +42,22 @@ def leaf(
     qualifiers = (qualifier,) if qualifier else ()
     attributes = tuple(
         Attribute(field.name, field.dataType, field.nullable, name, qualifiers, metadata=field.metadata or {})
-        for field, name in zip(schema.fields, names, strict=True)
+        for field, name in zip(fields, names, strict=True)
     )
-    return Resolved(query, attributes, dict(inputs or {}), streaming)
+    width = len(schema.fields)
+    return Resolved(query, attributes[:width], dict(inputs or {}), streaming, attributes[width:])
 
 
-def empty(schema: StructType, *, streaming: bool = False, qualifier: tuple[str, ...] = ()) -> Resolved:
+def empty(
+    schema: StructType, *, streaming: bool = False, qualifier: tuple[str, ...] = (), file_column: bool = False
+) -> Resolved:
     """A leaf without rows."""
+    fields = [*schema.fields, *([FILE_FIELD] if file_column else [])]
     columns = [
-        exp.alias_(exp.Cast(this=exp.Null(), to=to_duck(field.dataType)), field.name, quoted=True)
-        for field in schema.fields
+        exp.alias_(exp.Cast(this=exp.Null(), to=to_duck(field.dataType)), field.name, quoted=True) for field in fields
     ]
     query = exp.select(*columns or [exp.Null()]).where(exp.false())
-    return leaf(query, schema, streaming=streaming, qualifier=qualifier)
+    return leaf(query, schema, streaming=streaming, qualifier=qualifier, file_column=file_column)
 
 
 def rows(schema: StructType, values: Iterable[Sequence[object]]) -> LocalData:

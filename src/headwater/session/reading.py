@@ -38,7 +38,10 @@ def table(read: ReadTable, session: Session) -> Relation | Resolved:
     if isinstance(found, View):
         return found.plan
     if isinstance(found, PathTable):
-        return source(ReadSource(found.format, None, read.options, (found.path,), read.streaming), session)
+        wanted = ReadSource(
+            found.format, None, read.options, (found.path,), read.streaming, file_column=read.file_column
+        )
+        return source(wanted, session)
     if found.is_view:
         return stored_view(found, session)
     return replace_qualifier(source(table_source(found, read), session), found)
@@ -48,20 +51,20 @@ def table_source(found: Table, read: ReadTable) -> ReadSource:
     """The read of a stored table's files; the read's own options win over the table's."""
     options = tuple({**found.options, **dict(read.options)}.items())
     paths = (found.location,) if found.location else ()
-    return ReadSource(found.provider, found.schema, options, paths, read.streaming)
+    return ReadSource(found.provider, found.schema, options, paths, read.streaming, file_column=read.file_column)
 
 
 def source(read: ReadSource, session: Session) -> Resolved:
     """The leaf of a source. Raises DATA_SOURCE_NOT_FOUND."""
     provider = find_provider(read.format)
-    request = source_request(read)
+    request = replace(source_request(read), file_column=read.file_column and hasattr(provider, "file_columns"))
     context = source_context(session)
     if read.streaming:
-        return empty(provider.schema(request, context), streaming=True)
+        return empty(provider.schema(request, context), streaming=True, file_column=request.file_column)
     if not hasattr(provider, "batch"):
         raise unsupported(f"reading `{read.format}` as a batch", "Read it with spark.readStream.")
     rows, schema = cast(BatchProvider, provider).batch(request, context)
-    return leaf(rows.query, schema, inputs=rows.inputs)
+    return leaf(rows.query, schema, inputs=rows.inputs, file_column=request.file_column)
 
 
 def find_provider(name: str) -> SourceProvider:

@@ -62,6 +62,8 @@ class SourceRequest:
     options: FormatOptions
     paths: tuple[str, ...]
     table: tuple[str, ...] = ()
+    file_column: bool = False
+    """Add the hidden column `_metadata` at the end of the rows (asked only of providers with `file_columns`)."""
 
 
 @dataclass(frozen=True)

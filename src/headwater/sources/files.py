@@ -23,7 +23,7 @@ from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue, QueueOptions, Take
 from headwater.io.formats import Format, FormatOptions, formats
 from headwater.io.formats.base import ScanRequest
-from headwater.io.formats.scan import nothing
+from headwater.io.formats.scan import FILE_FIELD, nothing
 from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, assign, discover, merge_schema
@@ -38,6 +38,8 @@ _INFERENCE = "spark.sql.streaming.schemaInference"
 
 class FileProvider:
     """One format as a source."""
+
+    file_columns = True
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -61,12 +63,13 @@ class FileProvider:
         fields, columns = merge_schema(data, partitions.schema)
         schema = StructType(fields.fields + columns.fields)
         if not listing.files:
-            return BatchInput(nothing(schema)), schema
+            return BatchInput(nothing(schema, metadata=request.file_column)), schema
         largest_first = tuple(sorted(listing.files, key=lambda file: -file.size))  # as Spark packs its tasks
         scan = ScanRequest(
             largest_first,
             fields,
             request.options,
+            metadata=request.file_column,
             time_zone=context.time_zone,
             partition_schema=columns,
             partition_values=partitions.values,
@@ -147,7 +150,8 @@ class FileStream:
         self._fields, self._columns = shape
         self._options = StreamOptions.of(request.options)
         self._mounts = cast(Mounts, context.mounts)
-        self.schema = StructType(self._fields.fields + self._columns.fields)
+        hidden = [FILE_FIELD] if request.file_column else []
+        self.schema = StructType([*self._fields.fields, *self._columns.fields, *hidden])
         self.description = f"FileStreamSource[{self._mounts.uri(_paths(request)[0])}]"
         listing = ListingOptions.of(request.options)
         chosen = self._options
@@ -188,6 +192,7 @@ class FileStream:
             present,
             self._fields,
             self._request.options,
+            metadata=self._request.file_column,
             time_zone=self._context.time_zone,
             partition_schema=self._columns,
             partition_values=assign(present, bases, names) if names else {},

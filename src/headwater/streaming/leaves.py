@@ -21,6 +21,7 @@ from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import Connection
 from headwater.errors import AnalysisError, SparkError
 from headwater.io.formats.base import FormatOptions
+from headwater.io.formats.scan import FILE_FIELD
 from headwater.plan.expressions import Expression
 from headwater.plan.node import Node
 from headwater.plan.relations import (
@@ -31,6 +32,7 @@ from headwater.plan.relations import (
     Relation,
     SubqueryAlias,
     UnboundSQL,
+    names_file_column,
 )
 from headwater.settings import Settings
 from headwater.sources.base import SourceProvider, SourceRequest, sources
@@ -62,11 +64,13 @@ class Leaf:
     def resolved(self, index: int) -> Resolved:
         """A query over the view `stream_<index>`."""
         query = exp.select(*(exp.column(name, quoted=True) for name in self.columns)).from_(f"stream_{index}")
+        hidden = [FILE_FIELD] if self.request.file_column else []
         attributes = tuple(
             Attribute(f.name, f.dataType, f.nullable, name, metadata=f.metadata or {})
-            for f, name in zip(self.schema.fields, self.columns, strict=True)
+            for f, name in zip([*self.schema.fields, *hidden], self.columns, strict=True)
         )
-        return Resolved(query, attributes, streaming=True)
+        width = len(self.schema.fields)
+        return Resolved(query, attributes[:width], streaming=True, hidden=attributes[width:])
 
 
 @dataclass
@@ -76,9 +80,11 @@ class Leaves:
     session: StreamSession
     schema: Callable[[SourceProvider, SourceRequest], StructType]
     found: list[Leaf] = field(default_factory=list)
+    _file_column: bool = field(default=False, init=False)
 
     def expand(self, plan: Relation) -> Relation:
         """The plan with every streaming read replaced by `CachedRemote("stream_<i>")`."""
+        self._file_column = names_file_column(plan)
         return cast(Relation, self._expand(plan, frozenset()))
 
     def _expand(self, node: Node, local: frozenset[str]) -> Node:
@@ -88,6 +94,7 @@ class Leaves:
             return self._table(node)
         if isinstance(node, UnboundSQL):
             inner = self.session.sql(node.query, dict(node.named), node.positional)
+            self._file_column = self._file_column or names_file_column(inner)
             return self._replaced(node, self._expand(inner, local))
         if isinstance(node, CommonTables):
             return self._common(node, local)
@@ -114,6 +121,7 @@ class Leaves:
         plan = self.session.table(replace(read, streaming=False))
         if isinstance(plan, Resolved):
             return read
+        self._file_column = self._file_column or names_file_column(plan)
         inner = self._replaced(read, self._expand(plan, frozenset()))
         return inner if inner is read else SubqueryAlias(inner, read.parts[-1], plan_id=read.plan_id)
 
@@ -129,10 +137,12 @@ class Leaves:
             raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=read.format)
         options = FormatOptions(read.options)
         paths = read.paths or ((options["path"],) if "path" in options else ())
-        request = SourceRequest(read.format, read.schema, options, paths)
+        hidden = self._file_column and hasattr(provider, "file_columns")
+        request = SourceRequest(read.format, read.schema, options, paths, file_column=hidden)
         schema = self.schema(provider, request)
+        columns = unique_names(StructType([*schema.fields, *([FILE_FIELD] if hidden else [])]))
         relation_id = f"stream_{len(self.found)}"
-        self.found.append(Leaf(relation_id, provider, request, schema, unique_names(schema)))
+        self.found.append(Leaf(relation_id, provider, request, schema, columns))
         return CachedRemote(relation_id, plan_id=read.plan_id)
 
 

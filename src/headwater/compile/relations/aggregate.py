@@ -27,6 +27,7 @@ from headwater.errors import AnalysisError
 from headwater.functions.base import Typed
 from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
+from headwater.plan.relations import names_file_column
 
 
 @dataclass(frozen=True)
@@ -373,7 +374,9 @@ def compile_aggregate(node: plan.Aggregate, context: Context) -> AggregatePieces
     if node.kind != "groupby":
         raise unsupported(f"{node.kind} on a stream")
     compiler = Compiler(context)
+    compiler.file_column = names_file_column(node)
     frame = compiler.relation(node.input)
-    grouped, items = _grouped(node, replace(frame, hidden=()), compiler)
+    frame = replace(frame, slots=(*frame.slots, *frame.file_slots()), hidden=())
+    grouped, items = _grouped(node, frame, compiler)
     outputs = tuple(Item(i.attribute, i.sql if i.sql is not None else reference(i.attribute)) for i in items)
     return AggregatePieces(frame.resolved(), tuple(grouped.keys), tuple(grouped.states.values()), outputs)

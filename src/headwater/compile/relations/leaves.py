@@ -84,7 +84,7 @@ def _changes(arrow: pa.DataType) -> bool:
 
 @on(plan.ReadSource)
 def _read_source(node: plan.ReadSource, compiler: Compiler) -> Frame:
-    return compiler.leaf(compiler.context.source(node))
+    return compiler.leaf(compiler.context.source(replace(node, file_column=compiler.file_column)))
 
 
 @on(plan.ReadTable)
@@ -93,7 +93,7 @@ def _read_table(node: plan.ReadTable, compiler: Compiler) -> Frame:
         common = compiler.tables.get(node.parts[0].lower())
         if common is not None:
             return _qualified(common(compiler), node.parts)
-    found = compiler.context.table(node)
+    found = compiler.context.table(replace(node, file_column=compiler.file_column))
     if isinstance(found, Resolved):
         return compiler.leaf(found, node.parts)
     return _qualified(compiler.apart(found), node.parts)
@@ -111,7 +111,9 @@ def _cached(node: plan.CachedRemote, compiler: Compiler) -> Frame:
 
 @on(plan.UnboundSQL)
 def _sql(node: plan.UnboundSQL, compiler: Compiler) -> Frame:
-    return compiler.relation(compiler.context.sql(node.query, dict(node.named), node.positional))
+    read = compiler.context.sql(node.query, dict(node.named), node.positional)
+    compiler.file_column = compiler.file_column or plan.names_file_column(read)
+    return compiler.relation(read)
 
 
 @on(plan.Values)

@@ -90,7 +90,7 @@ def _needs_text(options: FormatOptions) -> bool:
 
 
 def _unusual(file: FileStatus, request: ScanRequest) -> bool:
-    """Whether `read_json` would lose rows: the file begins with a byte order mark, an array, a name in single quotes."""
+    """Whether `read_json` would lose rows: the file begins with a byte order mark, an array or a single-quoted name."""
     opener = gzip.open if file.path.endswith(".gz") else open
     try:
         with opener(file.path, "rb") as stream:

@@ -43,6 +43,8 @@ METADATA = StructType(
     ]
 )
 """Type of the hidden column `_metadata`."""
+FILE_FIELD = StructField(_METADATA, METADATA, False)
+"""The hidden column itself."""
 
 
 def reader(function: str, paths: Sequence[str], **arguments: Value) -> exp.Table:
@@ -226,9 +228,8 @@ def _metadata(uri: exp.Expr, size: exp.Expr, modified: exp.Expr) -> exp.Expr:
     )
 
 
-def nothing(schema: StructType) -> exp.Select:
-    """A query with the columns of `schema` and no rows."""
-    columns: list[exp.Expr] = [
-        aliased(exp.cast(exp.null(), to_duck(field.dataType)), field.name) for field in schema.fields
-    ]
+def nothing(schema: StructType, *, metadata: bool = False) -> exp.Select:
+    """A query with the columns of `schema` (then `_metadata` if asked) and no rows."""
+    fields = [*schema.fields, *([FILE_FIELD] if metadata else [])]
+    columns: list[exp.Expr] = [aliased(exp.cast(exp.null(), to_duck(field.dataType)), field.name) for field in fields]
     return exp.select(*(columns or [exp.null()])).where(exp.false())

@@ -26,6 +26,8 @@ from headwater.sources.cloud_files.stream import CloudFilesStream, Shape
 class CloudFilesProvider:
     """The source `cloudFiles`."""
 
+    file_columns = True
+
     def schema(self, request: SourceRequest, context: SourceContext) -> StructType:
         """Data columns, rescued-data column, partition columns."""
         return self._shape(request, context, CloudOptions.of(request)).schema

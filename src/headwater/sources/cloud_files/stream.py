@@ -19,7 +19,7 @@ from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue, QueueOptions, Take
 from headwater.io.formats import Format, formats
 from headwater.io.formats.base import ScanRequest
-from headwater.io.formats.scan import nothing
+from headwater.io.formats.scan import FILE_FIELD, nothing
 from headwater.io.listing import ListingOptions
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import assign
@@ -62,7 +62,8 @@ class CloudFilesStream:
         self._request, self._context, self._options, self._shape = request, context, options, shape
         self._mounts = cast(Mounts, context.mounts)
         self._format = cast(Format, formats.get(options.format))
-        self.schema = shape.schema
+        hidden = [FILE_FIELD] if request.file_column else []
+        self.schema = StructType([*shape.schema.fields, *hidden])
         self._path = self._mounts.uri(request.paths[0])
         self.description = f"CloudFilesSource[{self._path}]"
         listing = QueueOptions(ListingOptions.of(options.reader), options.max_age_ms)
@@ -106,6 +107,7 @@ class CloudFilesStream:
             self._shape.fields,
             self._options.reader,
             rescue=self._shape.rescue,
+            metadata=self._request.file_column,
             time_zone=self._context.time_zone,
             partition_schema=self._shape.columns,
             partition_values=assign(files, frozenset(self._shape.bases), names) if names else {},
