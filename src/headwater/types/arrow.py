@@ -41,6 +41,7 @@ from pyspark.sql.types import (
     VariantType,
     YearMonthIntervalType,
 )
+from pyspark.sql.variant_utils import VariantUtils
 
 from headwater.errors import unsupported
 
@@ -249,8 +250,15 @@ def _is_variant(target: pa.DataType) -> bool:
 
 
 def _cast_variant(column: Any, target: pa.DataType) -> Any:
-    del column, target
-    raise unsupported("sending VARIANT values to the client", "Send `to_json(value)` or cast it to a string.")
+    """Variants are JSON text in DuckDB; the client reads Spark's two binaries."""
+    if isinstance(column, pa.ChunkedArray):
+        return pa.chunked_array([_cast_variant(chunk, target) for chunk in column.chunks], target)
+    return pa.array([None if text is None else _variant(text) for text in column.to_pylist()], target)
+
+
+def _variant(text: str) -> dict[str, bytes]:
+    value, metadata = VariantUtils.parse_json(text)
+    return {"value": value, "metadata": metadata}
 
 
 def _map_type(data_type: MapType, time_zone: str) -> pa.DataType:

@@ -37,6 +37,9 @@ def failure(connection, sql):
         ("SELECT CAST(x AS TIMESTAMP) FROM (VALUES ('a')) t(x)", DateTimeError, "CAST_INVALID_INPUT"),
         ("SELECT CAST(x AS TINYINT) FROM (VALUES (300)) t(x)", ArithmeticSparkError, "CAST_OVERFLOW"),
         ("SELECT CAST(x AS BIGINT) FROM (VALUES (1e30)) t(x)", ArithmeticSparkError, "CAST_OVERFLOW"),
+        ("SELECT x + x FROM (VALUES (100::TINYINT)) t(x)", ArithmeticSparkError, "BINARY_ARITHMETIC_OVERFLOW"),
+        ("SELECT x * x FROM (VALUES (300::SMALLINT)) t(x)", ArithmeticSparkError, "BINARY_ARITHMETIC_OVERFLOW"),
+        ("SELECT 0::TINYINT - x FROM (VALUES (-128::TINYINT)) t(x)", ArithmeticSparkError, "ARITHMETIC_OVERFLOW"),
         ("SELECT x + 1 FROM (VALUES (2147483647::INTEGER)) t(x)", ArithmeticSparkError, "ARITHMETIC_OVERFLOW"),
         ("SELECT x * x FROM (VALUES (9223372036854775807)) t(x)", ArithmeticSparkError, "ARITHMETIC_OVERFLOW"),
         (

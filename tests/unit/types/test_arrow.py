@@ -6,7 +6,7 @@ import datetime as dt
 
 import pyarrow as pa
 from hypothesis import given, settings
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType, VariantType, VariantVal
 
 from headwater.duck import Database
 from headwater.types.arrow import arrow_schema, conform, from_arrow, to_arrow
@@ -64,3 +64,12 @@ def test_sliced_nested_batches_keep_their_rows():
 
 def test_a_table_without_columns_is_left_alone():
     assert conform(pa.table({}), StructType([])).num_columns == 0
+
+
+def test_variants_go_out_as_the_two_binaries_that_the_client_reads():
+    column = pa.chunked_array([['{"a": [1, "x"]}', None]])
+    sent = conform(pa.table({"v": column}), StructType([StructField("v", VariantType())]), "UTC")["v"]
+    first = sent[0].as_py()
+    assert VariantVal(first["value"], first["metadata"]).toPython() == {"a": [1, "x"]}
+    assert sent[1].as_py() is None
+    assert sent.type.field("metadata").metadata == {b"variant": b"true"}

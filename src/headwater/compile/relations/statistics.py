@@ -6,7 +6,7 @@ Invariants: results are Spark's tables: statistics as strings with a `summary` c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql.types import (
     ArrayType,
@@ -226,9 +226,12 @@ def _shown(attribute: Attribute, compiler: Compiler) -> Typed:
     return Typed(duck("coalesce", text.sql, "null"), StringType(), False)
 
 
+_Strata = tuple[ex.Expression, tuple[tuple[ex.Expression, float], ...], int | None]
+
+
 def _sample_by(node: plan.Statistic, frame: Frame, compiler: Compiler) -> Frame:
     """Each row by its stratum's fraction; strata not named are left out. Not Spark's rows: see `sampling`."""
-    value, fractions, seed = node.arguments
+    value, fractions, seed = cast(_Strata, node.arguments)
     branches = [e for stratum, share in fractions for e in (ex.Call("<=>", (value, stratum)), _double(share))]
     share = ex.Call("when", (*branches, _double(0.0)))
     drawn = ex.Call("rand", () if seed is None else (ex.Literal(seed, LongType()),))

@@ -144,6 +144,12 @@ def unpivot(decoder: Decoder, message: Any) -> p.Unpivot:
     )
 
 
+@relation("transpose")
+def transpose(decoder: Decoder, message: Any) -> p.Transpose:
+    """`transpose`."""
+    return p.Transpose(decoder.relation(message.input), decoder.expressions(message.index_columns))
+
+
 @relation("with_watermark")
 def with_watermark(decoder: Decoder, message: Any) -> p.WithWatermark:
     """`withWatermark`."""
