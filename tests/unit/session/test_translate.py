@@ -39,7 +39,7 @@ def failure(connection, sql):
         ("SELECT CAST(x AS BIGINT) FROM (VALUES (1e30)) t(x)", ArithmeticSparkError, "CAST_OVERFLOW"),
         ("SELECT x + x FROM (VALUES (100::TINYINT)) t(x)", ArithmeticSparkError, "BINARY_ARITHMETIC_OVERFLOW"),
         ("SELECT x * x FROM (VALUES (300::SMALLINT)) t(x)", ArithmeticSparkError, "BINARY_ARITHMETIC_OVERFLOW"),
-        ("SELECT 0::TINYINT - x FROM (VALUES (-128::TINYINT)) t(x)", ArithmeticSparkError, "ARITHMETIC_OVERFLOW"),
+        ("SELECT 0::TINYINT - x FROM (VALUES ((-128)::TINYINT)) t(x)", ArithmeticSparkError, "ARITHMETIC_OVERFLOW"),
         ("SELECT x + 1 FROM (VALUES (2147483647::INTEGER)) t(x)", ArithmeticSparkError, "ARITHMETIC_OVERFLOW"),
         ("SELECT x * x FROM (VALUES (9223372036854775807)) t(x)", ArithmeticSparkError, "ARITHMETIC_OVERFLOW"),
         (
