@@ -46,7 +46,7 @@ def parse_query(
     text: str, named: Mapping[str, Expression] = _NO_PARAMETERS, positional: tuple[Expression, ...] = ()
 ) -> Relation:
     """A query. `named` and `positional` are the values of `:name` and `?`. Raises PARSE_SYNTAX_ERROR."""
-    first = _tokens(text)[0]
+    first = tokens_of(text)[0]
     if first.text.upper() not in QUERY_WORDS:
         raise _at(text, first)
     node: exp.Expr = _parse(text, lambda parser: parser._parse_statement())
@@ -79,7 +79,7 @@ def _statement(reader: Reader, word: str, family: Statement) -> Relation | Comma
 
 
 def _parse(text: str, rule: Callable[[Parser], Any]) -> Any:
-    tokens = _tokens(text)
+    tokens = tokens_of(text)
     parser = Parser(dialect=_DIALECT)
     sys.setrecursionlimit(max(sys.getrecursionlimit(), _RECURSION))
     try:
@@ -107,8 +107,8 @@ def _unclosed(text: str, error: errors.TokenError) -> ParseError:
     return syntax_error(text, int(match[2]), match[1])
 
 
-def _tokens(text: str) -> list[Token]:
-    """The words of one statement."""
+def tokens_of(text: str) -> list[Token]:
+    """The words of one statement. Raises PARSE_SYNTAX_ERROR."""
     tokens = _words(text)
     for token, after in pairwise(tokens):
         if token.token_type == TokenType.SEMICOLON:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from headwater.connect.commands.base import Call, handler
 from headwater.connect.decode.leaves import sql_arguments
 from headwater.connect.proto import pb2
+from headwater.errors import SparkError
 from headwater.plan.commands import Command
 from headwater.plan.node import Node
 from headwater.plan.relations import Relation, WithRelations
@@ -21,7 +22,7 @@ from headwater.plan.relations import Relation, WithRelations
 @handler("sql_command")
 def sql_command(call: Call, message: Any) -> None:
     """`SqlCommand`."""
-    from headwater.sql import parse_statement
+    from headwater.sql import locate, parse_statement
 
     relation = message.input if message.HasField("input") else _of_old_clients(message)
     references = relation.with_relations.references if relation.HasField("with_relations") else ()
@@ -29,11 +30,15 @@ def sql_command(call: Call, message: Any) -> None:
     named, positional = sql_arguments(call.decoder, text)
     statement = parse_statement(text.query, named, positional)
     views = tuple([call.decoder.relation(reference) for reference in references])
-    if isinstance(statement, Relation):
-        call.session.resolve(WithRelations(statement, views) if views else statement)
-        result = relation
-    else:
-        result = _run(call, _bind(statement, views) if views else statement)
+    try:
+        if isinstance(statement, Relation):
+            call.session.resolve(WithRelations(statement, views) if views else statement)
+            result = relation
+        else:
+            result = _run(call, _bind(statement, views) if views else statement)
+    except SparkError as error:
+        locate(error, text.query)
+        raise
     call.answer(sql_command_result=pb2.ExecutePlanResponse.SqlCommandResult(relation=result))
 
 
