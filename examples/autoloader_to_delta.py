@@ -6,7 +6,7 @@
 the code is the one that runs in production. Drop more JSON files into examples/data/raw/events while it runs.
 """
 
-# ruff: noqa: F821, E501
+# ruff: noqa: F821
 df = (spark.readStream
     .format("cloudFiles")
     .option("cloudFiles.format", "json")

@@ -9,7 +9,7 @@ Leave it running, drop another CSV file into examples/data/FileStore/stream_inpu
 `spark` is predefined, as in a Databricks notebook; `headwater.toml` beside this file says where /FileStore and /delta lie.
 """
 
-# ruff: noqa: F821, I001, E501
+# ruff: noqa: F821, E501
 events = spark.createDataFrame([], "event_id INT, event_time TIMESTAMP, event_type STRING, product STRING, price DOUBLE")
 
 stream_df = spark.readStream \

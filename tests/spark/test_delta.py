@@ -36,11 +36,12 @@ counts = rows.groupBy("note").count()
 """
 
 ASK = """
+import os
 def rows(name):
     frame = spark.read.format("delta").load("out/" + name)
     return sorted((json.loads(line) for line in frame.toJSON().collect()), key=json.dumps)
 answer = {name: rows(name) for name in ("plain", "parted", "wider", "counts")}
-answer["history"] = [r.operation for r in spark.sql("DESCRIBE HISTORY delta.`out/plain`").collect()]
+answer["history"] = [r.operation for r in spark.sql(f"DESCRIBE HISTORY delta.`{os.getcwd()}/out/plain`").collect()]
 answer["filtered"] = spark.read.format("delta").load("out/parted").filter("note = 'a b/c'").count()
 answer["pruned"] = spark.read.format("delta").load("out/plain").filter("id > 3").count()
 answer["types"] = spark.read.format("delta").load("out/plain").schema.simpleString()

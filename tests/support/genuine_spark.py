@@ -20,7 +20,9 @@ import json, sys
 from pyspark.sql import SparkSession
 jars = {jars!r}
 spark = (SparkSession.builder.master("local[1]").config("spark.jars", jars)
-    .config("spark.ui.enabled", "false").config("spark.sql.shuffle.partitions", "1")
+    .config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+    .config("spark.databricks.delta.snapshotPartitions", "1")
+   .config("spark.sql.shuffle.partitions", "1")
     .config("spark.sql.session.timeZone", "UTC").config("spark.driver.host", "localhost")
     .config("spark.driver.bindAddress", "127.0.0.1")
     .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
