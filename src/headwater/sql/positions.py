@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sqlglot import TokenType
-from sqlglot.tokens import Token
+from sqlglot import Token, TokenType
 
 from headwater.errors import QueryContext, SparkError
 from headwater.plan.identifiers import parse_name
