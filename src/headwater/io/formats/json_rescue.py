@@ -16,6 +16,7 @@ from sqlglot import exp
 from headwater.io.formats.base import ScanRequest
 from headwater.io.formats.cells import CellRules
 from headwater.io.formats.json_careful import field_of, parsed
+from headwater.io.formats.json_inside import is_given, lost_inside
 from headwater.io.formats.json_values import mismatched, typed
 from headwater.io.formats.modes import ReadMode
 from headwater.io.formats.rescue import file_path
@@ -61,10 +62,14 @@ def _with_keys(request: ScanRequest, fields: Sequence[StructField]) -> exp.Selec
 def _rescued(files: Sequence[FileStatus], fields: Sequence[StructField], rules: CellRules) -> exp.Expr:
     wrong = [(field.name, mismatched(field_of(field.name), field.dataType, rules)) for field in fields]
     tests = [(column, test) for column, test in wrong if test is not None]
-    dirty = exp.or_(unknown_keys([field.name for field in fields]), *[test for _, test in tests])
+    inside = [text for field in fields for text in lost_inside(field, rules)]
+    dirty = exp.or_(
+        unknown_keys([field.name for field in fields]), *[test for _, test in tests], *[is_given(one) for one in inside]
+    )
     broken = exp.Is(this=name("__value"), expression=exp.null())
     whole = _object(files, exp.Literal.string('"_corrupt_record":'), exp.cast(call("to_json", name(LINE)), "VARCHAR"))
-    misfits = _object(files, _pairs(fields, tests))
+    lost = exp.Nullif(this=_pairs(fields, tests), expression=exp.Literal.string(""))
+    misfits = _object(files, call("concat_ws", ",", lost, *[one.copy() for one in inside]))
     return exp.Case(ifs=[exp.If(this=broken, true=whole), exp.If(this=dirty, true=misfits)])
 
 

@@ -25,8 +25,8 @@ from headwater.io.formats.json_rescue import unknown_keys
 from headwater.io.formats.parquet import columns_of
 from headwater.io.formats.scan import FILE, LINE, aliased, call, name, subquery
 from headwater.io.storage import FileStatus, Storage
+from headwater.sources.cloud_files.hints import with_hints
 from headwater.sources.cloud_files.options import CloudOptions
-from headwater.types.ddl import parse_schema
 
 _SAMPLE_FILES = 1000
 _SAMPLE_BYTES = 50 * 1024**3
@@ -70,15 +70,6 @@ def infer(connection: Connection, files: Sequence[FileStatus], options: CloudOpt
     inferred = _merge(connection, sample, options)
     kept = StructType([field for field in inferred.fields if field.name != _CORRUPT])
     return with_hints(kept, options.hints)
-
-
-def with_hints(schema: StructType, hints: str) -> StructType:
-    """Types the user knows in place of inferred ones; columns not seen yet go to the end."""
-    if not hints.strip():
-        return schema
-    known = {field.name.lower(): field for field in parse_schema(hints).fields}
-    fields = [known.pop(field.name.lower(), field) for field in schema.fields]
-    return StructType([*fields, *known.values()])
 
 
 def new_fields(
