@@ -5,7 +5,8 @@
         session.run(command)
 
 Invariants: only statements of the thread that entered `interruptible` are stopped; after `cancel` it starts no
-further statement.
+further statement; a running one is interrupted again and again until it has ended, for DuckDB forgets an interrupt
+that comes just before its query begins.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from contextlib import contextmanager
 from headwater.duck import Connection
 from headwater.session.translate import canceled
 
+AGAIN_SECONDS = 0.1
+
 _current = threading.local()
 
 
@@ -27,13 +30,26 @@ class Interrupt:
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._canceled = False
+        self._idle = threading.Event()
 
     def cancel(self) -> None:
         """Stop the running statement; it fails with OPERATION_CANCELED, and so does the next."""
         with self._lock:
-            self._canceled = True
-            if self._connection is not None:
-                self._connection.interrupt()
+            first, self._canceled = not self._canceled, True
+        if first and self._interrupt():
+            threading.Thread(target=self._insist, name="headwater-interrupt", daemon=True).start()
+
+    def _interrupt(self) -> bool:
+        """Interrupt the running statement, if there is one."""
+        with self._lock:
+            if self._connection is None:
+                return False
+            self._connection.interrupt()
+            return True
+
+    def _insist(self) -> None:
+        while not self._idle.wait(AGAIN_SECONDS) and self._interrupt():
+            pass
 
     def start(self, connection: Connection) -> None:
         """A statement is about to run. Raises OPERATION_CANCELED."""
@@ -46,6 +62,8 @@ class Interrupt:
         """The statement has ended; its connection may be closed."""
         with self._lock:
             self._connection = None
+        if self._canceled:
+            self._idle.set()
 
 
 @contextmanager
