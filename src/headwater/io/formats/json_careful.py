@@ -15,13 +15,13 @@ from sqlglot import exp
 from headwater.io.formats.base import FormatOptions, ScanRequest
 from headwater.io.formats.cells import CellRules
 from headwater.io.formats.encodings import encoding_of, separator_of
+from headwater.io.formats.json_inside import is_given, lost_inside
 from headwater.io.formats.json_lenient import Leniency
-from headwater.io.formats.json_values import mismatched, raw_type, typed
+from headwater.io.formats.json_values import VALUE, field_of, mismatched, raw_type, typed
 from headwater.io.formats.modes import ReadMode
 from headwater.io.formats.scan import FILE, LINE, aliased, call, lines, name, needs_file, pieces, reader, subquery
 from headwater.io.storage import FileStatus
 
-VALUE = "__value"
 _BOM = "\ufeff"
 
 
@@ -70,11 +70,6 @@ def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
     return exp.select(aliased(each, LINE), name(FILE)).from_(subquery(trimmed, "trimmed")).where(full)
 
 
-def field_of(column: str) -> exp.Expr:
-    """A field of `__value`."""
-    return call("struct_extract", name(VALUE), column)
-
-
 def _texts(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
     encoding, separator = encoding_of(options), separator_of(options)
     if options.flag("multiLine"):
@@ -91,4 +86,5 @@ def _bad(fields: Sequence[StructField], rules: CellRules) -> exp.Expr:
     """Whether the record is no object, or a value of it is not of its field's type."""
     broken: exp.Expr = exp.Is(this=name(VALUE), expression=exp.null())
     wrong = [mismatched(field_of(field.name), field.dataType, rules) for field in fields]
-    return exp.or_(broken, *[test for test in wrong if test is not None])
+    inside = [is_given(text) for field in fields for text in lost_inside(field, rules, unknown=False)]
+    return exp.or_(broken, *[test for test in wrong if test is not None], *inside)

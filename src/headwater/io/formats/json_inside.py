@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 from sqlglot import exp
 
 from headwater.io.formats.cells import CellRules
-from headwater.io.formats.json_careful import field_of
-from headwater.io.formats.json_values import mismatched
+from headwater.io.formats.json_values import field_of, mismatched
 from headwater.io.formats.scan import LINE, call, name, value_of
 
 
-def lost_inside(field: StructField, rules: CellRules) -> list[exp.Expr]:
-    """Texts `"field":value` of what is lost inside a column, each null if nothing is."""
-    return [
-        _pair(field.name, text) for text in _lost(field.dataType, _step("$", field.name), field_of(field.name), rules)
-    ]
+class _Wish(NamedTuple):
+    rules: CellRules
+    unknown: bool
+
+
+def lost_inside(field: StructField, rules: CellRules, *, unknown: bool = True) -> list[exp.Expr]:
+    """Texts `"field":value` of what is lost inside a column, each null if nothing is.
+
+    `unknown`: fields that the schema does not have count as lost.
+    """
+    texts = _lost(field.dataType, _step("$", field.name), field_of(field.name), _Wish(rules, unknown))
+    return [_pair(field.name, text) for text in texts]
 
 
 def is_given(value: exp.Expr) -> exp.Expr:
@@ -30,17 +37,18 @@ def is_given(value: exp.Expr) -> exp.Expr:
     return exp.Not(this=exp.Is(this=exp.Paren(this=value.copy()), expression=exp.null()))
 
 
-def _lost(data_type: DataType, path: str, value: exp.Expr, rules: CellRules) -> Iterator[exp.Expr]:
+def _lost(data_type: DataType, path: str, value: exp.Expr, wish: _Wish) -> Iterator[exp.Expr]:
     """The value's JSON, reduced to what is lost; null if nothing is."""
     kind = "ARRAY" if isinstance(data_type, ArrayType) else "OBJECT"
     whens: list[exp.If] = []
     if isinstance(data_type, ArrayType | MapType | StructType):
         whens.append(exp.If(this=_is_other(path, kind), true=_raw(path)))
     if isinstance(data_type, StructType):
-        texts = [*_fields(data_type, path, value, rules), _unknown(path, data_type.names)]
+        texts = [*_fields(data_type, path, value, wish)]
+        texts += [_unknown(path, data_type.names)] if wish.unknown else []
         found = exp.or_(*[is_given(text) for text in texts])
         whens.append(exp.If(this=found, true=call("concat", "{", call("concat_ws", ",", *texts), "}")))
-    elif isinstance(data_type, ArrayType) and isinstance(data_type.elementType, StructType):
+    elif wish.unknown and isinstance(data_type, ArrayType) and isinstance(data_type.elementType, StructType):
         keys = call("flatten", call("json_keys", name(LINE), f"{path}[*]"))
         odd = exp.Not(this=call("list_has_all", value_of(data_type.elementType.names), keys))
         whens.append(exp.If(this=odd, true=_raw(path)))
@@ -55,13 +63,13 @@ def _is_other(path: str, kind: str) -> exp.Expr:
     )
 
 
-def _fields(struct: StructType, path: str, value: exp.Expr, rules: CellRules) -> Iterator[exp.Expr]:
+def _fields(struct: StructType, path: str, value: exp.Expr, wish: _Wish) -> Iterator[exp.Expr]:
     for field in struct.fields:
         inner, place = call("struct_extract", value.copy(), field.name), _step(path, field.name)
-        wrong = mismatched(inner, field.dataType, rules)
+        wrong = mismatched(inner, field.dataType, wish.rules)
         if wrong is not None:
             yield _pair(field.name, exp.Case(ifs=[exp.If(this=wrong, true=_raw(place))]))
-        for text in _lost(field.dataType, place, inner, rules):
+        for text in _lost(field.dataType, place, inner, wish):
             yield _pair(field.name, text)
 
 

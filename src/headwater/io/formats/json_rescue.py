@@ -15,9 +15,9 @@ from sqlglot import exp
 
 from headwater.io.formats.base import ScanRequest
 from headwater.io.formats.cells import CellRules
-from headwater.io.formats.json_careful import field_of, parsed
+from headwater.io.formats.json_careful import parsed
 from headwater.io.formats.json_inside import is_given, lost_inside
-from headwater.io.formats.json_values import mismatched, typed
+from headwater.io.formats.json_values import field_of, mismatched, typed
 from headwater.io.formats.modes import ReadMode
 from headwater.io.formats.rescue import file_path
 from headwater.io.formats.scan import FILE, LINE, aliased, call, name, needs_file, subquery, value_of

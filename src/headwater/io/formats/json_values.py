@@ -11,9 +11,16 @@ from pyspark.sql.types import ArrayType, BooleanType, DataType, MapType, StringT
 from sqlglot import exp
 
 from headwater.io.formats.cells import FRACTIONS, INTEGERS, CellRules, from_string, from_token
-from headwater.io.formats.scan import call, struct_of
+from headwater.io.formats.scan import call, name, struct_of
 
+VALUE = "__value"
+"""The column of a record's raw fields, in one struct."""
 _TOKENS = (*INTEGERS, *FRACTIONS, BooleanType)
+
+
+def field_of(column: str) -> exp.Expr:
+    """A field of `__value`."""
+    return call("struct_extract", name(VALUE), column)
 
 
 def raw_type(data_type: DataType) -> str:

@@ -183,3 +183,12 @@ def test_encodings(tmp_path):
 def test_an_option_that_is_neither_true_nor_false_is_named(messy):
     with pytest.raises(IllegalArgumentError, match=r"maybe.*header"):
         scan("csv", messy, SCHEMA, {"header": "maybe"})
+
+
+def test_modes_look_at_width_and_types(tmp_path):
+    file = put(tmp_path / "a.csv", '1,k1\n2,k2,surplus\n3\nx,k4\n,k5\n\n6,"k6\n7,k7\n')
+    schema = "id bigint, k string"
+    good = [(1, "k1"), (None, "k5"), (6, "k6"), (7, "k7")]
+    assert scan("csv", file, schema, {"mode": "DROPMALFORMED"}) == good
+    corrupt = [row[2] for row in scan("csv", file, schema + ", _corrupt_record string")]
+    assert corrupt == [None, "2,k2,surplus", "3", "x,k4", None, None, None]

@@ -200,3 +200,12 @@ def test_the_plain_scan_is_one_native_read(tmp_path):
     assert text.count("READ_JSON(") + text.count("read_json(") == 1
     assert "JOIN" not in text
     assert "read_csv" not in text.lower()
+
+
+def test_a_wrong_value_inside_a_struct_makes_the_record_bad(tmp_path):
+    lines = ['{"id":1,"a":{"b":1,"new":2}}', '{"id":2,"a":7}', '{"id":3,"a":{"b":"x"}}', '{"id":"x","a":{"b":4}}']
+    file = put(tmp_path / "a.json", "\n".join(lines))
+    schema = "id bigint, a struct<b: bigint>"
+    assert scan("json", file, schema, {"mode": "DROPMALFORMED"}) == [(1, {"b": 1})]
+    rows = scan("json", file, schema + ", _corrupt_record string")
+    assert [(row[0], row[2]) for row in rows] == [(1, None), (2, lines[1]), (3, lines[2]), (None, lines[3])]
