@@ -105,7 +105,7 @@ def test_kills_at_random_moments_lose_and_double_nothing(
 def test_of_two_runs_on_one_checkpoint_one_survives(nursery: Nursery, tmp_path: Path, source: str) -> None:
     feed, job = Feed(tmp_path, source), Job(str(tmp_path), source)
     met = 0
-    for _ in range(3):
+    for _ in range(10):  # on a busy machine one run may have ended before the other begins
         for _ in range(5):
             feed.add()
         outcomes = nursery.run(job, job)
@@ -114,4 +114,6 @@ def test_of_two_runs_on_one_checkpoint_one_survives(nursery: Nursery, tmp_path: 
         assert len(failed) <= 1, outcomes
         assert all("CONCURRENT_STREAM_LOG_UPDATE" in outcome.error for outcome in failed), failed
         feed.check()
+        if met and feed.chunks >= 15:
+            break
     assert met >= 1
