@@ -129,7 +129,7 @@ def test_listeners_hear_of_starts_progress_and_ends(spark: SparkSession, source:
         time.sleep(0.01)
     spark.streams.removeListener(listener)
     kinds = [kind for kind, _ in listener.heard]
-    assert kinds[0] == "started"
+    assert kinds.count("started") == 1  # told by the client itself, so a first progress may overtake it
     assert kinds[-1] == "terminated"
     assert "progress" in kinds
     heard = dict(listener.heard)
