@@ -202,9 +202,7 @@ class StreamingQueryError(SparkError):
     )
 
 
-PYTHON_WAY_OUT = (
-    "Use the functions of pyspark.sql.functions; on a stream, foreachBatch and foreach run Python."
-)
+PYTHON_WAY_OUT = "Use the functions of pyspark.sql.functions; on a stream, foreachBatch and foreach run Python."
 """What to do instead of Python functions over rows."""
 
 

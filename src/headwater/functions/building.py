@@ -157,10 +157,7 @@ def struct(**fields: Value) -> exp.Expression:
 
 def struct_of(fields: Iterable[tuple[str, Value]]) -> exp.Expression:
     """A DuckDB struct of (name, value) pairs."""
-    pairs = [
-        exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=value(item))
-        for name, item in fields
-    ]
+    pairs = [exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=value(item)) for name, item in fields]
     return exp.Struct(expressions=pairs)
 
 
