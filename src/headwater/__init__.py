@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import headwater.session  # noqa: F401 now, so that loading the room later does not take the function's name
-
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headwater.errors import SparkError
-from headwater.session.session import Session
+from headwater.sessions.session import Session
 from support.record_functions import query
 from support.spark_gold import new_session, run
 

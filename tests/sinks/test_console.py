@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from headwater.session.runtime import Runtime
-from headwater.session.session import Session
+from headwater.sessions.runtime import Runtime
+from headwater.sessions.session import Session
 from headwater.types.ddl import parse_schema
 from support.lake import numbers, query
 from support.sinks import SinkBench

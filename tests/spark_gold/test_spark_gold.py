@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from headwater.session.session import Session
+from headwater.sessions.session import Session
 from support.gold_report import RECORD, recorded
 from support.spark_gold import check, examples, new_session
 

@@ -142,8 +142,8 @@ def _child(job: Job, errors: int) -> None:
 def run_job(job: Job) -> None:
     """Run a job to its end in this process. Raises the query's exception."""
     from headwater import crash
-    from headwater.session.runtime import Runtime
-    from headwater.session.session import Session
+    from headwater.sessions.runtime import Runtime
+    from headwater.sessions.session import Session
     from headwater.streaming.start import start_query
 
     if job.crash:

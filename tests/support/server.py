@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from headwater.connect.server import Server
-from headwater.session.runtime import Runtime
+from headwater.sessions.runtime import Runtime
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession

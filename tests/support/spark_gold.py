@@ -21,8 +21,8 @@ from typing import Any
 from pyspark.sql import types as t
 
 from headwater.plan.commands import Command
-from headwater.session.runtime import Runtime
-from headwater.session.session import Session
+from headwater.sessions.runtime import Runtime
+from headwater.sessions.session import Session
 from headwater.sql import parse_statement
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "spark_gold"

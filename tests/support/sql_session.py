@@ -9,8 +9,8 @@ import pytest
 from headwater.errors import SparkError
 from headwater.plan.commands import Command
 from headwater.plan.relations import Relation, ShowString
-from headwater.session.runtime import Runtime
-from headwater.session.session import Session
+from headwater.sessions.runtime import Runtime
+from headwater.sessions.session import Session
 from headwater.sql import parse_statement
 
 

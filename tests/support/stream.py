@@ -19,8 +19,8 @@ from pyspark.sql.types import StructType
 from headwater.errors import SparkError
 from headwater.plan.commands import StartStream, Trigger
 from headwater.plan.relations import ReadSource, Relation
-from headwater.session.runtime import Runtime
-from headwater.session.session import Session
+from headwater.sessions.runtime import Runtime
+from headwater.sessions.session import Session
 from headwater.sinks.base import SinkContext, SinkRequest, sinks
 from headwater.sources.base import SourceContext, SourceRequest, sources
 from headwater.streaming.query import StreamingQuery

@@ -24,8 +24,8 @@ from headwater.connect.commands.base import handlers
 from headwater.connect.decode.base import commands, expressions, relations
 from headwater.functions.base import functions
 from headwater.io.formats.base import formats
-from headwater.session.commands import base as session_commands
-from headwater.session.commands.catalog_calls import _CALLS
+from headwater.sessions.commands import base as session_commands
+from headwater.sessions.commands.catalog_calls import _CALLS
 from headwater.sinks.base import sinks
 from headwater.sources.base import sources
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from headwater.capabilities.compiled import node_compiles
 from headwater.errors import SparkError
 from headwater.plan.commands import Command
-from headwater.session.commands.base import commands
+from headwater.sessions.commands.base import commands
 from headwater.sql import parse_statement
 
 STATEMENTS: dict[str, str] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from headwater.session.runtime import Runtime
+    from headwater.sessions.runtime import Runtime
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def find_config(beside: Path | None = None) -> Path | None:
 def open_runtime(where: Where) -> Runtime:
     """The runtime of an embedded server."""
     from headwater.io.mounts import Mounts
-    from headwater.session.runtime import Runtime
+    from headwater.sessions.runtime import Runtime
 
     config = str(where.config) if where.config else None
     mounts = Mounts.load(config, parse_mounts(where.mounts))

@@ -93,7 +93,7 @@ def _is_modifiable(_: Settings, message: Any, response: Any) -> None:
 def _default(key: str) -> str | None:
     if key != "spark.sql.session.timeZone":
         return None
-    from headwater.session.zone import machine_time_zone
+    from headwater.sessions.zone import machine_time_zone
 
     return machine_time_zone()
 

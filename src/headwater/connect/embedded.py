@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from headwater.connect.server import Server
-from headwater.session.runtime import Runtime
+from headwater.sessions.runtime import Runtime
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

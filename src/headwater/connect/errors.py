@@ -22,7 +22,7 @@ from headwater import log
 from headwater.connect.proto import AnyMessage, ErrorInfo, Status, pb2
 from headwater.duck import DuckError
 from headwater.errors import QueryContext, SparkError
-from headwater.session.translate import translate
+from headwater.sessions.translate import translate
 
 _MESSAGE_LIMIT = 2048
 _PARAMETERS_LIMIT = 1024

@@ -23,7 +23,7 @@ from headwater.compile.resolved import Attribute, Resolved
 from headwater.connect.session import SessionHolder
 from headwater.errors import SparkError
 from headwater.plan.commands import PythonFunction
-from headwater.session.session import Session
+from headwater.sessions.session import Session
 from headwater.sinks.foreach_batch import KeptRows
 
 if TYPE_CHECKING:

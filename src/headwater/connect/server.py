@@ -19,8 +19,8 @@ from headwater.connect.foreach_batch import ForeachBatchFunctions
 from headwater.connect.proto import add_servicer
 from headwater.connect.service import Service
 from headwater.connect.session import SessionHolder, SessionRegistry
-from headwater.session.runtime import Runtime
-from headwater.session.session import Session
+from headwater.sessions.runtime import Runtime
+from headwater.sessions.session import Session
 from headwater.sinks.foreach_batch import SERVICE
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from headwater.errors import SparkError
 
 if TYPE_CHECKING:
     from headwater.connect.execute import Operation
-    from headwater.session.session import Session
+    from headwater.sessions.session import Session
     from headwater.streaming.query import StreamingQuery
 
 Key = tuple[str, str]

@@ -1,6 +1,6 @@
 """Commands in Spark's terms: what changes something (a table, a view, a setting, a stream).
 
-Built by `connect.decode` (protocol commands) and `sql` (statements); executed by `session.commands`.
+Built by `connect.decode` (protocol commands) and `sql` (statements); executed by `sessions.commands`.
 
 Invariants: as for relations; a command's result, where it has one, is a relation or an Arrow table.
 """

@@ -20,8 +20,8 @@ from headwater.connect.session import SessionHolder
 from headwater.plan.commands import Command
 from headwater.plan.relations import LocalData, Relation
 from headwater.registry import Registry
-from headwater.session.interrupting import interruptible
-from headwater.session.session import Session
+from headwater.sessions.interrupting import interruptible
+from headwater.sessions.session import Session
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,0 @@
-"""What commands do, one file per family; each registers by decorator."""
-
-from headwater.session.commands.base import command, run_command
-
-__all__ = ["command", "run_command"]

@@ -1,0 +1,130 @@
+"""CREATE TABLE, DROP TABLE | VIEW | SCHEMA, CREATE SCHEMA, USE, and the cache commands.
+
+Invariants: IF [NOT] EXISTS makes a command that has nothing to do succeed; a schema that holds objects is dropped
+only with CASCADE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from headwater.catalog import CATALOG, DEFAULT_DATABASE, GLOBAL_TEMP, Database, Table, quoted
+from headwater.catalog.catalog import already_exists, not_found, schema_not_found
+from headwater.errors import AnalysisError
+from headwater.io.formats import FormatOptions
+from headwater.plan.commands import CacheTable, CreateSchema, CreateTable, DropObject, Use
+from headwater.sessions import stored
+from headwater.sessions.commands.base import command
+from headwater.sessions.saving import check_format
+
+if TYPE_CHECKING:
+    from headwater.sessions.session import Session
+
+_DEFAULT_FORMAT = "spark.sql.sources.default"
+
+
+@command(CreateTable)
+def create_table(node: CreateTable, session: Session) -> None:
+    """CREATE [OR REPLACE] TABLE [AS]. Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
+    before = session.catalog.stored(node.name)
+    if before is not None and node.if_not_exists:
+        return
+    if before is not None and (not node.replace or before.is_view):
+        raise already_exists(before.full_name)
+    table = _table(node, before, session)
+    if node.query is not None:
+        stored.create_from(node.query, table, session, node.options, replacing=node.replace)
+    else:
+        stored.create_empty(table, node.schema, session, replacing=node.replace)
+
+
+def _table(node: CreateTable, before: Table | None, session: Session) -> Table:
+    provider = check_format(node.provider or session.settings[_DEFAULT_FORMAT])
+    location = node.location or FormatOptions(node.options).get("path")
+    if location is None and before is not None and before.kind == "EXTERNAL":
+        location = before.location
+    table = stored.define(node.name, provider, session, location=location, options=node.options)
+    return replace(table, partition_by=node.partition_by, properties=dict(node.properties), comment=node.comment)
+
+
+@command(DropObject)
+def drop_object(node: DropObject, session: Session) -> None:
+    """DROP. Raises TABLE_OR_VIEW_NOT_FOUND, SCHEMA_NOT_FOUND, WRONG_COMMAND_FOR_OBJECT_TYPE."""
+    if node.kind == "schema":
+        drop_schema(node.name, session, if_exists=node.if_exists, cascade=node.cascade)
+    else:
+        drop_table(node, session)
+
+
+def drop_table(node: DropObject, session: Session) -> None:
+    """DROP TABLE and DROP VIEW; a temporary view of that name comes first."""
+    if len(node.name) == 1 and session.catalog.drop_view(node.name[0]):
+        return
+    if len(node.name) == 2 and node.name[0].lower() == GLOBAL_TEMP:
+        if not session.catalog.drop_view(node.name[1], is_global=True) and not node.if_exists:
+            raise not_found(node.name)
+        return
+    found = session.catalog.stored(node.name)
+    if found is None:
+        if not node.if_exists:
+            raise not_found((CATALOG, *session.catalog.split(node.name)))
+        return
+    if node.kind == "view" and not found.is_view:
+        raise AnalysisError(
+            "WRONG_COMMAND_FOR_OBJECT_TYPE",
+            operation="DROP VIEW",
+            requiredType="VIEW or METRIC_VIEW",
+            objectName=".".join(found.full_name),
+            foundType=found.kind,
+            alternative="DROP TABLE",
+        )
+    stored.drop(found, session)
+
+
+def drop_schema(parts: tuple[str, ...], session: Session, *, if_exists: bool, cascade: bool) -> None:
+    """DROP SCHEMA. Raises SCHEMA_NOT_FOUND, SCHEMA_NOT_EMPTY."""
+    name = session.catalog.database_name(parts)
+    if name == DEFAULT_DATABASE:
+        raise AnalysisError("UNSUPPORTED_FEATURE.DROP_DATABASE", database=quoted((CATALOG, name)))
+    database = session.catalog.metastore.database(name)
+    if database is None:
+        if not if_exists:
+            raise schema_not_found(name)
+        return
+    tables = session.catalog.metastore.drop_database(name, cascade=cascade)
+    if tables is None:
+        raise AnalysisError("SCHEMA_NOT_EMPTY", schemaName=quoted((name,)))
+    for table in tables:
+        stored.remove_files(table, session)
+    if not session.runtime.storage.list(database.location):
+        session.runtime.storage.delete(database.location)
+
+
+@command(CreateSchema)
+def create_schema(node: CreateSchema, session: Session) -> None:
+    """CREATE SCHEMA. Raises SCHEMA_ALREADY_EXISTS."""
+    name = session.catalog.database_name(node.name)
+    runtime = session.runtime
+    folder = runtime.mounts.local(node.location) if node.location else f"{runtime.warehouse}/{name}.db"
+    database = Database(name, folder, node.comment, dict(node.properties))
+    if not session.catalog.metastore.add_database(database) and not node.if_not_exists:
+        raise AnalysisError("SCHEMA_ALREADY_EXISTS", schemaName=quoted((name,)))
+
+
+@command(Use)
+def use(node: Use, session: Session) -> None:
+    """USE. Raises SCHEMA_NOT_FOUND, CATALOG_NOT_FOUND."""
+    if node.kind == "catalog":
+        session.catalog.check_catalog(node.name[-1])
+    elif node.name == (CATALOG,):
+        session.catalog.current_database = DEFAULT_DATABASE
+    else:
+        session.catalog.use(node.name)
+
+
+@command(CacheTable)
+def cache_table(node: CacheTable, session: Session) -> None:
+    """CACHE, UNCACHE, REFRESH: only checks the name; DuckDB reads the files each time."""
+    if node.kind in {"cache", "uncache", "refresh"} and node.name:
+        session.catalog.get(node.name)

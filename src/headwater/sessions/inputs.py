@@ -1,0 +1,65 @@
+"""`df.inputFiles()`: the data files a plan reads, as URIs.
+
+Invariant: views and stored tables are followed to their files; sources without files give none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from headwater.catalog import PathTable, Table, View
+from headwater.io.formats.base import FormatOptions, formats
+from headwater.io.listing import ListingOptions, list_files
+from headwater.lake.table import LakeTable
+from headwater.plan.relations import ReadSource, ReadTable, Relation
+from headwater.sessions.reading import source_request, stored_view, table_source
+from headwater.sessions.scopes import reads
+
+if TYPE_CHECKING:
+    from headwater.sessions.session import Session
+
+
+def input_files(plan: Relation, session: Session) -> list[str]:
+    """The files, sorted. Raises TABLE_OR_VIEW_NOT_FOUND, PATH_NOT_FOUND."""
+    return sorted({_spelled(uri) for uri in _files(plan, session)})
+
+
+def _spelled(uri: str) -> str:
+    """Java's `URI` of a local path, unlike Hadoop's `Path`, keeps the empty host: `file:///data`."""
+    return f"file://{uri[5:]}" if uri.startswith("file:/") and not uri.startswith("file://") else uri
+
+
+def _files(plan: Relation, session: Session) -> Iterator[str]:
+    for node in plan.walk():
+        if isinstance(node, ReadSource):
+            yield from _source_files(node, session)
+    for read in reads(plan):
+        yield from _table_files(read, session)
+
+
+def _table_files(read: ReadTable, session: Session) -> Iterator[str]:
+    found = session.catalog.find(read.parts)
+    if isinstance(found, View):
+        yield from _files(found.plan, session)
+    elif isinstance(found, PathTable):
+        yield from _source_files(ReadSource(found.format, None, read.options, (found.path,)), session)
+    elif isinstance(found, Table) and found.is_view:
+        yield from _files(stored_view(found, session), session)
+    elif isinstance(found, Table):
+        yield from _source_files(table_source(found, read), session)
+
+
+def _source_files(read: ReadSource, session: Session) -> Iterator[str]:
+    mounts, paths = session.runtime.mounts, source_request(read).paths
+    if read.format.lower() == "delta":
+        for path in paths:
+            folder = mounts.local(path)
+            for file in LakeTable.open(folder).snapshot().files:
+                yield mounts.uri(os.path.join(folder, unquote(file.path)))
+    elif formats.get(read.format) is not None and not read.streaming:
+        options = ListingOptions.of(FormatOptions(read.options), session.time_zone)
+        for status in list_files(mounts, paths, options).files:
+            yield status.uri or mounts.uri(status.path)

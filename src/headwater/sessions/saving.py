@@ -1,0 +1,145 @@
+"""Saving a plan's rows to a path or a table's folder, whatever the format.
+
+Invariants: the plan is resolved before anything is touched; a stream cannot be saved; Delta goes through
+`lake.LakeTable`, other formats through `session.files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.types import StructType
+from sqlglot import exp
+
+from headwater.compile import compile_expression
+from headwater.compile.resolved import Attribute, Resolved
+from headwater.errors import AnalysisError
+from headwater.io.formats import FormatOptions
+from headwater.lake.table import LakeTable
+from headwater.lake.transaction import Operation
+from headwater.plan.relations import Relation
+from headwater.sessions.files import FileSave, FileTarget, check_writable, named
+from headwater.sql import parse_expression
+
+if TYPE_CHECKING:
+    from headwater.sessions.session import Session
+
+DELTA = "delta"
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where rows go.
+
+    Attributes:
+        folder: absolute local path.
+        overwrite: take the place of what is there, instead of adding to it.
+        overwrite_schema: with `overwrite`, take the rows' schema whatever it was.
+        properties: of a new table.
+        dynamic: an overwrite replaces only the partitions that get rows.
+        operation: how a Delta table's history names the write.
+    """
+
+    format: str
+    folder: str
+    partition_by: tuple[str, ...] = ()
+    options: FormatOptions = field(default_factory=FormatOptions)
+    overwrite: bool = False
+    overwrite_schema: bool = False
+    properties: Mapping[str, str] = field(default_factory=dict)
+    dynamic: bool = False
+    operation: Operation | None = None
+
+
+def save(plan: Relation, target: Target, session: Session) -> None:
+    """Write the plan's rows. Raises Spark's errors; nothing is visible then."""
+    resolved = resolve_batch(plan, session)
+    if target.format == DELTA:
+        _save_delta(resolved, target, session)
+    elif target.format == "noop":
+        for _ in session.execute(plan).batches():
+            pass
+    else:
+        _save_files(resolved, target, session)
+
+
+def resolve_batch(plan: Relation, session: Session) -> Resolved:
+    """The resolved plan. Raises CALL_ON_STREAMING_DATASET_UNSUPPORTED for a stream."""
+    resolved = session.resolve(plan)
+    if resolved.streaming:
+        raise AnalysisError("CALL_ON_STREAMING_DATASET_UNSUPPORTED", methodName="`write`")
+    return resolved
+
+
+def is_dynamic(options: FormatOptions, session: Session) -> bool:
+    """Whether an overwrite replaces only the partitions that get rows."""
+    mode = options.text("partitionOverwriteMode") or session.settings.lookup("spark.sql.sources.partitionOverwriteMode")
+    return (mode or "static").lower() == "dynamic"
+
+
+def check_format(name: str) -> str:
+    """The format in lower case, if rows can be saved in it. Raises DATA_SOURCE_NOT_FOUND."""
+    folded = name.lower()
+    if folded not in {DELTA, "noop"}:
+        check_writable(folded)
+    return folded
+
+
+def _save_files(resolved: Resolved, target: Target, session: Session) -> None:
+    dynamic = target.dynamic or is_dynamic(target.options, session)
+    files = FileTarget(target.folder, target.format, target.options, target.partition_by, target.overwrite, dynamic)
+    job = FileSave(files, resolved, session.runtime.storage)
+    job.prepare()
+    try:
+        session.statement(job.copy, resolved)
+        job.publish()
+    except BaseException:
+        job.discard()
+        raise
+
+
+def _save_delta(resolved: Resolved, target: Target, session: Session) -> None:
+    lake = LakeTable.at(target.folder, session.runtime.storage, session.runtime.clock)
+    arguments = _delta_arguments(target, session)
+    if target.overwrite and lake.version >= 0 and "replacewhere" in target.options:
+        arguments["replace_where"] = _condition(target.options["replacewhere"], lake.schema, session)
+    write = lake.overwrite if target.overwrite else lake.append
+    with session.connection(resolved) as connection:
+        write(connection, named(resolved), nullable(resolved.schema), **arguments)
+
+
+def nullable(schema: StructType) -> StructType:
+    """The schema with every column nullable, as Spark stores what a query gives."""
+    from headwater.lake.schema import as_nullable
+
+    return as_nullable(schema)
+
+
+def _condition(text: str, schema: StructType, session: Session) -> exp.Expr:
+    """`replaceWhere` as a DuckDB predicate over a table's columns. Raises Spark's errors for unknown names."""
+    attributes = tuple(Attribute(field.name, field.dataType, field.nullable, field.name) for field in schema.fields)
+    return compile_expression(parse_expression(text), attributes, session).sql
+
+
+def _delta_arguments(target: Target, session: Session) -> dict[str, Any]:
+    options = target.options
+    arguments: dict[str, Any] = {
+        "merge_schema": options.flag(
+            "mergeSchema", session.settings.flag("spark.databricks.delta.schema.autoMerge.enabled")
+        ),
+        "partition_by": target.partition_by,
+    }
+    if target.properties:
+        arguments["properties"] = target.properties
+    if target.operation is not None:
+        arguments["operation"] = target.operation
+    if target.overwrite:
+        arguments["overwrite_schema"] = target.overwrite_schema or options.flag("overwriteSchema")
+        arguments["dynamic_partitions"] = target.dynamic or is_dynamic(options, session)
+    if "txnappid" in options and "txnversion" in options:
+        arguments["txn"] = (options["txnappid"], int(options["txnversion"]))
+    if "usermetadata" in options:
+        arguments["user_metadata"] = options["usermetadata"]
+    return arguments

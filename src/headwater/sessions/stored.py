@@ -1,0 +1,236 @@
+"""Tables of the catalog with their files: schema, creation, replacement, removal.
+
+Invariants: a managed table's folder is removed with it, an external table's never; the schema of a Delta table is
+what its log says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pyspark.sql.types import StructField, StructType
+
+from headwater.catalog import PathTable, Table, quoted
+from headwater.catalog.catalog import already_exists, not_found
+from headwater.errors import AnalysisError
+from headwater.io.formats import FormatOptions
+from headwater.lake.table import LakeTable
+from headwater.lake.transaction import Operation
+from headwater.plan.relations import ReadSource, ReadTable, Relation
+from headwater.sessions.leaves import rows
+from headwater.sessions.saving import DELTA, Target, save
+
+if TYPE_CHECKING:
+    from headwater.sessions.session import Session
+
+Options = tuple[tuple[str, str], ...]
+
+
+def writable(parts: tuple[str, ...], session: Session) -> Table | None:
+    """The table to write to, or None; ``delta.`path` `` counts as an external table. Raises for views."""
+    found = session.catalog.stored(parts)
+    if found is None:
+        named = session.catalog.find(parts)
+        if isinstance(named, PathTable):
+            return Table("", named.path, "EXTERNAL", named.format, session.runtime.mounts.local(named.path))
+    if found is not None and found.is_view:
+        raise _is_view(found, "INSERT")
+    return found
+
+
+def existing(parts: tuple[str, ...], session: Session) -> Table:
+    """The table to write to. Raises TABLE_OR_VIEW_NOT_FOUND."""
+    found = writable(parts, session)
+    if found is None:
+        raise not_found(parts)
+    return found
+
+
+def _is_view(found: Table, operation: str) -> AnalysisError:
+    return AnalysisError(
+        "WRONG_COMMAND_FOR_OBJECT_TYPE",
+        operation=operation,
+        requiredType="TABLE",
+        objectName=".".join(found.full_name),
+        foundType="VIEW",
+        alternative="INSERT into the tables it reads",
+    )
+
+
+def display_name(table: Table) -> str:
+    """The name as messages print it."""
+    return quoted(table.full_name) if table.database else quoted((table.provider, table.name))
+
+
+def schema_of(table: Table, session: Session) -> StructType:
+    """The table's columns. Raises if its files are gone."""
+    if table.provider == DELTA:
+        return lake_of(table, session).schema
+    if table.schema is not None:
+        return table.schema
+    if table.is_view:
+        return session.resolve(ReadTable(table.full_name)).schema
+    read = ReadSource(table.provider, None, tuple(table.options.items()), (table.location or "",))
+    return session.source(read).schema
+
+
+def lake_of(table: Table, session: Session) -> LakeTable:
+    """The Delta table. Raises DELTA_TABLE_NOT_FOUND."""
+    return LakeTable.open(table.location or "", session.runtime.storage, session.runtime.clock)
+
+
+def partitions_of(table: Table, session: Session) -> tuple[str, ...]:
+    """The partition columns."""
+    if table.provider == DELTA:
+        return lake_of(table, session).partition_by
+    return table.partition_by
+
+
+def properties_of(table: Table, session: Session) -> dict[str, str]:
+    """The table's properties."""
+    if table.provider == DELTA:
+        return {**table.properties, **lake_of(table, session).metadata.configuration}
+    return dict(table.properties)
+
+
+def target_of(
+    table: Table,
+    session: Session,
+    options: Mapping[str, str] | Sequence[tuple[str, str]] = (),
+    *,
+    overwrite: bool = False,
+) -> Target:
+    """Where rows of the table go."""
+    merged = FormatOptions({**table.options, **dict(options)})
+    return Target(table.provider, table.location or "", partitions_of(table, session), merged, overwrite=overwrite)
+
+
+def define(
+    parts: tuple[str, ...], provider: str, session: Session, *, location: str | None = None, options: Options = ()
+) -> Table:
+    """A new table's row, not stored yet. Raises SCHEMA_NOT_FOUND."""
+    database, name = session.catalog.split(parts)
+    folder = session.runtime.mounts.local(location) if location else session.catalog.managed_location(parts)
+    kept = {key: value for key, value in options if key.lower() != "path"}
+    return Table(
+        database,
+        name,
+        "EXTERNAL" if location else "MANAGED",
+        provider,
+        folder,
+        options=kept,
+        created_ms=session.runtime.clock.now_ms(),
+    )
+
+
+def create_from(
+    plan: Relation, table: Table, session: Session, options: Options = (), *, replacing: bool = False
+) -> None:
+    """Create a table with the rows of a plan (CREATE TABLE AS, `saveAsTable`)."""
+    schema = session.resolve(plan).schema
+    _check_free(table, session, replacing=replacing)
+    merged = FormatOptions({**table.options, **dict(options)})
+    target = Target(
+        table.provider,
+        table.location or "",
+        table.partition_by,
+        merged,
+        overwrite=replacing,
+        overwrite_schema=replacing,
+        properties=table.properties,
+        operation=_creation(table, replacing),
+    )
+    try:
+        save(plan, target, session)
+    except BaseException:
+        if not replacing:
+            remove_files(table, session)  # the folder was free: what is in it now is ours
+        raise
+    stored = table if table.provider == DELTA else replace(table, schema=_stored_schema(schema, table.partition_by))
+    session.catalog.add_table(stored, replace=replacing)
+
+
+def _creation(table: Table, replacing: bool) -> Operation:
+    facts = {
+        "isManaged": str(table.kind == "MANAGED").lower(),
+        "description": table.comment or "",
+        "partitionBy": json.dumps(table.partition_by),
+        "properties": json.dumps(dict(table.properties)),
+    }
+    return Operation("CREATE OR REPLACE TABLE AS SELECT" if replacing else "CREATE TABLE AS SELECT", facts)
+
+
+def _check_free(table: Table, session: Session, *, replacing: bool) -> None:
+    if replacing or table.kind != "MANAGED" or not table.location:
+        return
+    if session.runtime.storage.list(table.location):
+        raise AnalysisError("LOCATION_ALREADY_EXISTS", identifier=display_name(table), location=uri(table, session))
+
+
+def create_empty(table: Table, schema: StructType | None, session: Session, *, replacing: bool = False) -> None:
+    """Create a table without rows, or over the files its location already holds."""
+    if table.provider == DELTA:
+        _create_delta(table, schema, session, replacing=replacing)
+        session.catalog.add_table(table, replace=replacing)
+        return
+    if schema is None or not schema.fields:
+        schema = schema_of(replace(table, schema=None), session)
+    if replacing and table.kind == "MANAGED" and table.location:
+        session.runtime.storage.delete(table.location)
+    os.makedirs(table.location or "", exist_ok=True)
+    session.catalog.add_table(replace(table, schema=_stored_schema(schema, table.partition_by)), replace=replacing)
+
+
+def _create_delta(table: Table, schema: StructType | None, session: Session, *, replacing: bool) -> None:
+    folder = table.location or ""
+    there = LakeTable.exists(folder)
+    if schema is None or not schema.fields:
+        if not there:
+            raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{folder}`")
+        return
+    if there and replacing:
+        target = Target(
+            DELTA, folder, table.partition_by, overwrite=True, overwrite_schema=True, properties=table.properties
+        )
+        save(rows(schema, []), target, session)
+    elif there and lake_of(table, session).schema.names != schema.names:
+        raise AnalysisError("DELTA_CREATE_TABLE_SCHEME_MISMATCH", path=folder)
+    elif not there:
+        LakeTable.create(folder, schema, table.partition_by, table.properties, table.comment)
+
+
+def _stored_schema(schema: StructType, partition_by: Sequence[str]) -> StructType:
+    """Partition columns stand last in the schema of a table of files, as Spark lists them."""
+    last = {name.lower(): place for place, name in enumerate(partition_by)}
+    fields = [StructField(f.name, f.dataType, True, f.metadata) for f in schema.fields]
+    data = [f for f in fields if f.name.lower() not in last]
+    parts = sorted((f for f in fields if f.name.lower() in last), key=lambda f: last[f.name.lower()])
+    return StructType(data + parts)
+
+
+def drop(table: Table, session: Session) -> None:
+    """Forget a table, and remove the files of a managed one."""
+    session.catalog.metastore.drop_table(table.database, table.name)
+    remove_files(table, session)
+
+
+def remove_files(table: Table, session: Session) -> None:
+    """Remove a managed table's folder."""
+    if table.kind == "MANAGED" and table.location:
+        session.runtime.storage.delete(table.location)
+
+
+def uri(table: Table, session: Session) -> str:
+    """The location as Spark prints it."""
+    return session.runtime.mounts.uri(table.location) if table.location else ""
+
+
+def check_absent(parts: tuple[str, ...], session: Session) -> None:
+    """Raises TABLE_OR_VIEW_ALREADY_EXISTS if a stored table or view has the name."""
+    found = session.catalog.stored(parts)
+    if found is not None:
+        raise already_exists(found.full_name)
