@@ -20,6 +20,7 @@ from headwater.io.mounts import Mounts
 from headwater.io.storage import FileStatus
 from headwater.settings import Settings
 from headwater.sources.base import ReadLimit, SourceContext, SourceRequest, StreamSource, sources
+from headwater.streaming.engine import set_variable
 from headwater.types.ddl import parse_schema
 
 DATABASE = Database(threads=2)
@@ -112,6 +113,8 @@ class SourceBench:
         source = self.source or self.open()
         connection = DATABASE.connect()
         found = source.relation(connection, start, end)
+        for name, files in found.variables.items():
+            connection.execute(sql_text(set_variable(name, files))).fetchall()
         return sorted(connection.execute(sql_text(found.query)).fetchall(), key=repr)
 
     def batch(self) -> tuple[list[Row], str]:

@@ -10,7 +10,7 @@ source; `commit` may be called again for the same offset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -74,11 +74,13 @@ class BatchInput:
         query: a DuckDB query with the source's columns, in schema order.
         inputs: Arrow data the query names, to be registered on the connection first.
         rows: how many rows, if the source knows without counting.
+        variables: DuckDB variables the query reads, to be set on the connection first: lists of file names.
     """
 
     query: exp.Query
     inputs: Mapping[str, pa.Table | pa.RecordBatchReader] = field(default_factory=dict)
     rows: int | None = None
+    variables: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue, QueueOptions, Take
 from headwater.io.formats import Format, FormatOptions, formats
 from headwater.io.formats.base import ScanRequest
-from headwater.io.formats.scan import FILE_FIELD, nothing
+from headwater.io.formats.scan import FILE_FIELD, file_names, nothing
 from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, assign, discover, merge_schema
@@ -162,6 +162,7 @@ class FileStream:
         )
         self._log = FileLog(context.storage, cast(str, context.log_path), self._mounts, self._queue)
         self._frozen = False
+        self._variable = f"files_{os.path.basename(cast(str, context.log_path))}"
 
     def initial_offset(self) -> Offset | None:
         """None: the source starts before its first file."""
@@ -196,8 +197,11 @@ class FileStream:
             time_zone=self._context.time_zone,
             partition_schema=self._columns,
             partition_values=assign(present, bases, names) if names else {},
+            variable=self._variable,
         )
-        return BatchInput(self._format.scan(request))
+        return BatchInput(
+            self._format.scan(request), variables={self._variable: file_names([file.path for file in present])}
+        )
 
     def prepare_available_now(self) -> None:
         """Look once; later calls hand out what was found."""

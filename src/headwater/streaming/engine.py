@@ -27,7 +27,7 @@ from sqlglot import exp
 
 from headwater.clock import Clock
 from headwater.crash import crash_point
-from headwater.duck import Connection, Dialect
+from headwater.duck import Connection, Dialect, sql_text
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
 from headwater.sources.base import BatchInput, Offset, ReadLimit, StreamSource
@@ -114,6 +114,7 @@ class MicroBatchEngine:
         self._finished = 0
         self._purged = 0
         self._previous_ms: int | None = None
+        self._bound: dict[int, exp.Query] = {}
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
         self._output = exp.select(*names).from_(OUTPUT)
         self.available: tuple[Offset | None, ...] = ()
@@ -279,11 +280,15 @@ class MicroBatchEngine:
         return self._parts.sources[index].relation(self._parts.connection, start, end)
 
     def _bind(self, index: int, rows: BatchInput | None) -> None:
-        schema = self._parts.sources[index].schema
+        connection = self._parts.connection
         for name, data in (rows.inputs if rows else {}).items():
-            self._parts.connection.register(name, data)
-        query = rows.query if rows else no_rows(schema)
-        create_view(self._parts.connection, f"stream_{index}", query, self._parts.stream.leaves[index])
+            connection.register(name, data)
+        for name, files in (rows.variables if rows else {}).items():
+            connection.execute(sql_text(set_variable(name, files))).fetchall()
+        query = rows.query if rows else no_rows(self._parts.sources[index].schema)
+        if self._bound.get(index) is not query:  # a source that names a variable gives the same query again
+            create_view(connection, f"stream_{index}", query, self._parts.stream.leaves[index])
+            self._bound[index] = query
 
     def _unbind(self, planned: _Planned) -> None:
         for rows in planned.inputs:
@@ -368,6 +373,13 @@ def create_view(connection: Connection, name: str, query: exp.Query, columns: Se
     connection.execute(view.sql(dialect=Dialect, copy=False)).fetchall()
 
 
+def set_variable(name: str, texts: Sequence[str]) -> exp.Set:
+    """`SET VARIABLE name = [texts…]`."""
+    value = exp.Array(expressions=[exp.Literal.string(text) for text in texts])
+    item = exp.SetItem(this=exp.EQ(this=exp.to_identifier(name), expression=value), kind="VARIABLE")
+    return exp.Set(expressions=[item])
+
+
 def no_rows(schema: StructType) -> exp.Query:
     """A query with the columns of `schema` and no rows."""
     columns = [exp.alias_(exp.cast(exp.null(), to_duck(f.dataType)), f"c{i}") for i, f in enumerate(schema.fields)]
@@ -383,4 +395,4 @@ def _rows(rows: BatchInput | None, scans: profile.Profile | None) -> int:
         return 0
     if rows.rows is not None:
         return rows.rows
-    return scans.rows(rows.query) if scans else 0
+    return scans.rows(rows) if scans else 0

@@ -12,6 +12,7 @@ from typing import Any
 from sqlglot import exp
 
 from headwater.duck import Connection, DuckError
+from headwater.sources.base import BatchInput
 
 
 def enable(connection: Connection) -> None:
@@ -33,9 +34,10 @@ class Profile:
     def __bool__(self) -> bool:
         return bool(self._scans)
 
-    def rows(self, query: exp.Query) -> int:
-        """Rows scanned by the scan over the files that `query` names; each scan is counted for one query."""
-        files = {literal.name for literal in query.find_all(exp.Literal) if literal.is_string}
+    def rows(self, rows: BatchInput) -> int:
+        """Rows scanned by the scan over the files that the query names; each scan is counted for one input."""
+        files = {name for names in rows.variables.values() for name in names}
+        files |= {literal.name for literal in rows.query.find_all(exp.Literal) if literal.is_string}
         for scan in self._scans:
             if scan[0] in files:
                 self._scans.remove(scan)

@@ -9,6 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from headwater.duck import Connection, Database
+from headwater.sources.base import BatchInput
 from headwater.streaming import profile
 
 
@@ -42,7 +43,7 @@ def test_rows_are_those_scanned_not_those_kept(connection: Connection, tmp_path:
     text = query.sql(dialect="duckdb")
     connection.execute(f"COPY (SELECT * FROM ({text}) WHERE v > 60) TO '{tmp_path}/out.parquet'").fetchall()
 
-    assert profile.Profile(connection).rows(query) == 75
+    assert profile.Profile(connection).rows(BatchInput(query)) == 75
 
 
 def test_two_sources_over_the_same_file_are_counted_apart(connection: Connection, tmp_path: Path) -> None:
@@ -53,11 +54,24 @@ def test_two_sources_over_the_same_file_are_counted_apart(connection: Connection
 
     found = profile.Profile(connection)
 
-    assert [found.rows(query), found.rows(query), found.rows(query)] == [7, 7, 0]
+    assert [found.rows(BatchInput(query)) for _ in range(3)] == [7, 7, 0]
 
 
 def test_a_statement_without_scans_has_an_empty_profile(connection: Connection) -> None:
     connection.execute("SELECT 1").fetchall()
 
     assert not profile.Profile(connection)
-    assert profile.Profile(connection).rows(sqlglot.parse_one("SELECT * FROM 'x.json'")) == 0  # type: ignore[arg-type]
+    assert profile.Profile(connection).rows(BatchInput(sqlglot.parse_one("SELECT * FROM 'x.json'"))) == 0  # type: ignore[arg-type]
+
+
+def test_files_that_a_variable_names_are_counted(connection: Connection, tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_text('{"a": 1}\n{"a": 2}\n')
+    connection.execute(f"SET VARIABLE files_0 = ['{file}']").fetchall()
+    text = "SELECT * FROM read_json(getvariable('files_0'), columns = {a: 'INTEGER'}, format = 'newline_delimited')"
+    connection.execute(text).fetchall()
+    query = sqlglot.parse_one(text, dialect="duckdb")
+
+    found = profile.Profile(connection).rows(BatchInput(query, variables={"files_0": [str(file)]}))  # type: ignore[arg-type]
+
+    assert found == 2

@@ -64,6 +64,8 @@ class ScanRequest:
         time_zone: the session's.
         partition_schema: columns that the folders give, added after the rescued-data column.
         partition_values: file path to their texts, in the order of `partition_schema`; None is null.
+        variable: a DuckDB variable that will hold the files' names (`scan.file_names`) whenever the query runs. A
+            format may name it instead of the files and give the same query object for the next files.
     """
 
     files: tuple[FileStatus, ...]
@@ -74,6 +76,7 @@ class ScanRequest:
     time_zone: str = "UTC"
     partition_schema: StructType = field(default_factory=StructType)
     partition_values: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
+    variable: str | None = None
 
 
 class Format(Protocol):

@@ -10,7 +10,9 @@ of another type than its field is null, and the fields around it are read.
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pyspark.sql.types import StructType
 from sqlglot import exp
@@ -65,12 +67,24 @@ formats.register("json")(Json())
 
 
 def _plain(request: ScanRequest) -> exp.Select:
-    """One native scan."""
+    """One native scan; the same query for all files that a variable names."""
     rules = CellRules.of(request.options)
+    if request.variable and not needs_file(request):
+        return _of_variable(request.variable, request.schema.json(), rules)
+    return _native(request, rules, [file.path for file in request.files])
+
+
+@lru_cache(maxsize=256)
+def _of_variable(variable: str, schema: str, rules: CellRules) -> exp.Select:
+    request = ScanRequest((), StructType.fromJson(json.loads(schema)))
+    return _native(request, rules, exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(variable)]))
+
+
+def _native(request: ScanRequest, rules: CellRules, paths: list[str] | exp.Expr) -> exp.Select:
     fields = request.schema.fields
     table = reader(
         "read_json",
-        [file.path for file in request.files],
+        paths,
         columns={field.name: raw_type(field.dataType) for field in fields} or {"__none": "VARCHAR"},
         format="newline_delimited",
         ignore_errors=True,

@@ -47,16 +47,16 @@ FILE_FIELD = StructField(_METADATA, METADATA, False)
 """The hidden column itself."""
 
 
-def reader(function: str, paths: Sequence[str], **arguments: Value) -> exp.Table:
-    """`function([paths…], name => value, …)` as a table."""
+def reader(function: str, paths: Sequence[str] | exp.Expr, **arguments: Value) -> exp.Table:
+    """`function([paths…], name => value, …)` as a table; `paths` may be an expression that gives file names."""
     named = [exp.Kwarg(this=exp.Var(this=name), expression=value_of(value)) for name, value in arguments.items()]
-    call = exp.Anonymous(this=function, expressions=[value_of([_literal_name(path) for path in paths]), *named])
-    return exp.Table(this=call)
+    names = paths if isinstance(paths, exp.Expr) else value_of(file_names(paths))
+    return exp.Table(this=exp.Anonymous(this=function, expressions=[names, *named]))
 
 
-def _literal_name(path: str) -> str:
-    """DuckDB globs every name: wildcards of a real one are put in brackets."""
-    return re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", path)
+def file_names(paths: Sequence[str]) -> list[str]:
+    """Paths as DuckDB's readers take them. They glob every name: wildcards of a real one are put in brackets."""
+    return [re.sub(r"[*?\[]", lambda found: f"[{found[0]}]", path) for path in paths]
 
 
 def value_of(value: Value) -> exp.Expr:
