@@ -21,8 +21,19 @@ def headwater(*arguments: str | Path, cwd: Path, timeout: float = 60) -> subproc
 def start_headwater(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
     """Start `headwater ARGUMENTS` in `cwd`; the caller ends it."""
     return subprocess.Popen(
-        _line(arguments), cwd=cwd, env=_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        _line(arguments),
+        cwd=cwd,
+        env=_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_hear_ctrl_c,
     )
+
+
+def _hear_ctrl_c() -> None:
+    """A shell makes what it starts in the background deaf to Ctrl-C, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 30) -> None:
