@@ -2,7 +2,7 @@
 
     python -m benchmarks                      every case, once
     python -m benchmarks --only P1,P3 --repeat 3
-    python -m benchmarks --spark /path/to/python-with-full-pyspark
+    python -m benchmarks --spark ''         leave Apache Spark out
 
 Each case runs Headwater and its floor in turn, in processes of their own; ratios are what counts.
 """
@@ -70,7 +70,7 @@ class Bench:
 
     def genuine(self, source: Path, files_per_batch: int) -> str:
         """Wall seconds of the same job on Apache Spark (to Parquet), if it is installed."""
-        if self.spark is None:
+        if not self.spark:
             return "–"
         command = [self.spark, str(HERE / "job.py"), str(source), str(self.fresh()), str(files_per_batch), "parquet"]
         return f"{run(command).printed['seconds']:.1f} s"
@@ -138,7 +138,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default=",".join(CASES), help="comma-separated cases: P1, P2 (with P8), P3 (with P6)")
     parser.add_argument("--repeat", type=int, default=1, help="runs per case; the median counts")
-    parser.add_argument("--spark", help="a Python with full pyspark, to measure Apache Spark too")
+    installed = HERE.parent / ".venv-spark" / "bin" / "python"
+    parser.add_argument(
+        "--spark",
+        default=str(installed) if installed.exists() else None,
+        help="a Python with full pyspark, to measure Apache Spark too; default: the one of `make spark`, if it is there",
+    )
     given = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
     lines: list[Line] = []
