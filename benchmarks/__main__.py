@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument(
         "--spark",
         default=str(installed) if installed.exists() else None,
-        help="a Python with full pyspark, to measure Apache Spark too; default: the one of `make spark`, if it is there",
+        help="a Python with full pyspark, to measure Apache Spark too; default: that of `make spark`, if any",
     )
     given = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="headwater-bench-"))
