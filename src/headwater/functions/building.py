@@ -19,8 +19,6 @@ from pyspark.sql.types import (
     DoubleType,
     IntegralType,
     LongType,
-    NullType,
-    NumericType,
     StringType,
     TimestampNTZType,
     TimestampType,
@@ -271,16 +269,6 @@ def to_timestamp(call: FunctionCall, operand: Typed) -> Typed:
     if isinstance(operand.type, TimestampNTZType):
         return operand
     return to_type(call, operand, TimestampType())
-
-
-def is_numeric(operand: Typed) -> bool:
-    """Whether the operand is a number."""
-    return isinstance(operand.type, NumericType)
-
-
-def is_void(operand: Typed) -> bool:
-    """Whether the operand is an untyped NULL."""
-    return operand.type is None or isinstance(operand.type, NullType)
 
 
 def boolean(sql: exp.Expression, call: FunctionCall, **changes: object) -> Typed:

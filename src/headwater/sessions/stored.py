@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql.types import StructField, StructType
 
 from headwater.catalog import PathTable, Table, quoted
-from headwater.catalog.catalog import already_exists, not_found
+from headwater.catalog.catalog import not_found
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.lake.table import LakeTable
@@ -227,10 +227,3 @@ def remove_files(table: Table, session: Session) -> None:
 def uri(table: Table, session: Session) -> str:
     """The location as Spark prints it."""
     return session.runtime.mounts.uri(table.location) if table.location else ""
-
-
-def check_absent(parts: tuple[str, ...], session: Session) -> None:
-    """Raises TABLE_OR_VIEW_ALREADY_EXISTS if a stored table or view has the name."""
-    found = session.catalog.stored(parts)
-    if found is not None:
-        raise already_exists(found.full_name)

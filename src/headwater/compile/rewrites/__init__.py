@@ -1,1 +1,0 @@
-"""Rewrites of compiled trees, one rule per file."""
