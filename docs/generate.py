@@ -24,11 +24,11 @@ NOTE = "<!-- Written by docs/generate.py; change the code and run `make docs`. -
 def cli() -> str:
     """The command line's help, command by command."""
     parts = [NOTE, "# The command line\n"]
-    context = click.Context(main, info_name="headwater")
+    context = click.Context(main, info_name="headwater", **main.context_settings)
     for name in main.list_commands(context):
         command = main.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, info_name=f"headwater {name}", terminal_width=100)
+        inner = click.Context(command, info_name=name, parent=context, terminal_width=100)
         parts += [f"## headwater {name}\n", "```", command.get_help(inner).rstrip(), "```\n"]
     codes = (
         "0 done",
