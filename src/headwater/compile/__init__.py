@@ -25,6 +25,7 @@ __all__ = [
     "Context",
     "Resolved",
     "compile_aggregate",
+    "compile_cut",
     "compile_expression",
     "compile_relation",
 ]
@@ -40,6 +41,11 @@ def compile_relation(relation: Relation, context: Context) -> Resolved:
         UnsupportedError: Spark has it, Headwater does not.
     """
     return Compiler(context).resolved(relation)
+
+
+def compile_cut(relation: Relation, context: Context) -> Resolved:
+    """As `compile_relation`, for the part of a plan below a cut: the attributes remember which DataFrames they are of."""
+    return Compiler(context).cut(relation)
 
 
 def compile_expression(expression: Expression, attributes: tuple[Attribute, ...], context: Context) -> Typed:

@@ -135,9 +135,28 @@ class Compiler:
             a = slot.attribute
             qualifiers = a.qualifiers or ((qualifier,) if qualifier else ())
             slots.append(slot._replace(attribute=self.again(a, qualifiers=qualifiers)))
+        self._remember([slot.attribute for slot in slots])
         visible, hidden = tuple(slots[: len(resolved.attributes)]), tuple(slots[len(resolved.attributes) :])
         frame = Frame(derived(resolved.query, alias), visible, inputs=resolved.inputs, streaming=resolved.streaming)
         return frame.with_hidden(hidden) if hidden else frame
+
+    def _remember(self, attributes: Sequence[Attribute]) -> None:
+        """Let the DataFrames below a cut name their columns above it."""
+        for plan_id in {one for a in attributes for one in a.plan_ids}:
+            self.outputs.setdefault(plan_id, []).append(tuple(a for a in attributes if plan_id in a.plan_ids))
+
+    def cut(self, relation: Relation) -> Resolved:
+        """As `resolved`, the attributes with their `plan_ids`."""
+        made = self.resolved(relation)
+        known: dict[str, set[int]] = {}
+        for plan_id, outputs in self.outputs.items():
+            for attribute in (a for output in outputs for a in output):
+                known.setdefault(attribute.sql, set()).add(plan_id)
+        marked = [
+            tuple(replace(a, plan_ids=a.plan_ids | frozenset(known.get(a.sql, ()))) for a in columns)
+            for columns in (made.attributes, made.hidden)
+        ]
+        return replace(made, attributes=marked[0], hidden=marked[1])
 
     def closed(self, frame: Frame) -> Frame:
         """The frame as a subquery."""
