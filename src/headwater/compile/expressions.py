@@ -199,6 +199,9 @@ def _python(node: plan.PythonUDF, scope: Scope, compiler: Compiler) -> Typed:
 def call_of(name: str, operands: tuple[Typed, ...], compiler: Compiler, **more: Any) -> FunctionCall:
     """A call with the session's rules."""
     context = compiler.context
+    now = getattr(context, "now", None)
+    if now is not None:
+        more["now"] = now.copy()
     return FunctionCall(name, operands, compiler.ansi, context.time_zone, settings=context.settings.lookup, **more)
 
 

@@ -92,6 +92,8 @@ class FunctionCall:
     """`f(…) IGNORE NULLS`."""
     order: tuple[OrderKey, ...] = ()
     """`f(…) WITHIN GROUP (ORDER BY …)`."""
+    now: exp.Expression = field(default_factory=lambda: exp.Anonymous(this="now"))
+    """The time that counts as now (TIMESTAMPTZ): a stream's is its batch's."""
 
     def take(self, least: int, most: int | None = None) -> tuple[Typed, ...]:
         """The operands, if their number is between `least` and `most` (None: `least`). Raises WRONG_NUM_ARGS."""

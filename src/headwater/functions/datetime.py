@@ -50,21 +50,21 @@ from headwater.functions.raising import fail
 def current_date(call: FunctionCall) -> Typed:
     """current_date() → date in the session time zone"""
     call.take(0)
-    return Typed(cast(duck("now"), "DATE"), DateType(), False, name="current_date()")
+    return Typed(cast(call.now, "DATE"), DateType(), False, name="current_date()")
 
 
 @function("current_timestamp", "now")
 def current_timestamp(call: FunctionCall) -> Typed:
     """current_timestamp() → timestamp, the same throughout a query"""
     call.take(0)
-    return Typed(duck("now"), TimestampType(), False)
+    return Typed(call.now, TimestampType(), False)
 
 
 @function("localtimestamp")
 def localtimestamp(call: FunctionCall) -> Typed:
     """localtimestamp() → timestamp_ntz in the session time zone"""
     call.take(0)
-    return Typed(cast(duck("now"), "TIMESTAMP"), TimestampNTZType(), False)
+    return Typed(cast(call.now, "TIMESTAMP"), TimestampNTZType(), False)
 
 
 @function("current_timezone")

@@ -209,7 +209,7 @@ def unix_timestamp(call: FunctionCall) -> Typed:
     """unix_timestamp([string | timestamp[, pattern]]) → long seconds since the epoch"""
     operands = call.take(0, 2)
     if not operands:
-        sql = whole_units(duck("epoch_us", duck("now")), 1_000_000)
+        sql = whole_units(duck("epoch_us", call.now), 1_000_000)
         return Typed(sql, LongType(), False, name="unix_timestamp(current_timestamp(), yyyy-MM-dd HH:mm:ss)")
     pattern = operands[1] if len(operands) == 2 else text_literal(_DEFAULT)
     name = titled(call, operands[0].name, pattern.name)

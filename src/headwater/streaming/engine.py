@@ -18,9 +18,8 @@ memory holds has to be undone; all work happens on the query's own connection, i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pyspark.sql.types import StructType
 from sqlglot import exp
@@ -33,41 +32,23 @@ from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
 from headwater.sources.base import BatchInput, Offset, ReadLimit, StreamSource
 from headwater.streaming import profile
 from headwater.streaming.checkpoint import Checkpoint
+from headwater.streaming.dataflow import BatchTime, Dataflow, DataflowRun
 from headwater.streaming.logs import CommitEntry, OffsetEntry
 from headwater.streaming.naming import unique_names
-from headwater.streaming.operators.base import StatefulOperator
 from headwater.streaming.progress import BatchReport, SourceReport, StateReport, Status, Stopwatch
 from headwater.streaming.protocol import Action, Facts, Position, must_ask_sources, next_instruction
 from headwater.types.duck import to_duck
 
+_POLICY = "spark.sql.streaming.multipleWatermarkPolicy"
 OUTPUT = "stream_output"
 """The temporary view that stands for the whole plan."""
-
-
-@dataclass(frozen=True)
-class CompiledStream:
-    """A streaming query, ready to run.
-
-    Attributes:
-        query: the output, over the temporary views `stream_<i>` and the operators' results.
-        schema: Spark's schema of the output; columns of `query` by position.
-        inputs: Arrow data of the static side.
-        leaves: the column names of each `stream_<i>`, in the order of the sources.
-        operators: stateful operators, inputs before what reads them.
-    """
-
-    query: exp.Query
-    schema: StructType
-    leaves: tuple[tuple[str, ...], ...]
-    inputs: dict[str, Any] = field(default_factory=dict)
-    operators: tuple[StatefulOperator, ...] = ()
 
 
 @dataclass(frozen=True)
 class Parts:
     """What an engine drives, opened by `start`."""
 
-    stream: CompiledStream
+    stream: Dataflow
     sources: tuple[StreamSource, ...]
     sink: StreamSink
     checkpoint: Checkpoint
@@ -77,6 +58,8 @@ class Parts:
     trigger: Trigger
     retain: int
     conf: dict[str, str]
+    without_data: bool = True
+    """Whether batches without new data may run (`spark.sql.streaming.noDataMicroBatches.enabled`)."""
 
 
 @dataclass
@@ -87,8 +70,9 @@ class _Planned:
     starts: tuple[Offset | None, ...]
     ends: tuple[Offset | None, ...]
     watermark_ms: int
+    timestamp_ms: int
     inputs: list[BatchInput | None] = field(default_factory=list)
-    rows: list[int] = field(default_factory=list)
+    rows: dict[int, int] = field(default_factory=dict)
 
 
 class MicroBatchEngine:
@@ -110,11 +94,13 @@ class MicroBatchEngine:
         self._offsets: tuple[Offset | None, ...] = ()
         self._replay: OffsetEntry | None = None
         self._conf = parts.conf
-        self._watermark_ms = 0
+        self._late_ms = 0
+        self._due = False
         self._finished = 0
         self._purged = 0
         self._previous_ms: int | None = None
         self._bound: dict[int, exp.Query] = {}
+        self._dataflow: DataflowRun | None = None
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
         self._output = exp.select(*names).from_(OUTPUT)
         self.available: tuple[Offset | None, ...] = ()
@@ -129,22 +115,23 @@ class MicroBatchEngine:
     def open(self) -> None:
         """Find the position in the logs and restore state."""
         parts = self._parts
-        log = parts.checkpoint.offsets
         self._position = parts.checkpoint.position()
         batch = self._position.batch_id
         self._offsets = (None,) * len(parts.sources)
+        ids: Mapping[int, Sequence[str]] = {}
         if batch > 0:
-            self._resume(self._logged(batch - 1))
+            ids = self._resume(self._logged(batch - 1))
         if self._position.planned:
             self._replay = self._logged(batch)
             self._conf = {**self._conf, **self._replay.conf}
+            self._flow.tracker.set(self._replay.watermark_ms)
         if parts.trigger.kind == "available_now":
             for source in parts.sources:
                 source.prepare_available_now()
-        ids = log.ids()
-        self._purged = ids[0] if ids else 0
-        for operator in parts.stream.operators:
-            operator.restore(parts.connection, batch)
+        kept = parts.checkpoint.offsets.ids()
+        self._purged = kept[0] if kept else 0
+        self._flow.tracker.policy = self._conf[_POLICY]
+        self._flow.restore(batch, ids)
 
     def _logged(self, batch: int) -> OffsetEntry:
         entry = self._parts.checkpoint.offsets.get(batch)
@@ -154,11 +141,19 @@ class MicroBatchEngine:
         self._parts.checkpoint.check_sources(entry, len(self._parts.sources))
         return entry
 
-    def _resume(self, done: OffsetEntry) -> None:
+    def _resume(self, done: OffsetEntry) -> Mapping[int, Sequence[str]]:
+        """Take over a finished batch; returns what its state is written as."""
         commit = self._parts.checkpoint.commits.get(self._position.batch_id - 1)
         self._offsets = done.offsets
-        self._watermark_ms = commit.next_watermark_ms if commit else done.watermark_ms
+        self._late_ms = done.watermark_ms
+        self._flow.tracker.set(commit.next_watermark_ms if commit else done.watermark_ms)
         self._conf = {**self._conf, **done.conf}
+        return commit.state_ids if commit else {}
+
+    @property
+    def _flow(self) -> DataflowRun:
+        assert self._dataflow is not None, "prepare first"
+        return self._dataflow
 
     def prepare(self) -> None:
         """Bind the plan to no rows: whatever DuckDB refuses is refused here."""
@@ -168,8 +163,7 @@ class MicroBatchEngine:
             connection.register(name, data)
         for index in range(len(self._parts.sources)):
             self._bind(index, None)
-        for operator in stream.operators:
-            operator.prepare(connection)
+        self._dataflow = DataflowRun(stream, connection, self._conf[_POLICY])
         create_view(connection, OUTPUT, stream.query.copy(), unique_names(stream.schema))
 
     # ── one trigger ─────────────────────────────────────────────────────────────────────────────────────────
@@ -184,15 +178,22 @@ class MicroBatchEngine:
                 self._previous_ms = started
                 return action
             if action is not Action.REPLAY:
-                self._log(planned, started, watch)
+                self._log(planned, watch)
             result, states = self._run(planned, watch)
             with watch.part("commitOffsets"):
-                self._parts.checkpoint.commits.add(planned.batch_id, CommitEntry(planned.watermark_ms))
+                self._commit(planned, states)
             crash_point("step7")
         self._finish(planned)
         self._report(planned, started, watch, result, states)
         crash_point("step8")
         return action
+
+    def _commit(self, planned: _Planned, states: Sequence[StateReport]) -> None:
+        self._flow.see()
+        numbers = sorted(node.number for node in self._parts.stream.operators)
+        ids = {number: report.ids for number, report in zip(numbers, states, strict=True) if report.ids}
+        entry = CommitEntry(self._flow.tracker.watermark_ms, ids)
+        self._parts.checkpoint.commits.add(planned.batch_id, entry)
 
     def _decide(self, stopping: bool, watch: Stopwatch) -> tuple[Action, _Planned | None]:
         kind = self._parts.trigger.kind
@@ -202,16 +203,20 @@ class MicroBatchEngine:
         if must_ask_sources(facts):
             ends = self._ask(watch)
             self.available = ends
-            facts = Facts(self._position, kind, self._finished, ends != self._starts(), False, stopping)
+            facts = Facts(self._position, kind, self._finished, ends != self._starts(), self._due, stopping)
         instruction = next_instruction(facts)
         if instruction.action is Action.REPLAY and self._replay is not None:
-            ends, watermark = self._replay.offsets, self._replay.watermark_ms
-            self.available = ends
+            again = self._replay
+            self.available = again.offsets
+            batch = _Planned(
+                instruction.batch_id, self._starts(), again.offsets, again.watermark_ms, again.timestamp_ms
+            )
         elif instruction.action in (Action.RUN, Action.RUN_WITHOUT_DATA):
-            watermark = self._watermark_ms
+            watermark, now = self._flow.tracker.watermark_ms, self._parts.clock.now_ms()
+            batch = _Planned(instruction.batch_id, self._starts(), ends, watermark, now)
         else:
             return instruction.action, None
-        return instruction.action, _Planned(instruction.batch_id, self._starts(), ends, watermark)
+        return instruction.action, batch
 
     def _starts(self) -> tuple[Offset | None, ...]:
         return tuple(
@@ -230,32 +235,28 @@ class MicroBatchEngine:
                 ends.append(start if end is None else end)
         return tuple(ends)
 
-    def _log(self, planned: _Planned, started: int, watch: Stopwatch) -> None:
+    def _log(self, planned: _Planned, watch: Stopwatch) -> None:
         crash_point("step2")
         self._on_status(Status("Writing offsets to log", False, True))
         with watch.part("walCommit"):
-            entry = OffsetEntry(planned.ends, planned.watermark_ms, started, self._conf)
+            entry = OffsetEntry(planned.ends, planned.watermark_ms, planned.timestamp_ms, self._conf)
             self._parts.checkpoint.offsets.add(planned.batch_id, entry)
         crash_point("step3")
 
     # ── steps 4 to 6 ────────────────────────────────────────────────────────────────────────────────────────
 
     def _run(self, planned: _Planned, watch: Stopwatch) -> tuple[SinkResult, list[StateReport]]:
-        connection, stream = self._parts.connection, self._parts.stream
         self._on_status(Status("Processing new data", True, True))
         with watch.part("getBatch"):
             planned.inputs = [self._input(planned, index) for index in range(len(self._parts.sources))]
         with watch.part("queryPlanning"):
             for index, rows in enumerate(planned.inputs):
                 self._bind(index, rows)
-        states: list[StateReport] = []
         with watch.part("addBatch"):
-            for operator in stream.operators:
-                operator.advance(connection, planned.watermark_ms)
-                self._count(planned)
+            time = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
+            self._flow.advance(time, lambda: self._count(planned))
             crash_point("step4")
-            for operator in stream.operators:
-                states.append(operator.commit(connection, planned.batch_id + 1))
+            states = self._flow.commit(planned.batch_id + 1)
             crash_point("step5")
             result = self._parts.sink.add_batch(self._batch(planned))
             self._count(planned)
@@ -296,20 +297,27 @@ class MicroBatchEngine:
                 self._parts.connection.unregister(name)
 
     def _count(self, planned: _Planned) -> None:
-        """Note how many rows each source gave, once, from the profile of the statement that just ran."""
-        if planned.rows:
+        """Note how many rows sources gave, each once, from the profile of the statement that just ran."""
+        unknown = {i: rows for i, rows in enumerate(planned.inputs) if rows is not None and i not in planned.rows}
+        for index, rows in list(unknown.items()):
+            if rows.rows is not None:
+                planned.rows[index] = rows.rows
+                del unknown[index]
+        if not unknown:
             return
-        unknown = any(rows is not None and rows.rows is None for rows in planned.inputs)
-        scans = profile.Profile(self._parts.connection) if unknown else None
-        if unknown and not scans:
-            return
-        planned.rows = [_rows(rows, scans) for rows in planned.inputs]
+        scans = profile.Profile(self._parts.connection)
+        for index, rows in unknown.items():
+            found = scans.rows(rows)
+            if found is not None:
+                planned.rows[index] = found
 
     # ── steps 7 and 8 ───────────────────────────────────────────────────────────────────────────────────────
 
     def _finish(self, planned: _Planned) -> None:
         self._offsets = planned.ends
         self._replay = None
+        self._late_ms = planned.watermark_ms
+        self._due = self._parts.without_data and self._flow.due()
         self._finished += 1
         self._position = Position(planned.batch_id + 1, False)
         for source, end in zip(self._parts.sources, planned.ends, strict=True):
@@ -322,14 +330,13 @@ class MicroBatchEngine:
             return
         self._parts.checkpoint.offsets.purge(before, self._purged)
         self._parts.checkpoint.commits.purge(before, self._purged)
-        for operator in self._parts.stream.operators:
-            operator.purge(before)
+        self._flow.purge(before)
         self._purged = before
 
     def _report(
         self, planned: _Planned, started: int, watch: Stopwatch, result: SinkResult, states: Sequence[StateReport]
     ) -> None:
-        rows = planned.rows or [0] * len(self._parts.sources)
+        rows = [planned.rows.get(index, 0) for index in range(len(self._parts.sources))]
         sources = [
             SourceReport(source.description, start, end, source.reported_latest(), count, source.metrics())
             for source, start, end, count in zip(self._parts.sources, planned.starts, planned.ends, rows, strict=True)
@@ -337,10 +344,24 @@ class MicroBatchEngine:
         sink = (self._parts.sink.description, result.rows, result.metrics)
         self._on_batch(
             BatchReport(
-                planned.batch_id, started, self._previous_ms, watch.milliseconds(), sources, sink, tuple(states)
+                planned.batch_id,
+                started,
+                self._previous_ms,
+                watch.milliseconds(),
+                sources,
+                sink,
+                tuple(states),
+                self._event_time(planned),
             )
         )
         self._previous_ms = started
+
+    def _event_time(self, planned: _Planned) -> dict[str, int]:
+        if not self._flow.has_watermark:
+            return {}
+        times = self._flow.event_times()
+        seen = {} if times is None else {"avg": times.avg_ms, "max": times.max_ms, "min": times.min_ms}
+        return {**seen, "watermark": planned.watermark_ms}
 
     def explain(self, extended: bool) -> str:
         """The plan as text: the DuckDB query over the sources' views, with `extended` its schema too."""
@@ -388,11 +409,3 @@ def no_rows(schema: StructType) -> exp.Query:
 
 def _names(columns: Sequence[str]) -> list[exp.Identifier]:
     return [exp.to_identifier(name, quoted=True) for name in columns]
-
-
-def _rows(rows: BatchInput | None, scans: profile.Profile | None) -> int:
-    if rows is None:
-        return 0
-    if rows.rows is not None:
-        return rows.rows
-    return scans.rows(rows) if scans else 0

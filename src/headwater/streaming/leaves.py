@@ -146,6 +146,16 @@ class Leaves:
         return CachedRemote(relation_id, plan_id=read.plan_id)
 
 
+BATCH_TIME = "batch_timestamp"
+"""The DuckDB variable that holds the batch's `current_timestamp` (TIMESTAMPTZ)."""
+
+
+def batch_time() -> exp.Expression:
+    """The batch's time as a DuckDB expression."""
+    variable = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(BATCH_TIME)])
+    return exp.cast(variable, "TIMESTAMPTZ", dialect="duckdb")
+
+
 class StreamContext:
     """A session as the compiler sees it while a stream is compiled: the same, and the stream's own leaves."""
 
@@ -153,6 +163,16 @@ class StreamContext:
         self._session = session
         self._leaves = dict(leaves)
         self.settings: Settings = session.settings
+        self.now = batch_time()
+        """What `current_timestamp()` means: the batch's time, the same in a replay."""
+
+    def add(self, relation_id: str, leaf: Resolved) -> None:
+        """One more leaf."""
+        self._leaves[relation_id] = leaf
+
+    def knows(self, read: CachedRemote) -> bool:
+        """Whether it is one of the stream's own leaves."""
+        return read.relation_id in self._leaves
 
     @property
     def time_zone(self) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -22,6 +22,8 @@ from headwater.io.checksum import create_checked, damaged, delete_checked, read_
 from headwater.io.storage import Storage
 
 VERSION = "v1"
+WITH_STATE = "v2"
+"""The version of commit entries that name the state's files."""
 
 PINNED = {
     "spark.sql.streaming.stateStore.providerClass": (
@@ -86,18 +88,30 @@ class OffsetEntry:
 
 @dataclass(frozen=True)
 class CommitEntry:
-    """One finished batch and the watermark of the next."""
+    """One finished batch.
+
+    Attributes:
+        next_watermark_ms: the watermark of the next batch.
+        state_ids: per stateful operator, what the state after the batch is written as, an id per store.
+    """
 
     next_watermark_ms: int = 0
+    state_ids: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     def text(self) -> str:
-        """Spark's `CommitLog` v1 text."""
-        return f"{VERSION}\n{compact({'nextBatchWatermarkMs': self.next_watermark_ms})}"
+        """Spark's `CommitLog` text: v1, with state v2, whose ids stand per operator, partition and store."""
+        entry: dict[str, object] = {"nextBatchWatermarkMs": self.next_watermark_ms}
+        if not self.state_ids:
+            return f"{VERSION}\n{compact(entry)}"
+        entry["stateUniqueIds"] = {str(number): [list(ids)] for number, ids in sorted(self.state_ids.items())}
+        return f"{WITH_STATE}\n{compact(entry)}"
 
     @staticmethod
     def parse(lines: list[str]) -> CommitEntry:
         """The entry of the lines after the version. Raises ValueError."""
-        return CommitEntry(int(json.loads(lines[0] or "{}").get("nextBatchWatermarkMs", 0)))
+        entry = json.loads(lines[0] or "{}")
+        ids = {int(number): tuple(per[0]) for number, per in (entry.get("stateUniqueIds") or {}).items()}
+        return CommitEntry(int(entry.get("nextBatchWatermarkMs", 0)), ids)
 
 
 class Entry(Protocol):
@@ -118,11 +132,15 @@ class BatchLog(Generic[E]):
         storage: where the checkpoint lies.
         folder: the log's folder in it.
         parse: from the lines after the version line to an entry.
+        versions: the version lines it understands.
     """
 
-    def __init__(self, storage: Storage, folder: str, parse: Callable[[list[str]], E]) -> None:
+    def __init__(
+        self, storage: Storage, folder: str, parse: Callable[[list[str]], E], versions: Sequence[str] = (VERSION,)
+    ) -> None:
         self._storage = storage
         self._parse = parse
+        self._versions = versions
         self.folder = folder
 
     def add(self, batch_id: int, entry: E) -> None:
@@ -159,10 +177,9 @@ class BatchLog(Generic[E]):
         lines = data.decode("utf-8", "replace").split("\n")
         if not lines[0]:
             raise damaged(path, "the file is empty", remedy)
-        if lines[0] != VERSION:
-            raise damaged(
-                path, f"the first line is `{lines[0][:20]}`, not `{VERSION}`", "Use the version that wrote it."
-            )
+        if lines[0] not in self._versions:
+            known = " or ".join(f"`{version}`" for version in self._versions)
+            raise damaged(path, f"the first line is `{lines[0][:20]}`, not {known}", "Use the version that wrote it.")
         try:
             return self._parse(lines[1:])
         except (ValueError, IndexError) as cause:
@@ -176,7 +193,7 @@ def offset_log(storage: Storage, checkpoint: str) -> BatchLog[OffsetEntry]:
 
 def commit_log(storage: Storage, checkpoint: str) -> BatchLog[CommitEntry]:
     """The log of finished batches."""
-    return BatchLog(storage, f"{checkpoint}/commits", CommitEntry.parse)
+    return BatchLog(storage, f"{checkpoint}/commits", CommitEntry.parse, (VERSION, WITH_STATE))
 
 
 def query_id(storage: Storage, checkpoint: str) -> str:

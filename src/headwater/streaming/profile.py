@@ -1,6 +1,6 @@
 """How many rows each source gave a batch, read from DuckDB's profile of the statement that ran it.
 
-Invariant: it never reads a row; a source whose scan is not in the profile counts 0.
+Invariant: it never reads a row.
 """
 
 from __future__ import annotations
@@ -28,27 +28,29 @@ class Profile:
         try:
             tree = json.loads(connection.get_profiling_information(format="json"))
         except (DuckError, ValueError):
-            tree = {}
-        self._scans = list(_scans(tree.get("operator", [])))
+            tree = None
+        # after a statement without a plan the profile is no object
+        self._scans = list(_scans(tree.get("operator", []))) if isinstance(tree, dict) else []
 
-    def __bool__(self) -> bool:
-        return bool(self._scans)
+    def rows(self, rows: BatchInput) -> int | None:
+        """Rows scanned by the scan over the files that the query names, if it was this statement's.
 
-    def rows(self, rows: BatchInput) -> int:
-        """Rows scanned by the scan over the files that the query names; each scan is counted for one input."""
+        Each scan is counted for one input.
+        """
         files = {name for names in rows.variables.values() for name in names}
         files |= {literal.name for literal in rows.query.find_all(exp.Literal) if literal.is_string}
         for scan in self._scans:
             if scan[0] in files:
                 self._scans.remove(scan)
                 return scan[1]
-        return 0
+        return None
 
 
 def _scans(operators: Sequence[dict[str, Any]]) -> Iterator[tuple[str, int]]:
     """(first file, rows) of every file scan."""
     for operator in operators:
-        names = str(operator.get("extra_info", {}).get("Filename(s)", ""))
+        info = operator.get("extra_info")
+        names = str(info.get("Filename(s)", "")) if isinstance(info, dict) else ""
         if names:
             yield names.split(",")[0].strip(), int(operator.get("rows_scanned", operator.get("intermediate_rows", 0)))
         yield from _scans(operator.get("children", []))

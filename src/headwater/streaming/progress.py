@@ -42,6 +42,8 @@ class StateReport:
     memory_bytes: int = 0
     rows_dropped: int = 0
     metrics: Mapping[str, int] = field(default_factory=dict)
+    ids: tuple[str, ...] = ()
+    """What each of its stores was written as; not part of the JSON."""
 
     def json(self) -> dict[str, Any]:
         """Spark's keys; the state is one partition in one store."""
@@ -95,6 +97,8 @@ class BatchReport:
         previous_ms: when the trigger before fired; None for the first.
         durations: milliseconds per part of `PARTS`.
         sink: description, rows (-1: the sink does not say), metrics.
+        event_time: milliseconds since 1970 by Spark's keys `avg`, `max`, `min`, `watermark`; empty without watermarks.
+        observed: observed metrics by name, JSON values.
     """
 
     batch_id: int
@@ -104,7 +108,8 @@ class BatchReport:
     sources: Sequence[SourceReport]
     sink: tuple[str, int, Mapping[str, str]]
     state: Sequence[StateReport] = ()
-    watermark_ms: int | None = None
+    event_time: Mapping[str, int] = field(default_factory=dict)
+    observed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def json(self, identity: tuple[str, str, str | None]) -> dict[str, Any]:
         """Spark's progress of the query `(id, run id, name)`."""
@@ -122,10 +127,11 @@ class BatchReport:
             "inputRowsPerSecond": rate(rows, waited),
             "processedRowsPerSecond": rate(rows, seconds),
             "durationMs": {part: self.durations[part] for part in PARTS if part in self.durations},
-            **({} if self.watermark_ms is None else {"eventTime": {"watermark": timestamp(self.watermark_ms)}}),
+            **({"eventTime": {k: timestamp(v) for k, v in self.event_time.items()}} if self.event_time else {}),
             "stateOperators": [operator.json() for operator in self.state],
             "sources": [source.json(waited, seconds) for source in self.sources],
             "sink": _sink(*self.sink),
+            **({"observedMetrics": dict(self.observed)} if self.observed else {}),
         }
 
 

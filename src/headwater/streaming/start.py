@@ -25,9 +25,10 @@ from headwater.plan.relations import Relation
 from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest, sinks
 from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, StreamSource
 from headwater.streaming.analysis import check_stream, with_explicit_aggregates
-from headwater.streaming.binding import Compiled, compile_stream
 from headwater.streaming.checkpoint import Checkpoint, Location, locate
-from headwater.streaming.engine import CompiledStream, Parts
+from headwater.streaming.cutting import CutPlan, cut_plan
+from headwater.streaming.dataflow import Dataflow
+from headwater.streaming.engine import Parts
 from headwater.streaming.leaves import Leaf, Leaves, StreamSession
 from headwater.streaming.logs import PINNED
 from headwater.streaming.progress import ProgressLog
@@ -70,7 +71,7 @@ def _start(
         raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
     check_stream(plan, {leaf.relation_id for leaf in leaves.found}, command.output_mode)
     provider = _sink_provider(sink_name, command)
-    compiled = _compiled(plan, leaves.found, session)
+    compiled = _compiled(plan, leaves.found, session, command)
     query = _opened(command, session, compiled, leaves.found, (sink_name, provider), location())
     query.prepare()
     _enter(query, session)
@@ -78,9 +79,9 @@ def _start(
     return query
 
 
-def _compiled(plan: Relation, leaves: list[Leaf], session: StreamSession) -> Compiled:
+def _compiled(plan: Relation, leaves: list[Leaf], session: StreamSession, command: StartStream) -> CutPlan:
     try:
-        return compile_stream(plan, leaves, session)
+        return cut_plan(plan, leaves, session, command.output_mode)
     except DuckError as error:
         raise session.translate(error) from error
 
@@ -110,14 +111,14 @@ def _sink_provider(name: str, command: StartStream) -> SinkProvider:
 def _opened(
     command: StartStream,
     session: StreamSession,
-    compiled: Compiled,
+    compiled: CutPlan,
     leaves: list[Leaf],
     sink: tuple[str, SinkProvider],
     location: Location,
 ) -> StreamingQuery:
     checkpoint = Checkpoint(session.runtime.storage, location.path)
     _one_run_only(checkpoint.query_id, session)
-    stream = compiled.opened(checkpoint, command.output_mode)
+    stream = compiled.opened(checkpoint)
     return _query(command, session, _parts(command, session, checkpoint, stream, leaves, sink), location)
 
 
@@ -125,7 +126,7 @@ def _parts(
     command: StartStream,
     session: StreamSession,
     checkpoint: Checkpoint,
-    stream: CompiledStream,
+    stream: Dataflow,
     leaves: list[Leaf],
     sink: tuple[str, SinkProvider],
 ) -> Parts:
@@ -149,6 +150,7 @@ def _parts(
         command.trigger,
         settings.number("spark.sql.streaming.minBatchesToRetain"),
         {key: settings.lookup(key) or value for key, value in PINNED.items()},
+        settings.flag("spark.sql.streaming.noDataMicroBatches.enabled"),
     )
 
 
@@ -159,7 +161,7 @@ def _context(session: StreamSession) -> SourceContext:
     )
 
 
-def _sink_request(command: StartStream, stream: CompiledStream, name: str) -> SinkRequest:
+def _sink_request(command: StartStream, stream: Dataflow, name: str) -> SinkRequest:
     options = FormatOptions(command.options)
     return SinkRequest(
         name,

@@ -15,7 +15,8 @@ from headwater.errors import ConcurrentWriteError, RuntimeSparkError
 from headwater.io.local import LocalStorage
 from headwater.plan.commands import Trigger
 from headwater.streaming.checkpoint import Checkpoint
-from headwater.streaming.engine import CompiledStream, MicroBatchEngine, Parts
+from headwater.streaming.dataflow import Dataflow
+from headwater.streaming.engine import MicroBatchEngine, Parts
 from headwater.streaming.logs import PINNED
 from headwater.streaming.progress import BatchReport
 from headwater.streaming.protocol import Action
@@ -42,7 +43,7 @@ class Harness:
         query: exp.Query = first
         for index in range(1, len(self.sources)):
             query = exp.union(query, exp.select("k", "v").from_(f"stream_{index}"), distinct=False)
-        stream = CompiledStream(query, SCHEMA, (("k", "v"),) * len(self.sources))
+        stream = Dataflow(query, SCHEMA, (("k", "v"),) * len(self.sources))
         parts = Parts(
             stream,
             tuple(self.sources),

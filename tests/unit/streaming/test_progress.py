@@ -39,7 +39,7 @@ def test_a_report_is_what_spark_reports() -> None:
 
 def test_the_client_reads_a_report() -> None:
     state = StateReport("stateStoreSave", 2, 1, metrics={"changelogBytes": 5})
-    full = report(state=[state], watermark_ms=0, sink=("DeltaSink[/x]", -1, {"numOutputBytes": "7"}))
+    full = report(state=[state], event_time={"watermark": 0}, sink=("DeltaSink[/x]", -1, {"numOutputBytes": "7"}))
 
     progress = StreamingQueryProgress.fromJson(full.json(IDENTITY))
 

@@ -14,17 +14,21 @@ Invariants: first, last and lists keep arrival order (DuckDB's `combine(a, b)` p
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from headwater.compile.relations.aggregate import AggregatePieces, compile_aggregate
+from headwater.compile.resolved import Resolved
 from headwater.duck import Connection, DuckError, ExportState, arrow, sql_text
 from headwater.errors import RuntimeSparkError, unsupported
+from headwater.plan.relations import Aggregate
 from headwater.state.store import REMOVED, StateStore
+from headwater.streaming.operators.base import Moment, Site, stateful
 from headwater.streaming.progress import StateReport
 
 _FRESH = "_fresh"
@@ -89,7 +93,7 @@ class StreamingAggregate:
         self._plan = plan
         self._store = store
         self._mode = mode
-        self.result = f"aggregate_{index}"
+        self.result = f"operator_{index}"
         self._state = f"aggregate_{index}_state"
         self._batch = f"aggregate_{index}_batch"
         self._changed = f"aggregate_{index}_changed"
@@ -116,7 +120,7 @@ class StreamingAggregate:
         query = exp.select(*(_column(n) for n in self._plan.key_names), *finals).from_(source)
         _run(connection, sql_text(_create(self.result, query, kind="VIEW")))
 
-    def restore(self, connection: Connection, version: int) -> None:
+    def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:  # noqa: ARG002
         """See `StatefulOperator`."""
         difference = self._store.check_operator(self._plan.describe())
         if difference is not None:
@@ -125,10 +129,11 @@ class StreamingAggregate:
             self._apply_file(connection, change.rows)
         self._total = _count(connection, self._state)
 
-    def advance(self, connection: Connection, watermark_ms: int) -> None:  # noqa: ARG002 (late rows: with watermarks)
+    def advance(self, connection: Connection, moment: Moment) -> None:
         """See `StatefulOperator`."""
         begin = time.perf_counter()
         _run(connection, self._batch_text)
+        moment.ran()
         self._updates_ms = _since(begin)
 
     def commit(self, connection: Connection, version: int) -> StateReport:
@@ -159,6 +164,14 @@ class StreamingAggregate:
     def purge(self, before: int) -> None:
         """See `StatefulOperator`."""
         self._store.purge(before)
+
+    def output_watermark(self, input_ms: int) -> int | None:
+        """See `StatefulOperator`."""
+        return input_ms
+
+    def due(self, moment: Moment, next_ms: int | None) -> bool:  # noqa: ARG002
+        """See `StatefulOperator`."""
+        return False
 
     # ── queries ─────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,6 +236,50 @@ class StreamingAggregate:
             _as_state(measures[name], rows.schema.field(name).type, name) if name in measures else _column(name)
             for name in self._columns
         ]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    plan: AggregatePlan
+    result: Resolved
+    site: Site
+
+    def opened(self, stores: Callable[[str], StateStore]) -> StreamingAggregate:
+        mode = "complete" if self.site.mode == "complete" else "update"
+        return StreamingAggregate(self.plan, stores(""), cast(Literal["update", "complete"], mode), self.site.number)
+
+
+@stateful(Aggregate)
+def aggregate(node: Aggregate, site: Site) -> _Cut:
+    """The operator of a streaming aggregation."""
+    if node.having is not None:
+        raise unsupported("HAVING on a stream", "Filter the aggregated columns in an outer query.")
+    pieces = compile_aggregate(node, site.context)
+    site.inputs.update(pieces.child.inputs)
+    return _Cut(_aggregate_plan(pieces), _result(pieces, site.output), site)
+
+
+def _aggregate_plan(pieces: AggregatePieces) -> AggregatePlan:
+    for state in pieces.states:
+        if state.distinct and not is_set(state.call):
+            raise unsupported(f"{sql_text(state.call)} on a stream", "Use approx_count_distinct.")
+    return AggregatePlan(
+        pieces.child.query,
+        tuple(key.sql for key in pieces.keys),
+        tuple(state.call for state in pieces.states),
+        {attribute.sql: attribute.name for attribute in pieces.child.attributes},
+    )
+
+
+def _result(pieces: AggregatePieces, output: str) -> Resolved:
+    """The aggregation's output over the operator's result view."""
+    names = [key.attribute.sql for key in pieces.keys]
+    keys = [exp.alias_(exp.column(f"key_{i}"), n, quoted=True) for i, n in enumerate(names)]
+    states = [exp.alias_(exp.column(f"measure_{i}"), s.name, quoted=True) for i, s in enumerate(pieces.states)]
+    inner = exp.select(*keys, *states).from_(output).subquery("grouped")
+    outputs = [exp.alias_(cast(exp.Expression, i.sql).copy(), i.attribute.sql, quoted=True) for i in pieces.outputs]
+    attributes = tuple(item.attribute for item in pieces.outputs)
+    return Resolved(exp.select(*outputs).from_(inner), attributes, streaming=True)
 
 
 def _combined(call: exp.Expression, old: exp.Column, new: exp.Column) -> exp.Expression:

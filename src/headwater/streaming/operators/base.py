@@ -3,14 +3,14 @@
 A streaming plan is cut at its stateful nodes. Each operator reads its compiled inputs (queries over the streams' views
 and over other operators' outputs), and gives its rows as the temporary view `operator_<number>`.
 
-Invariants: an operator keeps no connection; `advance` reads each input exactly once; state version v is the state before
-batch v, so `restore(v)` then `advance` repeats batch v; SQL text is made once, per batch only DuckDB variables change.
+Invariants: an operator keeps no connection; `advance` reads each input exactly once; state version v is the state
+before batch v, so `restore(v)` then `advance` repeats batch v; SQL text is made once, per batch only variables change.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pyspark.sql.types import DataType, StructType, TimestampNTZType
@@ -26,8 +26,9 @@ from headwater.sinks.base import OutputMode
 from headwater.state.store import StateStore
 from headwater.streaming.progress import StateReport
 
-BATCH_TIME = "batch_timestamp"
-"""The DuckDB variable that holds the batch's `current_timestamp` (TIMESTAMPTZ)."""
+
+def _nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,15 @@ class Moment:
         timestamp_ms: the batch's processing time, the same in a replay.
         late_ms: rows at or before it are late: the watermark of the batch before. None: no watermark comes here.
         eviction_ms: state at or before it is finished: the watermark of this batch.
+        ran: to be called right after each statement that reads an input, before any other statement: the engine then
+            reads from DuckDB's profile how many rows the sources gave.
     """
 
     batch_id: int
     timestamp_ms: int
     late_ms: int | None = None
     eviction_ms: int | None = None
+    ran: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,13 @@ class Site:
         number: operator id, counted from the top of the plan as Spark does.
         mode: the query's output mode.
         context: for compiling the node's inputs.
+        inputs: Arrow data that the compiled inputs name, collected by `compile`.
     """
 
     number: int
     mode: OutputMode
     context: Context
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     @property
     def output(self) -> str:
@@ -77,7 +83,9 @@ class Site:
 
     def compile(self, relation: Relation) -> Resolved:
         """An input of the operator. Raises as `compile_relation`."""
-        return compiler.compile_cut(relation, self.context)
+        made = compiler.compile_cut(relation, self.context)
+        self.inputs.update(made.inputs)
+        return made
 
 
 class StatefulOperator(Protocol):

@@ -14,6 +14,7 @@ from headwater.errors import RuntimeSparkError, UnsupportedError
 from headwater.io.local import LocalStorage
 from headwater.state.store import StateStore
 from headwater.streaming.operators.aggregate import AggregatePlan, StreamingAggregate
+from headwater.streaming.operators.base import Moment
 
 STORAGE = LocalStorage("none")
 MEASURES = [
@@ -61,7 +62,7 @@ class Run:
         store = StateStore(STORAGE, str(self.folder))
         self.operator = StreamingAggregate(plan(**self.parts), store, self.mode, 0)  # type: ignore[arg-type]
         self.operator.prepare(self.connection)
-        self.operator.restore(self.connection, self.version)
+        self.operator.restore(self.connection, self.version, ())
 
     def bind(self, condition: str) -> None:
         text = f"CREATE OR REPLACE TEMP VIEW stream_0 AS SELECT * FROM ({ROWS}) WHERE {condition}"
@@ -69,13 +70,13 @@ class Run:
 
     def batch(self, condition: str) -> list[tuple[object, ...]]:
         self.bind(condition)
-        self.operator.advance(self.connection, 0)
+        self.operator.advance(self.connection, Moment(0, 0))
         self.report = self.operator.commit(self.connection, self.version + 1)
         self.version += 1
         return self.rows()
 
     def rows(self) -> list[tuple[object, ...]]:
-        return sorted(self.connection.execute("SELECT * FROM aggregate_0").fetchall(), key=repr)
+        return sorted(self.connection.execute("SELECT * FROM operator_0").fetchall(), key=repr)
 
     def whole(self) -> list[tuple[object, ...]]:
         """What one batch query over all rows gives."""

@@ -1,0 +1,164 @@
+"""A checked streaming plan cut into a dataflow: at every watermark and at every stateful operator.
+
+The part below a cut is compiled as its input; above it, a leaf over its output takes its place. Operators are counted
+from the top of the plan, as Spark counts them.
+
+Invariants: nothing is compiled again after the start; a leaf above a cut has the attributes Spark has there, and the
+DataFrames below the cut can still name their columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from pyspark.sql.types import StructType
+from sqlglot import exp
+
+from headwater import compile as compiler
+from headwater.compile.relations.watermark import DELAY
+from headwater.compile.resolved import Resolved
+from headwater.errors import AnalysisError
+from headwater.plan.node import Node
+from headwater.plan.relations import CachedRemote, Relation, WithWatermark
+from headwater.sinks.base import OutputMode
+from headwater.state.store import StateStore
+from headwater.streaming.checkpoint import Checkpoint
+from headwater.streaming.dataflow import Dataflow, OperatorNode
+from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
+from headwater.streaming.operators import load_operators
+from headwater.streaming.operators.base import Kind, OperatorPlan, Site, kinds, watermarked
+from headwater.streaming.watermark import WatermarkNode
+
+
+@dataclass(frozen=True)
+class OperatorCut:
+    """A compiled operator, and the relations it is compiled over."""
+
+    number: int
+    plan: OperatorPlan
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CutPlan:
+    """A compiled plan whose state has no place yet."""
+
+    output: Resolved
+    leaves: tuple[tuple[str, ...], ...]
+    inputs: dict[str, object]
+    cuts: tuple[WatermarkNode | OperatorCut, ...]
+
+    def opened(self, checkpoint: Checkpoint) -> Dataflow:
+        """The stream with its state in a checkpoint. Raises STREAMING_CHECKPOINT_MISMATCH."""
+        checkpoint.check_operators(sum(isinstance(cut, OperatorCut) for cut in self.cuts))
+        nodes = tuple(
+            OperatorNode(cut.number, cut.plan.opened(_Stores(checkpoint, cut.number)), cut.sources)
+            if isinstance(cut, OperatorCut)
+            else cut
+            for cut in self.cuts
+        )
+        return Dataflow(self.output.query, self.output.schema, self.leaves, dict(self.inputs), nodes)
+
+
+class _Stores:
+    """Opens an operator's stores: the default one in its folder, named ones beneath."""
+
+    def __init__(self, checkpoint: Checkpoint, number: int) -> None:
+        self._checkpoint = checkpoint
+        self._folder = checkpoint.state_path(number)
+
+    def __call__(self, name: str) -> StateStore:
+        return StateStore(self._checkpoint.storage, f"{self._folder}/{name}" if name else self._folder)
+
+
+def cut_plan(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mode: OutputMode) -> CutPlan:
+    """Compile a checked plan. Raises as `compile_relation`."""
+    load_operators()
+    cutter = _Cutter(StreamContext(session, {}), mode)
+    for index, leaf in enumerate(leaves):
+        cutter.context.add(leaf.relation_id, leaf.resolved(index))
+    output = compiler.compile_relation(cutter.relation(plan), cutter.context)
+    inputs = {**cutter.inputs, **output.inputs}
+    return CutPlan(output, tuple(leaf.columns for leaf in leaves), inputs, tuple(cutter.cuts))
+
+
+class _Cutter:
+    def __init__(self, context: StreamContext, mode: OutputMode) -> None:
+        self.context = context
+        self.mode = mode
+        self.cuts: list[WatermarkNode | OperatorCut] = []
+        self.inputs: dict[str, object] = {}
+        self._operators = 0
+
+    def relation(self, node: Relation) -> Relation:
+        """The plan with a leaf in the place of every cut."""
+        return cast(Relation, self._cut(node))
+
+    def _cut(self, node: Node) -> Node:
+        if isinstance(node, Relation) and self.streams(node):
+            if isinstance(node, WithWatermark):
+                return self._watermark(node)
+            kind = kinds.get(type(node))
+            if kind is not None and kind.applies(node, self.streams, self.mode):
+                return self._operator(node, kind)
+        return node.map_children(self._cut)
+
+    def streams(self, node: Relation) -> bool:
+        """Whether a stream is below."""
+        return bool(self._sources(node))
+
+    def _sources(self, node: Node) -> tuple[str, ...]:
+        return tuple(
+            one.relation_id for one in node.walk() if isinstance(one, CachedRemote) and self.context.knows(one)
+        )
+
+    # ── the two cuts ────────────────────────────────────────────────────────────────────────────────────────
+
+    def _watermark(self, node: WithWatermark) -> Relation:
+        below = node.map_children(self._cut)
+        sources = self._sources(below)
+        number = sum(isinstance(cut, WatermarkNode) for cut in self.cuts)
+        made = compiler.compile_cut(below, self.context)
+        if any(self._has_watermark(source) for source in sources):
+            raise AnalysisError(
+                "_LEGACY_ERROR_TEMP_3102", msg="Redefining watermark is disallowed. You can set the config "
+                "'spark.sql.streaming.statefulOperator.allowMultiple' to 'false' to restore the previous behavior. "
+                "Note that multiple stateful operators will be disallowed.",
+            )  # fmt: skip
+        event = watermarked(made.attributes)
+        assert event is not None
+        time: exp.Expression = exp.column(event.sql, quoted=True)
+        if isinstance(event.type, StructType):
+            time = exp.Dot(this=time, expression=exp.to_identifier("end", quoted=True))
+        cut = WatermarkNode(number, made.query, time, int(cast(int, event.metadata[DELAY])))
+        self.cuts.append(cut)
+        return self._leaf(cut.output, _over(cut.output, made), node)
+
+    def _has_watermark(self, source: str) -> bool:
+        if source.startswith("watermark_"):
+            return True
+        cut = next((c for c in self.cuts if isinstance(c, OperatorCut) and f"operator_{c.number}" == source), None)
+        return cut is not None and any(self._has_watermark(one) for one in cut.sources)
+
+    def _operator(self, node: Relation, kind: Kind) -> Relation:
+        number = self._operators
+        self._operators += 1
+        below = node.map_children(self._cut)
+        site = Site(number, self.mode, self.context)
+        plan = kind.build(below, site)
+        self.inputs.update(site.inputs)
+        self.cuts.append(OperatorCut(number, plan, self._sources(below)))
+        return self._leaf(site.output, plan.result, node)
+
+    def _leaf(self, name: str, resolved: Resolved, node: Relation) -> Relation:
+        self.inputs.update(resolved.inputs)
+        self.context.add(name, replace(resolved, inputs={}, streaming=True))
+        return CachedRemote(name, plan_id=node.plan_id)
+
+
+def _over(name: str, made: Resolved) -> Resolved:
+    """The columns of a relation, read from the table that holds its rows."""
+    columns = [exp.column(a.sql, quoted=True) for a in (*made.attributes, *made.hidden)]
+    return replace(made, query=exp.select(*columns).from_(exp.to_table(name)))

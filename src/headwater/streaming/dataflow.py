@@ -1,0 +1,169 @@
+"""A streaming query ready to run: compiled queries, and between them the nodes that look at or keep something.
+
+The plan is cut at its watermarks and its stateful operators (`cutting`). Stages run in order, inputs before what reads
+them; each gives its rows as a table or view that the next ones name. The query above them all is the output.
+
+Invariants: nothing is compiled here; a batch that fails leaves the run unusable, never the files; the state of all
+operators is at one version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql.types import StructType
+from sqlglot import exp
+
+from headwater.duck import Connection
+from headwater.streaming.leaves import BATCH_TIME
+from headwater.streaming.operators.base import Moment, StatefulOperator
+from headwater.streaming.progress import StateReport
+from headwater.streaming.watermark import (
+    EventTimes,
+    Feed,
+    WatermarkNode,
+    WatermarkStage,
+    WatermarkTracker,
+    input_watermarks,
+)
+
+
+@dataclass(frozen=True)
+class OperatorNode:
+    """A stateful operator and what flows into it, see `Feed`."""
+
+    number: int
+    operator: StatefulOperator
+    sources: tuple[str, ...]
+
+
+Node = WatermarkNode | OperatorNode
+
+
+@dataclass(frozen=True)
+class Dataflow:
+    """A streaming query, compiled.
+
+    Attributes:
+        query: the output, over the temporary views `stream_<i>` and the nodes' outputs.
+        schema: Spark's schema of the output; columns of `query` by position.
+        leaves: the column names of each `stream_<i>`, in the order of the sources.
+        inputs: Arrow data of the static side.
+        nodes: in the order they run.
+    """
+
+    query: exp.Query
+    schema: StructType
+    leaves: tuple[tuple[str, ...], ...]
+    inputs: dict[str, Any] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+
+    @property
+    def operators(self) -> list[OperatorNode]:
+        """The stateful operators, in the order they run."""
+        return [node for node in self.nodes if isinstance(node, OperatorNode)]
+
+    @property
+    def watermarks(self) -> list[WatermarkNode]:
+        """The watermark nodes, in the order they run."""
+        return [node for node in self.nodes if isinstance(node, WatermarkNode)]
+
+
+@dataclass(frozen=True)
+class BatchTime:
+    """A batch's number and times, the same in a replay; `late_ms` is the watermark of the batch before."""
+
+    batch_id: int
+    timestamp_ms: int
+    late_ms: int
+    watermark_ms: int
+
+
+class DataflowRun:
+    """A dataflow at work on one connection.
+
+    Args:
+        flow: what to run; the streams' views exist and give no rows yet.
+        policy: how the query's watermark is chosen among its nodes': `min` or `max`.
+    """
+
+    def __init__(self, flow: Dataflow, connection: Connection, policy: str) -> None:
+        self._connection = connection
+        self._operators = flow.operators
+        self._feeds = [Feed(o.number, o.sources, o.operator.output_watermark) for o in self._operators]
+        self.tracker = WatermarkTracker([node.delay_ms for node in flow.watermarks], policy)
+        self._stages: list[WatermarkStage | OperatorNode] = []
+        self._moments: dict[int, Moment] = {}
+        _set_times(connection, {BATCH_TIME: 0})
+        for node in flow.nodes:
+            if isinstance(node, OperatorNode):
+                self._set_moment(node.number, Moment(0, 0))
+                node.operator.prepare(connection)
+                self._stages.append(node)
+            else:
+                self._stages.append(node.prepare(connection))
+
+    @property
+    def has_watermark(self) -> bool:
+        """Whether event time is looked at anywhere."""
+        return any(isinstance(stage, WatermarkStage) for stage in self._stages)
+
+    def restore(self, version: int, ids: Mapping[int, Sequence[str]]) -> None:
+        """Load every operator's state before batch `version`."""
+        for node in self._operators:
+            node.operator.restore(self._connection, version, ids.get(node.number, ()))
+
+    # ── one batch ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def advance(self, time: BatchTime, ran: Callable[[], None]) -> None:
+        """Step 4: run every stage; `ran` is called after each statement that may have read a source."""
+        late = input_watermarks(self._feeds, time.late_ms)
+        evict = input_watermarks(self._feeds, time.watermark_ms)
+        _set_times(self._connection, {BATCH_TIME: time.timestamp_ms})
+        for stage in self._stages:
+            if isinstance(stage, WatermarkStage):
+                stage.advance(ran)
+                continue
+            number = stage.number
+            moment = Moment(time.batch_id, time.timestamp_ms, late[number], evict[number], ran)
+            self._set_moment(number, moment)
+            stage.operator.advance(self._connection, moment)
+            ran()
+
+    def commit(self, version: int) -> list[StateReport]:
+        """Step 5: write every operator's state; reports from the top of the plan down."""
+        reports = {node.number: node.operator.commit(self._connection, version) for node in self._operators}
+        return [reports[number] for number in sorted(reports)]
+
+    def see(self) -> None:
+        """Let the query's watermark follow the batch's event times."""
+        self.tracker.update([stage.times for stage in self._stages if isinstance(stage, WatermarkStage)])
+
+    def event_times(self) -> EventTimes | None:
+        """The event times of the topmost node that had any in this batch, as Spark reports them."""
+        found = [stage.times for stage in self._stages if isinstance(stage, WatermarkStage) and stage.times]
+        return found[-1] if found else None
+
+    def due(self) -> bool:
+        """Whether a batch without data has work: the watermark has moved, or time has passed."""
+        following = input_watermarks(self._feeds, self.tracker.watermark_ms)
+        return any(o.operator.due(self._moments[o.number], following[o.number]) for o in self._operators)
+
+    def purge(self, before: int) -> None:
+        """Step 8: forget what only versions below `before` need."""
+        for node in self._operators:
+            node.operator.purge(before)
+
+    def _set_moment(self, number: int, moment: Moment) -> None:
+        self._moments[number] = moment
+        _set_times(self._connection, {f"late_{number}": moment.late_ms, f"evict_{number}": moment.eviction_ms})
+
+
+def _set_times(connection: Connection, times: Mapping[str, int | None]) -> None:
+    """Set DuckDB variables to times (milliseconds since 1970) or NULL."""
+    for name, milliseconds in times.items():
+        value = "NULL" if milliseconds is None else f"'{datetime.fromtimestamp(milliseconds / 1000, UTC)}'"
+        connection.execute(f"SET VARIABLE {name} = {value}::TIMESTAMPTZ").fetchall()
