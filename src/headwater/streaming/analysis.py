@@ -11,13 +11,12 @@ from typing import Any
 
 from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import functions
-from headwater.plan.expressions import Call, Column, Window
+from headwater.plan.expressions import Call, Window
 from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
     CachedRemote,
     CollectMetrics,
-    Deduplicate,
     Join,
     Limit,
     Offset,
@@ -67,6 +66,7 @@ def refused(message: str) -> AnalysisError:
 def check_stream(plan: Relation, leaves: set[str], mode: OutputMode) -> None:
     """Check a plan whose streams are `CachedRemote` of `leaves`. Raises AnalysisError, UNSUPPORTED_FEATURE."""
     check = _Check(leaves, mode)
+    check.plan = plan
     check.visit(plan)
     check.whole()
 
@@ -94,17 +94,11 @@ def _aggregates(expression: Node) -> bool:
     return any(_aggregates(child) for child in expression.children())
 
 
-def streaming_aggregate(plan: Relation, leaves: set[str]) -> Aggregate | None:
-    """The one streaming aggregation of a checked plan, if it has one."""
-    check = _Check(leaves, "update")
-    found = (node for node in plan.walk() if isinstance(node, Aggregate) and check.streams(node))
-    return next(found, None)
-
-
 class _Check:
     def __init__(self, leaves: set[str], mode: OutputMode) -> None:
         self.leaves = leaves
         self.mode = mode
+        self.plan: Relation
         self.aggregates: list[Aggregate] = []
         self._seen: dict[int, bool] = {}
 
@@ -156,42 +150,28 @@ class _Check:
 
     def whole(self) -> None:
         """The rules about the query as a whole: one aggregation, and its output mode."""
-        if len(self.aggregates) > 1:
-            raise unsupported("more than one streaming aggregation", _WAY_OUT)
         if not self.aggregates:
             if self.mode == "complete":
                 raise _mode_error(self.mode, "no streaming aggregations")
             return
-        if self.mode == "append":
+        if self.mode == "append" and not any(isinstance(one, WithWatermark) for one in self.plan.walk()):
             raise _mode_error(self.mode, "streaming aggregations without watermark")
 
     # ── operators ───────────────────────────────────────────────────────────────────────────────────────────
 
     def aggregate(self, node: Aggregate) -> None:
-        if self.aggregated(node.input):
-            raise unsupported("a streaming aggregation of a streaming aggregation", _WAY_OUT)
         calls = [one for child in node.aggregates for one in child.walk() if isinstance(one, Call)]
         if any(call.distinct or call.name in ("count_distinct", "countdistinct") for call in calls):
             raise refused(
                 "Distinct aggregations are not supported on streaming DataFrames/Datasets. "
                 "Consider using approx_count_distinct() instead."
             )
-        if any(isinstance(one, Call) and one.name in ("window", "session_window") for one in node.walk()):
-            raise unsupported("a streaming aggregation over time windows", _WAY_OUT)
-        self.watermarked(node)
         self.aggregates.append(node)
-
-    def watermarked(self, node: Aggregate) -> None:
-        """A watermark matters where the event time is grouped by: groups would be dropped and evicted."""
-        times = {one.event_time.lower() for one in node.input.walk() if isinstance(one, WithWatermark)}
-        columns = (one for key in node.grouping for one in key.walk() if isinstance(one, Column))
-        if any(column.parts[-1].lower() in times for column in columns):
-            raise unsupported("a streaming aggregation by a watermarked column", _WAY_OUT)
 
     def join(self, node: Join) -> None:
         left, right = self.streams(node.left), self.streams(node.right)
         if left and right:
-            raise unsupported("a join of two streams", _WAY_OUT)
+            return
         side, message = _SIDES.get(node.kind, ("none", ""))
         if side == "either" or (side == "right" and right) or (side == "left" and left):
             raise refused(message)
@@ -222,8 +202,6 @@ class _Check:
     def limit(self, node: Limit) -> None:
         if self.mode == "update":
             raise refused("Limits are not supported on streaming DataFrames/Datasets in Update output mode")
-        if not self.aggregated(node.input):
-            raise unsupported("limit on a stream", _WAY_OUT)
 
     def offset(self, node: Offset) -> None:
         if not (self.mode == "complete" and self.aggregated(node.input)):
@@ -250,6 +228,5 @@ _REFUSED: dict[type[Relation], str] = {
 }
 _MISSING: dict[type[Relation], str] = {
     CollectMetrics: "observe on a stream",
-    Deduplicate: "dropDuplicates on a stream",
     Statistic: "a statistic of a stream",
 }
