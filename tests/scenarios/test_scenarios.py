@@ -1,0 +1,61 @@
+"""Every scenario gives on Headwater what genuine Spark 4.3 gave: rows, watermarks and counters of every batch, or errors.
+
+`open.txt` lists what does not yet; a listed scenario that passes fails here, so that the list can only shrink.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headwater.clock import ManualClock
+from headwater.connect.server import Server
+from support import scenarios
+from support.scenarios import BASE_MS, Scenario
+from support.scenarios_headwater import play, scenario_server
+
+OPEN = set((Path(__file__).parent / "open.txt").read_text("utf-8").split())
+VARIANTS = ("straight", "restarted")
+
+
+def _cases() -> Iterator[object]:
+    for file in scenarios.files():
+        for one in scenarios.load(file):
+            for variant in VARIANTS:
+                name = f"{one.id}/{variant}"
+                marks = [pytest.mark.xfail(strict=True, reason="open")] if name in OPEN else []
+                yield pytest.param(one, variant, id=name, marks=marks)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with scenario_server(tmp_path_factory.mktemp("warehouse")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def clocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with scenario_server(tmp_path_factory.mktemp("clocked"), ManualClock(BASE_MS)) as started:
+        yield started
+
+
+@pytest.mark.parametrize(("one", "variant"), list(_cases()))
+def test_as_spark(one: Scenario, variant: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    wanted = scenarios.expected(one, variant)
+    server = request.getfixturevalue("clocked" if one.clock else "server")
+
+    found = play(server, one, tmp_path, restarted=variant == "restarted")
+
+    assert not (lines := scenarios.differences(wanted, found)), "\n".join([one.id, *lines])
+
+
+def test_every_scenario_is_recorded_and_nothing_else_is() -> None:
+    for file in scenarios.files():
+        assert list(scenarios.recording(file)) == [one.name for one in scenarios.load(file)]
+
+
+def test_what_is_listed_as_open_exists() -> None:
+    names = {f"{one.id}/{v}" for file in scenarios.files() for one in scenarios.load(file) for v in VARIANTS}
+    assert names >= OPEN
