@@ -8,11 +8,12 @@ from __future__ import annotations
 import headwater.compile.relations  # noqa: F401  enters the handlers
 from headwater.compile.compiler import _other, _unary
 from headwater.compile.expressions import compile_node
-from headwater.plan import expressions, relations
+from headwater.plan import commands, expressions, relations
 from headwater.plan.node import Node
 
 _RENDERED = {relations.ShowString, relations.HtmlString}
 _PARTS = (
+    commands.MergeClause,
     expressions.ColumnRegex,
     expressions.Lambda,
     expressions.LambdaVariable,

@@ -7,7 +7,7 @@ schema's order and types, whichever of them a file holds.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql.types import BinaryType, StructField, StructType
@@ -19,6 +19,8 @@ from headwater.types.duck import duck_name, to_duck
 
 _MOST_BRANCHES = 16
 _FILE, _DATA, _KEYS = "headwater_file", "data_", "keys_"
+ROW_NUMBER = "file_row_number"
+"""DuckDB's hidden column: a row's place in its Parquet file."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,18 @@ class Snapshot:
         return read_files(self.path, self.metadata, self.files)
 
 
-def read_files(path: str, metadata: Metadata, files: Sequence[AddFile], file_column: str | None = None) -> exp.Query:
+def read_files(
+    path: str,
+    metadata: Metadata,
+    files: Sequence[AddFile],
+    file_column: str | None = None,
+    *,
+    row_column: str | None = None,
+) -> exp.Query:
     """The rows of `files`, which belong to the table at `path`, under the columns of `metadata`.
 
-    With `file_column`, a last column of that name gives each row's file as `local_path` has it.
+    With `file_column`, a column of that name after them gives each row's file as `local_path` has it; with
+    `row_column`, one more its place in the file.
     """
     for file in files:
         if file.deletion_vector is not None:
@@ -57,14 +67,15 @@ def read_files(path: str, metadata: Metadata, files: Sequence[AddFile], file_col
                 f"the Delta table feature `deletionVectors` of table `{path}`",
                 "Read the table with Apache Spark, or run REORG TABLE … APPLY (PURGE) on it.",
             )
+    extra = {name: column for name, column in ((file_column, _FILE), (row_column, ROW_NUMBER)) if name is not None}
     if not files:
-        return _nothing(metadata.schema, file_column)
+        return _nothing(metadata.schema, extra)
     groups: dict[tuple[str | None, ...], list[AddFile]] = {}
     for file in files:
         groups.setdefault(_values(metadata, file), []).append(file)
     if len(groups) > _MOST_BRANCHES:
-        return _read_joined(path, metadata, files, file_column)
-    parts = [_read_group(path, metadata, members, file_column) for members in groups.values()]
+        return _read_joined(path, metadata, files, extra)
+    parts = [_read_group(path, metadata, members, extra) for members in groups.values()]
     return parts[0] if len(parts) == 1 else _union(parts)
 
 
@@ -79,26 +90,26 @@ def _union(parts: list[exp.Select]) -> exp.Query:
     return union
 
 
-def _nothing(schema: StructType, file_column: str | None) -> exp.Select:
+def _nothing(schema: StructType, extra: Mapping[str, str]) -> exp.Select:
     columns = [_named(exp.Cast(this=exp.Null(), to=to_duck(f.dataType)), f) for f in schema.fields]
-    if file_column is not None:
-        columns.append(_alias(exp.Cast(this=exp.Null(), to=exp.DataType.build("text")), file_column))
+    for name, column in extra.items():
+        kind = exp.DataType.build("text" if column == _FILE else "bigint")
+        columns.append(_alias(exp.Cast(this=exp.Null(), to=kind), name))
     return exp.Select(expressions=columns or [exp.Null()]).where(exp.false())
 
 
-def _read_group(path: str, metadata: Metadata, files: Sequence[AddFile], file_column: str | None) -> exp.Select:
+def _read_group(path: str, metadata: Metadata, files: Sequence[AddFile], extra: Mapping[str, str]) -> exp.Select:
     """Files of one partition: its values are constants, so a filter on them drops the whole branch."""
     constants = dict(zip(metadata.partition_columns, _values(metadata, files[0]), strict=True))
     columns = [
         _named(_typed(_text(constants[f.name]), f) if f.name in constants else exp.column(f.name, quoted=True), f)
         for f in metadata.schema.fields
     ]
-    if file_column is not None:
-        columns.append(_alias(exp.column(_FILE), file_column))
+    columns += [_alias(exp.column(column), name) for name, column in extra.items()]
     return exp.Select(expressions=columns, from_=exp.From(this=_scan(path, metadata, files)))
 
 
-def _read_joined(path: str, metadata: Metadata, files: Sequence[AddFile], file_column: str | None) -> exp.Select:
+def _read_joined(path: str, metadata: Metadata, files: Sequence[AddFile], extra: Mapping[str, str]) -> exp.Select:
     """Files of many partitions: the values come from a list by file name."""
     names = {name: f"partition_{index}" for index, name in enumerate(metadata.partition_columns)}
     columns = [
@@ -107,8 +118,7 @@ def _read_joined(path: str, metadata: Metadata, files: Sequence[AddFile], file_c
         else _named(exp.column(f.name, table=_DATA, quoted=True), f)
         for f in metadata.schema.fields
     ]
-    if file_column is not None:
-        columns.append(_alias(exp.column(_FILE, table=_DATA), file_column))
+    columns += [_alias(exp.column(column, table=_DATA), name) for name, column in extra.items()]
     tuples = [
         exp.Tuple(expressions=[_text(local_path(path, file)), *map(_text, _values(metadata, file))]) for file in files
     ]

@@ -32,6 +32,8 @@ from headwater.lake.actions import AddFile, Commit, Metadata
 from headwater.lake.features import check_mapping
 from headwater.lake.files import FileWriter
 from headwater.lake.log import DeltaLog, LogState
+from headwater.lake.merge import Counts, Merge, Merging
+from headwater.lake.merge import check as check_merge
 from headwater.lake.plan import Planned, Write, new_table, plan
 from headwater.lake.snapshot import Snapshot
 from headwater.lake.transaction import Draft, Operation, WriteResult, commit, discard, seen
@@ -251,6 +253,35 @@ class LakeTable:
             return self._replace(connection, planned, adds, live)
         crash_point("lake.data_written")
         return self._commit(planned.draft(tuple(adds)))
+
+    def merge(self, connection: Connection, merge: Merge) -> Counts:
+        """Change and add rows as `merge` says; its source is in the connection's table `merge.SOURCE`.
+
+        Nothing is committed if no row changes. Raises Delta's cardinality, feature and conflict errors.
+        """
+        with self._lock:
+            self._log.advance(self._state)
+            if seen(self._state, merge.txn):
+                return Counts()
+            planned = plan(self._state, Write(merge.schema, "append", merge_schema=True), self._clock.now_ms())
+            live = tuple(self._state.files.values())
+        check_merge(planned.metadata, merge)
+        merging = Merging(connection, self.path, planned.metadata, merge)
+        merging.find(live)
+        if merging.counts.affected == 0:
+            return merging.counts
+        query = merging.rows()
+        adds = [] if query is None else self._writer_of(planned.metadata).write(connection, query, merge.schema)
+        crash_point("lake.data_written")
+        draft = dataclasses.replace(
+            planned.draft(tuple(adds), merging.touched if merge.changes_rows else None),
+            operation=merge.operation,
+            read_rows=True,
+            txn=merge.txn,
+            metrics=merging.metrics(adds),
+        )
+        self._commit(draft)
+        return merging.counts
 
     def _replace(
         self, connection: Connection, planned: Planned, adds: list[AddFile], live: Sequence[AddFile]

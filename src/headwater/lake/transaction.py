@@ -60,8 +60,10 @@ class Draft:
     Attributes:
         read_version: the version it was prepared on.
         removes: which of the live files leave, asked again for each version the write is tried on.
-        read_rows: the added rows depend on rows of the table, so nobody else may change those meanwhile.
+        read_rows: the added rows depend on rows of the table, so nobody else may change those meanwhile; rows that
+            a blind append adds may come before or after this write, so they are no conflict.
         metadata, protocol: what to commit if the write makes or changes the table.
+        metrics: what history tells besides files and bytes.
     """
 
     operation: Operation
@@ -72,6 +74,7 @@ class Draft:
     txn: tuple[str, int] | None = None
     metadata: Metadata | None = None
     protocol: Protocol | None = None
+    metrics: Mapping[str, int] = field(default_factory=dict)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
@@ -158,7 +161,7 @@ def _info(state: LogState, draft: Draft, removed: Sequence[RemoveFile], now_ms: 
         "operationParameters": dict(operation.parameters),
         "readVersion": state.version,
         "isolationLevel": "WriteSerializable",
-        "isBlindAppend": draft.removes is None,
+        "isBlindAppend": draft.removes is None and not draft.read_rows,
         "operationMetrics": _metrics(draft, removed),
         "engineInfo": ENGINE,
         "txnId": draft.id,
@@ -176,7 +179,7 @@ def _metrics(draft: Draft, removed: Sequence[RemoveFile]) -> dict[str, str]:
     metrics = {files: len(draft.adds), "numOutputRows": draft.rows, "numOutputBytes": size}
     if draft.removes is not None:
         metrics["numRemovedFiles"] = len(removed)
-    return {name: str(value) for name, value in metrics.items()}
+    return {name: str(value) for name, value in {**metrics, **draft.metrics}.items()}
 
 
 def _rebased(log: DeltaLog, state: LogState, draft: Draft) -> Draft:
@@ -194,8 +197,12 @@ def _check_conflict(winner: Commit, draft: Draft) -> None:
             if txn.version >= draft.txn[1]:
                 raise AlreadyCommittedError
             raise _conflict("DELTA_CONCURRENT_TRANSACTION", winner)
-    if draft.read_rows and winner.changes_data:
+    if not draft.read_rows:
+        return
+    if any(file.data_change for file in winner.adds) and not winner.info.get("isBlindAppend", False):
         raise _conflict("DELTA_CONCURRENT_APPEND", winner)
+    if winner.removes:
+        raise _conflict("DELTA_CONCURRENT_DELETE_READ", winner)
 
 
 def _accept_metadata(state: LogState, winner: Commit, draft: Draft) -> Draft:

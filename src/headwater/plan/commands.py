@@ -100,6 +100,53 @@ class Insert(Command):
 
 
 @node
+class MergeClause(Expression):
+    """`WHEN [NOT] MATCHED [BY SOURCE] [AND condition] THEN kind`; the protocol counts it among expressions.
+
+    `star` is `UPDATE SET *` and `INSERT *`; else `values` go to the target's `columns`.
+    """
+
+    when: OneOf["matched", "not_matched", "not_matched_by_source"]
+    kind: OneOf["update", "delete", "insert"]
+    condition: Expression | None = None
+    columns: tuple[Expression, ...] = ()
+    values: tuple[Expression, ...] = ()
+    star: bool = False
+
+
+@node
+class Merge(Command):
+    """MERGE INTO table [AS alias] USING source ON condition WHEN …; `evolve`: the source may bring new columns."""
+
+    table: tuple[str, ...]
+    source: Relation
+    on: Expression
+    clauses: tuple[MergeClause, ...]
+    alias: str | None = None
+    evolve: bool = False
+
+
+@node
+class Update(Command):
+    """UPDATE table [AS alias] SET columns = values [WHERE condition]."""
+
+    table: tuple[str, ...]
+    columns: tuple[Expression, ...]
+    values: tuple[Expression, ...]
+    condition: Expression | None = None
+    alias: str | None = None
+
+
+@node
+class Delete(Command):
+    """DELETE FROM table [AS alias] [WHERE condition]."""
+
+    table: tuple[str, ...]
+    condition: Expression | None = None
+    alias: str | None = None
+
+
+@node
 class DropObject(Command):
     """DROP TABLE | VIEW | SCHEMA."""
 

@@ -26,6 +26,7 @@ from headwater.plan.relations import HtmlString, ReadSource, ReadTable, Relation
 from headwater.sessions import reading
 from headwater.sessions.binders import Binders
 from headwater.sessions.commands import run_command
+from headwater.sessions.data_sources import DataSources
 from headwater.sessions.execution import Execution
 from headwater.sessions.inputs import input_files
 from headwater.sessions.interrupting import working
@@ -66,6 +67,7 @@ class Session:
         self.settings = settings or Settings(static=runtime.static_settings)
         self.catalog = catalog or Catalog(runtime.metastore, runtime.global_views)
         self.streams = StreamingQueryManager()
+        self.data_sources = DataSources()
         self._binders = Binders(runtime.database)
         self._kept: dict[str, Relation | Resolved] = {}
         self._checkpoints: dict[str, str] = {}
@@ -84,6 +86,14 @@ class Session:
                 return shape(relation)
             try:
                 return compiler.compile_relation(relation, self)
+            except DuckError as error:
+                raise translate(error) from error
+
+    def resolve_part(self, relation: Relation) -> Resolved:
+        """As `resolve`, for a part of a command: its columns remember which DataFrames they are of."""
+        with self._binders.borrowed():
+            try:
+                return compiler.compile_cut(relation, self)
             except DuckError as error:
                 raise translate(error) from error
 
@@ -188,10 +198,12 @@ class Session:
     # ── life ────────────────────────────────────────────────────────────────────────────────────────────────
 
     def clone(self, session_id: str) -> Session:
-        """A new session that starts with copies of this one's settings, current database and temporary views."""
-        return Session(
+        """A new session that starts with copies of this one's settings, names and registered data sources."""
+        copy = Session(
             self.runtime, session_id, self.user_id, settings=self.settings.copy(), catalog=self.catalog.copy()
         )
+        copy.data_sources = self.data_sources.copy()
+        return copy
 
     def close(self) -> None:
         """Stop the session's streams and free what it keeps."""

@@ -14,7 +14,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 from headwater.plan.commands import Options
 from headwater.plan.expressions import Expression, Literal
 from headwater.plan.relations import Relation
-from headwater.sql import queries
+from headwater.sql import queries, tables
 from headwater.sql.dialect import Parser, SyntaxFault
 from headwater.sql.expressions import convert
 from headwater.sql.scope import Scope
@@ -194,6 +194,17 @@ class Reader:
         if not isinstance(node, exp.Query | exp.Values):
             self.fail()
         return queries.query(node, self.scope)
+
+    def table(self) -> Relation:
+        """The table, or query in parentheses, at the cursor, with its alias."""
+        node = self._parser._parse_table(alias_tokens=self._parser.UPDATE_ALIAS_TOKENS)
+        if node is None:
+            self.fail()
+        return tables.table(node, self.scope)
+
+    def column(self) -> Expression:
+        """The column name at the cursor, maybe with qualifiers and fields."""
+        return convert(self._parser._parse_column(), self.scope)
 
     def expression(self) -> Expression:
         """The expression at the cursor."""

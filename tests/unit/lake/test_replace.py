@@ -55,15 +55,28 @@ def test_new_rows_outside_the_condition_are_refused_and_leave_no_file(table: Lak
     assert (table.refresh(), unnamed_files(table.path)) == (1, [])
 
 
-def test_rows_that_came_meanwhile_are_a_conflict(table: LakeTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def meanwhile(table: LakeTable, monkeypatch: pytest.MonkeyPatch, **arguments: exp.Expr) -> None:
+    """Another writer adds a row (with `replace_where`: in place of others) before the table's own write commits."""
     others = [LakeTable.open(table.path)]
 
-    def meanwhile(name: str) -> None:
+    def commit(name: str) -> None:
         if name == "lake.data_written" and others:
-            others.pop().append(connection(), query("SELECT 'a' AS p, 9 AS v"), SCHEMA)
+            handle = others.pop()
+            write = handle.overwrite if arguments else handle.append
+            write(connection(), query("SELECT 'a' AS p, 9 AS v"), SCHEMA, **arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("headwater.lake.table.crash_point", meanwhile)
+    monkeypatch.setattr("headwater.lake.table.crash_point", commit)
+
+
+def test_rows_that_were_added_blindly_meanwhile_stay(table: LakeTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    meanwhile(table, monkeypatch)
+    table.overwrite(connection(), query("SELECT 'a' AS p, 1 AS v"), SCHEMA, replace_where=where("p = 'a'"))
+    assert rows(table) == by_deltalake(table.path) == [("a", 1), ("a", 9), ("b", 4), (None, 3)]
+
+
+def test_rows_that_were_changed_meanwhile_are_a_conflict(table: LakeTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    meanwhile(table, monkeypatch, replace_where=where("p = 'a'"))
     with pytest.raises(ConcurrentWriteError, match="DELTA_CONCURRENT_APPEND"):
         table.overwrite(connection(), query("SELECT 'a' AS p, 1 AS v"), SCHEMA, replace_where=where("p = 'a'"))
     table.refresh()
-    assert len(rows(table)) == 5
+    assert rows(table) == [("a", 9), ("b", 4), (None, 3)]

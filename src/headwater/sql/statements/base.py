@@ -23,7 +23,6 @@ Statement = Callable[[Reader], Relation | Command]
 statements: Registry[Statement] = Registry("headwater.sql.statements")
 """Statement families by their first word."""
 
-_DELTA = "Read the table, change the rows and write it back with mode overwrite."
 _CATALOG = "Access control belongs to the catalog service."
 
 MISSING: dict[str, str] = {
@@ -35,7 +34,6 @@ MISSING: dict[str, str] = {
     "COMMENT": "Give the COMMENT when the table is created.",
     "COPY": "Use spark.readStream.format('cloudFiles') or INSERT INTO … SELECT.",
     "DECLARE": "Use a named parameter of spark.sql.",
-    "DELETE": _DELTA,
     "EXECUTE": "Send the statement's text itself.",
     "EXPORT": "It runs on Apache Hive.",
     "FSCK": "It runs on Databricks.",
@@ -44,7 +42,6 @@ MISSING: dict[str, str] = {
     "LIST": "List the folder in Python.",
     "LOAD": "Read the files with spark.read and insert them.",
     "LOCK": "It runs on Apache Hive.",
-    "MERGE": _DELTA,
     "MSCK": "Delta tables need no repair.",
     "OPTIMIZE": "Run DeltaTable(path).optimize of the deltalake package.",
     "REORG": "It runs on Databricks.",
@@ -54,7 +51,6 @@ MISSING: dict[str, str] = {
     "REVOKE": _CATALOG,
     "UNDROP": "It runs on Databricks.",
     "UNLOCK": "It runs on Apache Hive.",
-    "UPDATE": _DELTA,
     "VACUUM": "Run DeltaTable(path).vacuum of the deltalake package.",
 }
 """Statements of Spark and Databricks that Headwater lacks, and the way out."""

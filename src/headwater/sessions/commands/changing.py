@@ -1,0 +1,218 @@
+"""MERGE, UPDATE and DELETE of Delta tables; UPDATE and DELETE are merges whose source is one row.
+
+Invariants: everything is resolved before a row is read; a value is stored under Spark's store assignment rules; the
+result is one row of counts, as Databricks returns it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pyspark.sql.types import BooleanType, LongType, NullType, StructField, StructType
+from sqlglot import exp
+
+from headwater.catalog import Table
+from headwater.compile import Attribute, Resolved, compile_expression
+from headwater.errors import AnalysisError, unsupported
+from headwater.lake import merge as lake
+from headwater.lake.schema import merge as merged_schema
+from headwater.lake.transaction import Operation
+from headwater.plan.commands import Delete, Merge, MergeClause, Update
+from headwater.plan.expressions import Cast, Column, Expression, Literal, Subquery, SubqueryReference
+from headwater.plan.relations import OneRow, Relation
+from headwater.sessions import stored
+from headwater.sessions.assigning import storable
+from headwater.sessions.commands.base import command
+from headwater.sessions.leaves import rows
+from headwater.sessions.saving import DELTA
+
+if TYPE_CHECKING:
+    from headwater.sessions.session import Session
+
+_TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
+_TXN_RESET = "spark.databricks.delta.write.txnVersion.autoReset.enabled"
+_OMITTED = {
+    "matched": "NON_LAST_MATCHED_CLAUSE_OMIT_CONDITION",
+    "not_matched": "NON_LAST_NOT_MATCHED_BY_TARGET_CLAUSE_OMIT_CONDITION",
+    "not_matched_by_source": "NON_LAST_NOT_MATCHED_BY_SOURCE_CLAUSE_OMIT_CONDITION",
+}
+_AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
+
+
+@command(Merge)
+def merge(node: Merge, session: Session) -> Relation:
+    """The counts: num_affected_rows, num_updated_rows, num_deleted_rows, num_inserted_rows."""
+    counts = _change(node, "MERGE", session)
+    found = (counts.affected, counts.updated, counts.deleted, counts.inserted)
+    names = [f"num_{what}_rows" for what in ("affected", "updated", "deleted", "inserted")]
+    return rows(StructType([StructField(name, LongType()) for name in names]), [found])
+
+
+@command(Update)
+def update(node: Update, session: Session) -> Relation:
+    """The count: num_affected_rows."""
+    clause = MergeClause("matched", "update", None, node.columns, node.values)
+    return _affected(_change(_on_one_row(node, clause), "UPDATE", session))
+
+
+@command(Delete)
+def delete(node: Delete, session: Session) -> Relation:
+    """The count: num_affected_rows."""
+    return _affected(_change(_on_one_row(node, MergeClause("matched", "delete")), "DELETE", session))
+
+
+def _on_one_row(node: Update | Delete, clause: MergeClause) -> Merge:
+    condition = Literal(True, BooleanType()) if node.condition is None else node.condition
+    return Merge(node.table, OneRow(), condition, (clause,), node.alias)
+
+
+def _affected(counts: lake.Counts) -> Relation:
+    return rows(StructType([StructField("num_affected_rows", LongType())]), [(counts.affected,)])
+
+
+def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
+    found = stored.existing(node.table, session)
+    if found.provider != DELTA:
+        raise AnalysisError("DELTA_TABLE_ONLY_OPERATION", tableName=stored.display_name(found), operation=operation)
+    _check(node, operation)
+    source = session.resolve_part(node.source)
+    if source.streaming:
+        raise AnalysisError("CALL_ON_STREAMING_DATASET_UNSUPPORTED", methodName="`merge`")
+    table = stored.lake_of(found, session)
+    names = _Names.of(node, found, table.schema, source, session)
+    on = compile_expression(node.on, names.scope("matched"), session)
+    made = lake.Merge(
+        names.schema,
+        on.sql,
+        tuple(names.clause(clause) for clause in node.clauses),
+        Operation(operation, {"predicate": json.dumps([on.name])}),
+        _txn(session),
+    )
+    with session.connection(source) as connection:
+        lake.keep_source(connection, source.query, [a.sql for a in names.source])
+        counts = table.merge(connection, made)
+    if made.txn is not None and session.settings.flag(_TXN_RESET):
+        session.settings.unset(_TXN_VERSION)
+    return counts
+
+
+def _check(node: Merge, operation: str) -> None:
+    """Raises NON_LAST_…_OMIT_CONDITION, DELTA_UNSUPPORTED_SUBQUERY."""
+    last = {clause.when: clause for clause in node.clauses}
+    if any(clause.condition is None and clause is not last[clause.when] for clause in node.clauses):
+        when = next(c.when for c in node.clauses if c.condition is None and c is not last[c.when])
+        raise AnalysisError(_OMITTED[when])
+    conditions = [node.on, *(clause.condition for clause in node.clauses if clause.condition is not None)]
+    if any(isinstance(one, Subquery | SubqueryReference) for condition in conditions for one in condition.walk()):
+        raise AnalysisError("DELTA_UNSUPPORTED_SUBQUERY", operation=operation, cond="a subquery")
+
+
+def _txn(session: Session) -> tuple[str, int] | None:
+    """Delta's settings for statements that are done once."""
+    app, version = session.settings.lookup(_TXN_APP), session.settings.lookup(_TXN_VERSION)
+    return (app, int(version)) if app and version else None
+
+
+@dataclass(frozen=True)
+class _Names:
+    """What the expressions of a merge can name."""
+
+    schema: StructType
+    target: tuple[Attribute, ...]
+    source: tuple[Attribute, ...]
+    table: str
+    evolve: bool
+    session: Session
+
+    @staticmethod
+    def of(node: Merge, found: Table, table: StructType, source: Resolved, session: Session) -> _Names:
+        """The names for a table's columns, new ones included, and a source's."""
+        evolve = node.evolve or session.settings.flag(_AUTO_MERGE)
+        evolve = evolve and any(clause.star for clause in node.clauses)
+        schema = merged_schema(table, source.schema, grow=True) if evolve else table
+        qualifier = (node.alias,) if node.alias else found.full_name if found.database else (found.provider, found.name)
+        target = tuple(
+            Attribute(field.name, field.dataType, field.nullable, lake.target_column(index), (qualifier,))
+            for index, field in enumerate(schema.fields)
+        )
+        renamed = tuple(replace(a, sql=f"source_{index}", origin="") for index, a in enumerate(source.attributes))
+        return _Names(schema, target, renamed, stored.display_name(found), evolve, session)
+
+    def scope(self, when: lake.When) -> tuple[Attribute, ...]:
+        """The columns that a clause's expressions can name."""
+        sides = {"matched": (*self.target, *self.source), "not_matched": self.source}
+        return sides.get(when, self.target)
+
+    def clause(self, node: MergeClause) -> lake.Clause:
+        """A WHEN clause, its values in the order of the table's columns."""
+        condition = None
+        if node.condition is not None:
+            condition = compile_expression(node.condition, self.scope(node.when), self.session).sql
+        if node.kind == "delete":
+            return lake.Clause(node.when, "delete", condition)
+        given = self._starred(node) if node.star else self._assigned(node)
+        values = [self._value(index, given.get(index), node) for index in range(len(self.target))]
+        return lake.Clause(node.when, node.kind, condition, tuple(values))
+
+    def _starred(self, node: MergeClause) -> dict[int, exp.Expr]:
+        """Every column from the source's of the same name; with evolution a column the source lacks stays."""
+        if node.when == "not_matched_by_source":
+            raise unsupported("updateAll of rows that no source row matches", "Assign the columns.")
+        named = {a.name.lower(): a for a in self.source}
+        given = {}
+        for index, column in enumerate(self.target):
+            found = named.get(column.name.lower())
+            if found is not None:
+                given[index] = self._stored(Column((found.name,)), self.source, column)
+            elif not self.evolve:
+                names = ", ".join(a.name for a in self.source)
+                raise AnalysisError(
+                    "DELTA_MERGE_UNRESOLVED_EXPRESSION", sqlExpr=column.name, clause=_clause_name(node), cols=names
+                )
+        return given
+
+    def _assigned(self, node: MergeClause) -> dict[int, exp.Expr]:
+        given: dict[int, exp.Expr] = {}
+        for key, value in zip(node.columns, node.values, strict=True):
+            index = self._index(key, node)
+            if index in given:
+                raise AnalysisError("DELTA_CONFLICT_SET_COLUMN", columnList=f"`{self.target[index].name}`")
+            given[index] = self._stored(value, self.scope(node.when), self.target[index])
+        return given
+
+    def _index(self, key: Expression, node: MergeClause) -> int:
+        """The table's column that an assignment names."""
+        found = compile_expression(key, self.target, self.session).sql
+        places = {a.sql: index for index, a in enumerate(self.target)}
+        if not isinstance(found, exp.Column) or found.name not in places:
+            raise unsupported(f"{_clause_name(node)} of a struct's field", "Assign the whole struct.")
+        return places[found.name]
+
+    def _stored(self, value: Expression, scope: Sequence[Attribute], column: Attribute) -> exp.Expr:
+        """The value in the column's type. Raises INCOMPATIBLE_DATA_FOR_TABLE."""
+        typed = compile_expression(value, tuple(scope), self.session)
+        kind = typed.type or NullType()
+        if kind == column.type:
+            return typed.sql
+        if not storable(kind, column.type):
+            raise AnalysisError(
+                "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST",
+                tableName=self.table,
+                colName=f"`{column.name}`",
+                srcType=f'"{kind.simpleString().upper()}"',
+                targetType=f'"{column.type.simpleString().upper()}"',
+            )
+        return compile_expression(Cast(value, column.type, "ansi"), tuple(scope), self.session).sql
+
+    def _value(self, index: int, given: exp.Expr | None, node: MergeClause) -> exp.Expr:
+        """What a clause puts into a column: what it gives, else the value the row had, else null."""
+        if given is not None:
+            return given
+        return exp.column(self.target[index].sql) if node.kind == "update" else exp.Null()
+
+
+def _clause_name(node: MergeClause) -> str:
+    return f"{node.kind.upper()} clause"
