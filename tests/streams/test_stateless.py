@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
 from headwater.errors import AnalysisError, IllegalArgumentError
@@ -18,6 +19,7 @@ from headwater.plan.relations import (
     Join,
     LocalData,
     Project,
+    ReadSource,
     Relation,
     SetOperation,
     Sort,
@@ -49,6 +51,54 @@ def test_rows_pass_filter_and_projection(stream: StreamTest) -> None:
     stream.plan(lambda s: Project(above(s, 1), (column("v"), Alias(Call("+", (column("v"), column("v"))), ("w",)))))
 
     stream.start().add_data([A, B]).check_answer((2, 4)).add_data([C]).check_answer((2, 4), (3, 6))
+
+
+def delta(path: str, *rows: tuple[str, str], more: bool = False) -> None:
+    table = pa.table({"k": [k for k, _ in rows], "name": [name for _, name in rows]})
+    write_deltalake(path, table, mode="append" if more else "error")
+
+
+def test_a_static_delta_table_is_read_anew_in_every_batch(stream: StreamTest, tmp_path: Path) -> None:
+    path = str(tmp_path / "names")
+    delta(path, ("a", "A"))
+    static = ReadSource("delta", None, (), (path,))
+    stream.plan(lambda s: Join(s, static, "left_outer", using=("k",)))
+
+    stream.start().add_data([A, B]).check_answer(("a", 1, "A"), ("b", 2, None))
+    delta(path, ("b", "B"), more=True)
+
+    stream.add_data([B]).check_last(("b", 2, "B"))
+
+
+def test_a_static_delta_table_at_a_version_stays_at_it(stream: StreamTest, tmp_path: Path) -> None:
+    path = str(tmp_path / "names")
+    delta(path, ("a", "A"))
+    static = ReadSource("delta", None, (("versionAsOf", "0"),), (path,))
+    stream.plan(lambda s: Join(s, static, "left_outer", using=("k",)))
+
+    stream.start().add_data([A]).check_answer(("a", 1, "A"))
+    delta(path, ("b", "B"), more=True)
+
+    stream.add_data([B]).check_last(("b", 2, None))
+
+
+def test_the_time_of_a_batch_is_the_same_when_it_is_run_again(stream: StreamTest) -> None:
+    stream.plan(lambda s: Project(s, (column("k"), Alias(Call("current_timestamp", ()), ("now",)))))
+    stream.start().add_data([A])
+    stream.sink.error = RuntimeError("lost")
+    stream.expect_failure("lost")
+    (first,) = stream.sink.seen[-1]
+    stream.sink.error = None
+
+    stream.start().running.process_all_available()
+
+    assert stream.sink.rows == [first]
+    logged = json.loads((tmp(stream) / "offsets" / "0").read_text().splitlines()[1])["batchTimestampMs"]
+    assert int(first[1].timestamp() * 1000) == logged
+
+
+def tmp(stream: StreamTest) -> Path:
+    return stream.folder / "checkpoint"
 
 
 def test_a_restart_goes_on_where_it_stopped(stream: StreamTest) -> None:

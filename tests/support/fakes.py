@@ -79,6 +79,7 @@ class FakeSink:
     def __init__(self) -> None:
         self.batches: dict[int, list[tuple[Any, ...]]] = {}
         self.calls: list[int] = []
+        self.seen: list[list[tuple[Any, ...]]] = []
         self.error: Exception | None = None
         self.stopped = False
 
@@ -86,6 +87,7 @@ class FakeSink:
         self.calls.append(batch.batch_id)
         rows = [tuple(row) for row in batch.connection.execute(sql_text(batch.query)).fetchall()]
         batch.ran()
+        self.seen.append(rows)
         if self.error is not None:
             raise self.error
         self.batches.setdefault(batch.batch_id, rows)

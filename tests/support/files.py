@@ -20,7 +20,7 @@ from headwater.io.mounts import Mounts
 from headwater.io.storage import FileStatus
 from headwater.settings import Settings
 from headwater.sources.base import ReadLimit, SourceContext, SourceRequest, StreamSource, sources
-from headwater.streaming.engine import set_variable
+from headwater.streaming.views import set_variable
 from headwater.types.ddl import parse_schema
 
 DATABASE = Database(threads=2)

@@ -16,6 +16,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from pyspark.sql.types import StructType
+from sqlglot import exp
 
 from headwater.duck import Connection
 from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
@@ -266,6 +267,29 @@ class DeltaProvider:
         path, version = _versioned(_path(request), context)
         snapshot = _snapshot(_open(path, context), request.options, version, context)
         return BatchInput(snapshot.query()), snapshot.schema
+
+    def follow(self, request: SourceRequest, context: SourceContext) -> FollowedTable | None:
+        """The table itself, unless the request is for one version of it."""
+        path, version = _versioned(_path(request), context)
+        if version is not None or {"versionasof", "timestampasof"} & {key.lower() for key in request.options}:
+            return None
+        return FollowedTable(_open(path, context))
+
+
+class FollowedTable:
+    """A table whose newest version is asked for again and again."""
+
+    def __init__(self, table: LakeTable) -> None:
+        self._table = table
+        self._version = -1
+        self._query: exp.Query = exp.Select()
+
+    def current(self) -> exp.Query:
+        """The rows of the newest version; the same object until another version is there."""
+        version = self._table.refresh()
+        if version != self._version:
+            self._query, self._version = self._table.snapshot().query(), version
+        return self._query
 
 
 def _path(request: SourceRequest) -> str:

@@ -29,6 +29,7 @@ from headwater.streaming.dataflow import Dataflow, OperatorNode
 from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
 from headwater.streaming.operators import load_operators
 from headwater.streaming.operators.base import Kind, OperatorPlan, Site, kinds, watermarked
+from headwater.streaming.statics import StaticSide
 from headwater.streaming.watermark import WatermarkNode
 
 
@@ -49,6 +50,7 @@ class CutPlan:
     leaves: tuple[tuple[str, ...], ...]
     inputs: dict[str, object]
     cuts: tuple[WatermarkNode | OperatorCut, ...]
+    statics: tuple[StaticSide, ...] = ()
 
     def opened(self, checkpoint: Checkpoint) -> Dataflow:
         """The stream with its state in a checkpoint. Raises STREAMING_CHECKPOINT_MISMATCH."""
@@ -59,7 +61,7 @@ class CutPlan:
             else cut
             for cut in self.cuts
         )
-        return Dataflow(self.output.query, self.output.schema, self.leaves, dict(self.inputs), nodes)
+        return Dataflow(self.output.query, self.output.schema, self.leaves, dict(self.inputs), nodes, self.statics)
 
 
 class _Stores:
@@ -81,7 +83,9 @@ def cut_plan(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mod
         cutter.context.add(leaf.relation_id, leaf.resolved(index))
     output = compiler.compile_relation(cutter.relation(plan), cutter.context)
     inputs = {**cutter.inputs, **output.inputs}
-    return CutPlan(output, tuple(leaf.columns for leaf in leaves), inputs, tuple(cutter.cuts))
+    return CutPlan(
+        output, tuple(leaf.columns for leaf in leaves), inputs, tuple(cutter.cuts), tuple(cutter.context.statics)
+    )
 
 
 class _Cutter:

@@ -21,6 +21,7 @@ from headwater.duck import Connection
 from headwater.streaming.leaves import BATCH_TIME
 from headwater.streaming.operators.base import Moment, StatefulOperator
 from headwater.streaming.progress import StateReport
+from headwater.streaming.statics import StaticSide
 from headwater.streaming.watermark import (
     EventTimes,
     Feed,
@@ -53,6 +54,7 @@ class Dataflow:
         leaves: the column names of each `stream_<i>`, in the order of the sources.
         inputs: Arrow data of the static side.
         nodes: in the order they run.
+        statics: static reads that are renewed before each batch.
     """
 
     query: exp.Query
@@ -60,6 +62,7 @@ class Dataflow:
     leaves: tuple[tuple[str, ...], ...]
     inputs: dict[str, Any] = field(default_factory=dict)
     nodes: tuple[Node, ...] = ()
+    statics: tuple[StaticSide, ...] = ()
 
     @property
     def operators(self) -> list[OperatorNode]:
@@ -97,7 +100,9 @@ class DataflowRun:
         self.tracker = WatermarkTracker([node.delay_ms for node in flow.watermarks], policy)
         self._stages: list[WatermarkStage | OperatorNode] = []
         self._moments: dict[int, Moment] = {}
+        self._statics = flow.statics
         _set_times(connection, {BATCH_TIME: 0})
+        self._refresh()
         for node in flow.nodes:
             if isinstance(node, OperatorNode):
                 self._set_moment(node.number, Moment(0, 0))
@@ -123,6 +128,7 @@ class DataflowRun:
         late = input_watermarks(self._feeds, time.late_ms)
         evict = input_watermarks(self._feeds, time.watermark_ms)
         _set_times(self._connection, {BATCH_TIME: time.timestamp_ms})
+        self._refresh()
         for stage in self._stages:
             if isinstance(stage, WatermarkStage):
                 stage.advance(ran)
@@ -132,6 +138,10 @@ class DataflowRun:
             self._set_moment(number, moment)
             stage.operator.advance(self._connection, moment)
             ran()
+
+    def _refresh(self) -> None:
+        for side in self._statics:
+            side.refresh(self._connection)
 
     def commit(self, version: int) -> list[StateReport]:
         """Step 5: write every operator's state; reports from the top of the plan down."""

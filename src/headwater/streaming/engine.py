@@ -21,7 +21,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.clock import Clock
@@ -37,7 +36,7 @@ from headwater.streaming.logs import CommitEntry, OffsetEntry
 from headwater.streaming.naming import unique_names
 from headwater.streaming.progress import BatchReport, SourceReport, StateReport, Status, Stopwatch
 from headwater.streaming.protocol import Action, Facts, Position, must_ask_sources, next_instruction
-from headwater.types.duck import to_duck
+from headwater.streaming.views import create_view, no_rows, set_variable
 
 _POLICY = "spark.sql.streaming.multipleWatermarkPolicy"
 OUTPUT = "stream_output"
@@ -300,8 +299,9 @@ class MicroBatchEngine:
         """Note how many rows sources gave, each once, from the profile of the statement that just ran."""
         unknown = {i: rows for i, rows in enumerate(planned.inputs) if rows is not None and i not in planned.rows}
         for index, rows in list(unknown.items()):
-            if rows.rows is not None:
-                planned.rows[index] = rows.rows
+            known = rows.known_rows()
+            if known is not None:
+                planned.rows[index] = known
                 del unknown[index]
         if not unknown:
             return
@@ -378,34 +378,3 @@ class MicroBatchEngine:
             source.stop()
         self._parts.sink.stop()
         self._parts.connection.close()
-
-
-def create_view(connection: Connection, name: str, query: exp.Query, columns: Sequence[str]) -> None:
-    """Create or replace a temporary view whose columns are named by position."""
-    inner = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("rows"), columns=_names(columns)))
-    view = exp.Create(
-        this=exp.to_table(name),
-        kind="VIEW",
-        replace=True,
-        properties=exp.Properties(expressions=[exp.TemporaryProperty()]),
-        expression=exp.select("*").from_(inner, copy=False),
-    )
-    # the tree is this function's own or a batch's: copying it before every batch would cost more than the text
-    connection.execute(view.sql(dialect=Dialect, copy=False)).fetchall()
-
-
-def set_variable(name: str, texts: Sequence[str]) -> exp.Set:
-    """`SET VARIABLE name = [texts…]`."""
-    value = exp.Array(expressions=[exp.Literal.string(text) for text in texts])
-    item = exp.SetItem(this=exp.EQ(this=exp.to_identifier(name), expression=value), kind="VARIABLE")
-    return exp.Set(expressions=[item])
-
-
-def no_rows(schema: StructType) -> exp.Query:
-    """A query with the columns of `schema` and no rows."""
-    columns = [exp.alias_(exp.cast(exp.null(), to_duck(f.dataType)), f"c{i}") for i, f in enumerate(schema.fields)]
-    return exp.select(*columns).where(exp.false())
-
-
-def _names(columns: Sequence[str]) -> list[exp.Identifier]:
-    return [exp.to_identifier(name, quoted=True) for name in columns]

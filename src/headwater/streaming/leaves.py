@@ -35,14 +35,16 @@ from headwater.plan.relations import (
     names_file_column,
 )
 from headwater.settings import Settings
-from headwater.sources.base import SourceProvider, SourceRequest, sources
+from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, sources
 from headwater.streaming.naming import unique_names
+from headwater.streaming.statics import StaticSide, followed, over
 
 
 class StreamSession(Context, Protocol):
     """What the streaming room needs of a session, beyond what the compiler asks."""
 
     catalog: Any
+    data_sources: Any
     runtime: Any
     streams: Any
 
@@ -132,7 +134,7 @@ class Leaves:
         return cast(Relation, inner) if streams else node
 
     def _leaf(self, read: ReadSource) -> Relation:
-        provider = sources.get(read.format)
+        provider: SourceProvider | None = self.session.data_sources.source(read.format)
         if provider is None:
             raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=read.format)
         options = FormatOptions(read.options)
@@ -156,6 +158,21 @@ def batch_time() -> exp.Expression:
     return exp.cast(variable, "TIMESTAMPTZ", dialect="duckdb")
 
 
+def source_context(session: StreamSession) -> SourceContext:
+    """What a source may use while only its schema or a batch is asked for."""
+    runtime = session.runtime
+    return SourceContext(
+        runtime.database, runtime.storage, runtime.clock, session.settings, runtime.mounts, session.time_zone
+    )
+
+
+def _request(read: ReadSource) -> SourceRequest:
+    options = FormatOptions(read.options)
+    return SourceRequest(
+        read.format, read.schema, options, read.paths or ((options["path"],) if "path" in options else ())
+    )
+
+
 class StreamContext:
     """A session as the compiler sees it while a stream is compiled: the same, and the stream's own leaves."""
 
@@ -165,6 +182,8 @@ class StreamContext:
         self.settings: Settings = session.settings
         self.now = batch_time()
         """What `current_timestamp()` means: the batch's time, the same in a replay."""
+        self.statics: list[StaticSide] = []
+        """The static reads that are renewed in every batch."""
 
     def add(self, relation_id: str, leaf: Resolved) -> None:
         """One more leaf."""
@@ -184,12 +203,29 @@ class StreamContext:
         return self._session.binder()
 
     def table(self, read: ReadTable) -> Relation | Resolved:
-        """See `Context`."""
-        return self._session.table(read)
+        """See `Context`; Delta tables are followed."""
+        made = self._session.table(read)
+        if not isinstance(made, Resolved):
+            return made
+        found = self._session.catalog.get(read.parts)
+        if isinstance(found, PathTable):
+            return self._followed(ReadSource(found.format, None, read.options, (found.path,)), made)
+        options = tuple({**found.options, **dict(read.options)}.items())
+        return self._followed(ReadSource(found.provider, None, options, (found.location or "",)), made)
 
     def source(self, read: ReadSource) -> Resolved:
-        """See `Context`."""
-        return self._session.source(read)
+        """See `Context`; Delta tables are followed."""
+        return self._followed(read, self._session.source(read))
+
+    def _followed(self, read: ReadSource, made: Resolved) -> Resolved:
+        if made.streaming or made.hidden:
+            return made
+        found = followed(read, _request(read), source_context(self._session))
+        if found is None:
+            return made
+        side = StaticSide(f"static_{len(self.statics)}", found, [a.sql for a in made.attributes])
+        self.statics.append(side)
+        return over(side.name, made)
 
     def cached(self, relation_id: str) -> Relation | Resolved:
         """See `Context`; the stream's leaves come first."""

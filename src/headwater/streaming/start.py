@@ -22,14 +22,14 @@ from headwater.errors import AnalysisError
 from headwater.io.formats.base import FormatOptions
 from headwater.plan.commands import StartStream
 from headwater.plan.relations import Relation
-from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest, sinks
-from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, StreamSource
-from headwater.streaming.analysis import check_stream, with_explicit_aggregates
+from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest
+from headwater.sources.base import SourceProvider, SourceRequest, StreamSource
+from headwater.streaming.analysis import checked
 from headwater.streaming.checkpoint import Checkpoint, Location, locate
 from headwater.streaming.cutting import CutPlan, cut_plan
 from headwater.streaming.dataflow import Dataflow
 from headwater.streaming.engine import Parts
-from headwater.streaming.leaves import Leaf, Leaves, StreamSession
+from headwater.streaming.leaves import Leaf, Leaves, StreamSession, source_context
 from headwater.streaming.logs import PINNED
 from headwater.streaming.progress import ProgressLog
 from headwater.streaming.query import Identity, StreamingQuery
@@ -62,15 +62,15 @@ def _start(
     command: StartStream, session: StreamSession, sink_name: str, location: Callable[[], Location]
 ) -> StreamingQuery:
     def schema(provider: SourceProvider, request: SourceRequest) -> StructType:
-        return provider.schema(request, replace(_context(session), checkpoint=location().path))
+        return provider.schema(request, replace(source_context(session), checkpoint=location().path))
 
     session.streams.check_name(command.query_name)
     leaves = Leaves(session, schema)
-    plan = with_explicit_aggregates(leaves.expand(command.input))
+    plan = leaves.expand(command.input)
     if not leaves.found:
         raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
-    check_stream(plan, {leaf.relation_id for leaf in leaves.found}, command.output_mode)
-    provider = _sink_provider(sink_name, command)
+    plan = checked(plan, leaves.found, session, command.output_mode)
+    provider = _sink_provider(sink_name, command, session)
     compiled = _compiled(plan, leaves.found, session, command)
     query = _opened(command, session, compiled, leaves.found, (sink_name, provider), location())
     query.prepare()
@@ -97,8 +97,8 @@ def _sink_name(command: StartStream, session: StreamSession) -> str:
     return command.format or session.settings[_DEFAULT_FORMAT]
 
 
-def _sink_provider(name: str, command: StartStream) -> SinkProvider:
-    provider = sinks.get(name)
+def _sink_provider(name: str, command: StartStream, session: StreamSession) -> SinkProvider:
+    provider: SinkProvider | None = session.data_sources.sink(name)
     if provider is None:
         raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=name)
     if command.output_mode not in provider.output_modes:
@@ -134,7 +134,7 @@ def _parts(
     sources: list[StreamSource] = []
     for index, leaf in enumerate(leaves):
         log_path = checkpoint.source_path(index)
-        context = replace(_context(session), log_path=log_path, checkpoint=checkpoint.path)
+        context = replace(source_context(session), log_path=log_path, checkpoint=checkpoint.path)
         sources.append(leaf.provider.open(leaf.request, context))
     if command.path:
         checkpoint.check_identity({f"{sink[0]} path": runtime.mounts.uri(command.path)})
@@ -151,13 +151,6 @@ def _parts(
         settings.number("spark.sql.streaming.minBatchesToRetain"),
         {key: settings.lookup(key) or value for key, value in PINNED.items()},
         settings.flag("spark.sql.streaming.noDataMicroBatches.enabled"),
-    )
-
-
-def _context(session: StreamSession) -> SourceContext:
-    runtime = session.runtime
-    return SourceContext(
-        runtime.database, runtime.storage, runtime.clock, session.settings, runtime.mounts, session.time_zone
     )
 
 
