@@ -18,7 +18,7 @@ from pyspark.sql.types import DataType, NullType
 from sqlglot import exp
 
 from headwater.compile.context import Context
-from headwater.compile.frame import Frame, Item, derived, slots_of, substitute, used_names
+from headwater.compile.frame import Frame, Item, derived, reference, slots_of, substitute, used_names
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.compile.scope import Scope
 from headwater.duck import Connection, sql_text
@@ -104,12 +104,15 @@ class Compiler:
 
     def relation(self, relation: Relation) -> Frame:
         """The frame of a relation. Raises AnalysisError, UnsupportedError."""
+        from headwater.compile.time_windows import with_time_windows
+
         chain = [relation]
         while type(chain[-1]) in _unary:
             chain.append(chain[-1].input)  # type: ignore[attr-defined]
         frame = self._noted(chain[-1], _other_handler(chain[-1])(chain.pop(), self))
         for node in reversed(chain):
-            frame = self._noted(node, _unary[type(node)](node, frame, self))
+            placed, frame = with_time_windows(node, frame, self)
+            frame = self._noted(node, _unary[type(node)](placed, frame, self))
         return frame
 
     def apart(self, relation: Relation) -> Frame:
@@ -135,12 +138,12 @@ class Compiler:
             a = slot.attribute
             qualifiers = a.qualifiers or ((qualifier,) if qualifier else ())
             slots.append(slot._replace(attribute=self.again(a, qualifiers=qualifiers)))
-        self._remember([slot.attribute for slot in slots])
+        self.remember([slot.attribute for slot in slots])
         visible, hidden = tuple(slots[: len(resolved.attributes)]), tuple(slots[len(resolved.attributes) :])
         frame = Frame(derived(resolved.query, alias), visible, inputs=resolved.inputs, streaming=resolved.streaming)
         return frame.with_hidden(hidden) if hidden else frame
 
-    def _remember(self, attributes: Sequence[Attribute]) -> None:
+    def remember(self, attributes: Sequence[Attribute]) -> None:
         """Let the DataFrames below a cut name their columns above it."""
         for plan_id in {one for a in attributes for one in a.plan_ids}:
             self.outputs.setdefault(plan_id, []).append(tuple(a for a in attributes if plan_id in a.plan_ids))
@@ -148,15 +151,15 @@ class Compiler:
     def cut(self, relation: Relation) -> Resolved:
         """As `resolved`, the attributes with their `plan_ids`."""
         made = self.resolved(relation)
+        return replace(made, attributes=self.with_plans(made.attributes), hidden=self.with_plans(made.hidden))
+
+    def with_plans(self, attributes: Iterable[Attribute]) -> tuple[Attribute, ...]:
+        """The attributes with all the DataFrames they are columns of."""
         known: dict[str, set[int]] = {}
         for plan_id, outputs in self.outputs.items():
             for attribute in (a for output in outputs for a in output):
                 known.setdefault(attribute.sql, set()).add(plan_id)
-        marked = [
-            tuple(replace(a, plan_ids=a.plan_ids | frozenset(known.get(a.sql, ()))) for a in columns)
-            for columns in (made.attributes, made.hidden)
-        ]
-        return replace(made, attributes=marked[0], hidden=marked[1])
+        return tuple(replace(a, plan_ids=a.plan_ids | frozenset(known.get(a.sql, ()))) for a in attributes)
 
     def closed(self, frame: Frame) -> Frame:
         """The frame as a subquery."""
@@ -166,7 +169,7 @@ class Compiler:
         """`SELECT items FROM frame`, merged into the frame's own SELECT where that is safe."""
         if not frame.accepts(items):
             hidden = [Item(slot.attribute) for slot in frame.hidden if slot.attribute.sql not in _names(frame)]
-            wanted = used_names(item.sql for item in items if item.sql is not None)
+            wanted = used_names(item.sql or reference(item.attribute) for item in items)
             needed = [item for item in hidden if item.attribute.sql in wanted]
             kept = [*(Item(a) for a in frame.attributes), *needed]
             frame = self.closed(frame.projected(kept) if needed else frame)
@@ -215,7 +218,7 @@ class Compiler:
         """`typed` with its type, asked of DuckDB if it is not known."""
         return typed if typed.type is not None else replace(typed, type=self.ask(typed.sql))
 
-    def ask(self, tree: exp.Expression) -> DataType:
+    def ask(self, tree: exp.Expr) -> DataType:
         """The type DuckDB's binder gives an expression over attributes."""
         names = sorted({c.this.this for c in tree.find_all(exp.Column) if not c.args.get("table")})
         columns = [

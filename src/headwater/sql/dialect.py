@@ -211,6 +211,14 @@ class Parser(DatabricksParser):
         delay = self._find_sql(start, self._prev)
         return Watermark(this=table, column=column, delay=delay, alias=super()._parse_table_alias())
 
+    def _parse_group(self, *args: Any, **kwargs: Any) -> exp.Group | None:
+        after = self._tokens[self._index + 1 : self._index + 3]
+        if self._curr and self._curr.token_type == TokenType.GROUP_BY and len(after) == 2:
+            window, parenthesis = after
+            if window.token_type == TokenType.WINDOW and parenthesis.token_type == TokenType.L_PAREN:
+                window.token_type = TokenType.VAR  # a call, not the clause WINDOW name AS (…)
+        return super()._parse_group(*args, **kwargs)
+
     def _parse_csv(self, parse_method: Any, sep: TokenType = TokenType.COMMA) -> list[Any]:
         first = parse_method()
         items = [] if first is None else [first]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pyspark.sql.types import NullType
 from sqlglot import exp
@@ -21,9 +22,10 @@ from headwater.compile.context import Context
 from headwater.compile.frame import Frame, Item, derived, reference, slots_of
 from headwater.compile.outputs import Output, item_of, output_of, outputs_of
 from headwater.compile.relations.all_keys import grouped_by_all
+from headwater.compile.relations.sessions import is_session, merged_sessions
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.compile.scope import Scope
-from headwater.errors import AnalysisError
+from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import Typed
 from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
@@ -76,12 +78,11 @@ class Grouped:
     keys: list[Key]
     compiler: Compiler
     sets: exp.Expression | None = None
-    visible: tuple[Attribute, ...] | None = None
+    visible: Scope | None = None
 
     def scope(self) -> Scope:
         """The names of the child's columns (without computed keys)."""
-        scope = self.compiler.scope(self.base)
-        return scope if self.visible is None else replace(scope, attributes=self.visible, hidden=())
+        return self.visible or self.compiler.scope(self.base)
 
     def __post_init__(self) -> None:
         self.states: dict[exp.Expression, State] = {}
@@ -149,10 +150,11 @@ def _one_row(inner: Frame) -> exp.Select:
 def aggregate_frame(frame: Frame, keys: list[Key], outputs: Sequence[Output], compiler: Compiler) -> Frame:
     """The aggregation of a frame by keys, giving outputs."""
     grouped = Grouped(frame, keys, compiler)
-    return grouped.frame(_lifted(grouped, outputs, compiler))
+    return grouped.frame(lifted(grouped, outputs, compiler))
 
 
-def _lifted(grouped: Grouped, outputs: Sequence[Output], compiler: Compiler) -> list[Item]:
+def lifted(grouped: Grouped, outputs: Sequence[Output], compiler: Compiler) -> list[Item]:
+    """The outputs over keys and states."""
     keys = {key.attribute.sql for key in grouped.keys}
     items: list[Item] = []
     taken: set[str] = set()
@@ -179,10 +181,6 @@ def _of_key(tree: exp.Column, same: Attribute, grouped: Grouped, taken: set[str]
 
 @on(plan.Aggregate)
 def _aggregate(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> Frame:
-    if node.kind == "pivot":
-        from headwater.compile.relations.pivot import pivot_frame
-
-        return pivot_frame(node, frame, compiler)
     grouped, items = _grouped(node, frame, compiler)
     having = None
     if node.having is not None:
@@ -206,17 +204,29 @@ def _having(node: plan.Aggregate, grouped: Grouped, items: list[Item], compiler:
 
 
 def _grouped(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> tuple[Grouped, list[Item]]:
+    if node.kind == "pivot":
+        from headwater.compile.relations.pivot import pivoted
+
+        return pivoted(node, frame, compiler)
     node = grouped_by_all(node, frame)
     scope = compiler.scope(frame)
     named = [_grouping_output(g, node, scope, compiler) for g in _all_keys(node)]
-    if node.kind == "groupby":
-        grouped = Grouped(frame, keys_of(named, compiler), compiler)
-    else:
-        grouped = _with_sets(node, frame, named, compiler)
-        scope = grouped.scope()
-    shown = [_regrouped(o, k) for o, k in zip(named, grouped.keys, strict=True)] if node.output_grouping else []
-    outputs = outputs_of(node.aggregates, scope, compiler)
-    return grouped, _lifted(grouped, [*shown, *outputs], compiler)
+    grouped = grouped_by(named, frame, compiler) if node.kind == "groupby" else _with_sets(node, frame, named, compiler)
+    shown = shown_keys(named, grouped) if node.output_grouping else []
+    outputs = outputs_of(node.aggregates, grouped.scope(), compiler)
+    return grouped, lifted(grouped, [*shown, *outputs], compiler)
+
+
+def grouped_by(named: Sequence[Output], frame: Frame, compiler: Compiler) -> Grouped:
+    """An aggregation by columns or sessions."""
+    if any(is_session(output.metadata) for output in named):
+        return _by_sessions(frame, named, compiler)
+    return Grouped(frame, keys_of(named, compiler), compiler)
+
+
+def shown_keys(named: Sequence[Output], grouped: Grouped) -> list[Output]:
+    """The grouping columns as outputs."""
+    return [_regrouped(output, key) for output, key in zip(named, grouped.keys, strict=True)]
 
 
 def _regrouped(output: Output, key: Key) -> Output:
@@ -264,20 +274,44 @@ def keys_of(named: Sequence[Output], compiler: Compiler) -> list[Key]:
     return keys
 
 
+def _by_sessions(frame: Frame, named: Sequence[Output], compiler: Compiler) -> Grouped:
+    """Rows of one group whose sessions touch are one session."""
+    base, keys = _with_keys_beneath(frame, [item_of(output, compiler) for output in named], compiler)
+    attributes = [key.attribute for key in keys]
+    session = next(a for a in attributes if is_session(a.metadata))
+    others = [a for a in attributes if a is not session]
+    return _over(frame, merged_sessions(base, session, others, compiler), keys, named, compiler)
+
+
 def _with_sets(node: plan.Aggregate, frame: Frame, named: Sequence[Output], compiler: Compiler) -> Grouped:
     """ROLLUP, CUBE and GROUPING SETS group by columns, so the keys are computed beneath."""
+    if any(is_session(output.metadata) for output in named):
+        raise unsupported(f"session_window in {node.kind.replace('_', ' ')}", "Group by the session and each key.")
     items = [item_of(output, compiler) for output in named]
     items = [Item(replace(i.attribute, nullable=True), i.sql) for i in items]
-    base = compiler.closed(compiler.project(frame, [*(Item(a) for a in frame.attributes), *items]))
-    base = replace(base, hidden=())
-    keys = [Key(item.attribute, reference(item.attribute)) for item in items]
+    base, keys = _with_keys_beneath(frame, items, compiler)
     columns = {g: base.by_sql[k.attribute.sql].sql for g, k in zip(_all_keys(node), keys, strict=True)}
-    grouped = _SetsGrouped(base, keys, compiler, _sets(node, columns), frame.attributes)
+    return _over(frame, base, keys, named, compiler, _sets(node, columns))
+
+
+def _with_keys_beneath(frame: Frame, items: Sequence[Item], compiler: Compiler) -> tuple[Frame, list[Key]]:
+    scope = compiler.scope(frame)
+    kept = [Item(a) for a in (*scope.attributes, *scope.hidden)]
+    base = compiler.closed(compiler.project(frame, [*kept, *items]))
+    return replace(base, hidden=()), [Key(item.attribute, reference(item.attribute)) for item in items]
+
+
+def _over(
+    frame: Frame, base: Frame, keys: list[Key], named: Sequence[Output], compiler: Compiler, sets: Any = None
+) -> _KeysGrouped:
+    grouped = _KeysGrouped(base, keys, compiler, sets, compiler.scope(frame))
     grouped.originals = {output.typed.sql: key for output, key in zip(named, keys, strict=True)}
     return grouped
 
 
-class _SetsGrouped(Grouped):
+class _KeysGrouped(Grouped):
+    """An aggregation whose keys are columns beneath it."""
+
     originals: dict[exp.Expression, Key]
 
     def lift(self, tree: exp.Expression) -> exp.Expression:
@@ -296,7 +330,7 @@ def _is_grouping(node: exp.Expression) -> bool:
     return isinstance(node, exp.Anonymous) and node.this in {"grouping", "grouping_id"}
 
 
-def _over_keys(node: exp.Expression, grouped: _SetsGrouped) -> exp.Expression:
+def _over_keys(node: exp.Expression, grouped: _KeysGrouped) -> exp.Expression:
     arguments = node.expressions or [key.sql for key in grouped.keys]
     keys = [grouped.originals.get(argument) for argument in arguments]
     columns = [
@@ -369,8 +403,6 @@ def _requalified(tree: exp.Expression, alias: str) -> exp.Expression:
 
 def compile_aggregate(node: plan.Aggregate, context: Context) -> AggregatePieces:
     """The pieces of an aggregation by plain keys. Raises as `compile_relation`; UnsupportedError for other kinds."""
-    from headwater.errors import unsupported
-
     if node.kind != "groupby":
         raise unsupported(f"{node.kind} on a stream")
     compiler = Compiler(context)

@@ -18,7 +18,7 @@ from headwater.compile.expressions import call_of
 from headwater.compile.frame import Frame, Item, used_names
 from headwater.compile.literals import literal_sql
 from headwater.compile.outputs import Output, outputs_of
-from headwater.compile.relations.aggregate import Key, aggregate_frame, keys_of
+from headwater.compile.relations.aggregate import Grouped, grouped_by, lifted, shown_keys
 from headwater.compile.sampling import rows_of
 from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import Typed
@@ -29,8 +29,8 @@ from headwater.plan import relations as plan
 _MOST = 10_000
 
 
-def pivot_frame(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> Frame:
-    """The frame of a pivoted aggregation. Raises PIVOT_VALUE… errors as Spark."""
+def pivoted(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> tuple[Grouped, list[Item]]:
+    """A pivoted aggregation and its outputs. Raises PIVOT_VALUE… errors as Spark."""
     assert node.pivot_column is not None
     scope = compiler.scope(frame)
     column = compiler.expression(node.pivot_column, scope)
@@ -40,12 +40,11 @@ def pivot_frame(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> Frame
     if node.implicit_grouping:
         used = used_names([column.sql, *(output.typed.sql for output in aggregates)])
         named = [o for o in outputs_of((ex.Star(),), scope, compiler) if o.same is None or o.same.sql not in used]
-    keys: list[Key] = keys_of(named, compiler)
-    shown = [o._replace(same=k.attribute) for o, k in zip(named, keys, strict=True)]
+    grouped = grouped_by(named, frame, compiler)
     cells = [
         _cell(name, value, output, column, len(aggregates) == 1) for name, value in values for output in aggregates
     ]
-    return aggregate_frame(frame, keys, [*shown, *cells], compiler)
+    return grouped, lifted(grouped, [*shown_keys(named, grouped), *cells], compiler)
 
 
 def _given(node: plan.Aggregate, column: Typed, compiler: Compiler) -> list[tuple[str, exp.Expression]]:

@@ -1,4 +1,4 @@
-"""`withWatermark`: marks the event time column; it changes no row of a batch.
+"""`withWatermark`: marks the event time column of a stream; a batch stays as it is.
 
 Invariants: the delay is kept in the column's metadata under Spark's key, in milliseconds; months count 31 days.
 """
@@ -52,5 +52,7 @@ def _with_watermark(node: plan.WithWatermark, frame: Frame, compiler: Compiler) 
             eventName=f"`{node.event_time}`",
             eventType=f'"{type_sql(attribute.type)}"',
         )
+    if not frame.streaming:
+        return frame
     marked = replace(attribute, metadata={**attribute.metadata, DELAY: delay_ms(node.delay)})
     return frame.renamed([marked if a.sql == marked.sql else a for a in frame.attributes])

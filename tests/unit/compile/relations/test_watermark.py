@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from headwater.compile import compile_relation
@@ -23,9 +25,25 @@ def test_a_bad_delay_is_refused(text):
         delay_ms(text)
 
 
-def test_the_event_time_column_is_marked(session):
-    query = session.sql("select timestamp'2024-01-01 00:00:00' as t, 1 as x", {}, ())
-    schema = compile_relation(plan.WithWatermark(query, "t", "1 second"), session).schema
+class _Streaming:
+    """A session whose views are streams."""
+
+    def __init__(self, session):
+        self._session = session
+
+    def __getattr__(self, name):
+        return getattr(self._session, name)
+
+    def cached(self, relation_id):
+        return replace(compile_relation(self._session.views[relation_id], self._session), streaming=True)
+
+
+def test_the_event_time_column_of_a_stream_is_marked(session):
+    session.views["s"] = session.sql("select timestamp'2024-01-01 00:00:00' as t, 1 as x", {}, ())
+    source = plan.CachedRemote("s")
+    schema = compile_relation(plan.WithWatermark(source, "t", "1 second"), _Streaming(session)).schema
     assert schema["t"].metadata == {"spark.watermarkDelayMs": 1000}
+    batch = compile_relation(plan.WithWatermark(session.views["s"], "t", "1 second"), session).schema
+    assert batch["t"].metadata == {}
     with pytest.raises(AnalysisError, match="EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE"):
-        compile_relation(plan.WithWatermark(query, "x", "1 second"), session)
+        compile_relation(plan.WithWatermark(source, "x", "1 second"), _Streaming(session))
