@@ -60,6 +60,18 @@ def _rows() -> tuple[Setting, ...]:
         ),
         Setting("spark.sql.streaming.multipleWatermarkPolicy", "text", "min", "Watermark of several: min or max."),
         Setting(
+            "spark.sql.streaming.unsupportedOperationCheck",
+            "flag",
+            "true",
+            "Refuse at its start a query that Spark would refuse.",
+        ),
+        Setting(
+            "spark.sql.streaming.statefulOperator.checkCorrectness.enabled",
+            "flag",
+            "true",
+            "Refuse stateful operators above one that may emit late rows.",
+        ),
+        Setting(
             "spark.sql.streaming.stopActiveRunOnRestart",
             "flag",
             "true",

@@ -67,7 +67,6 @@ class Compiler:
         """Names of outer columns met in the subquery being compiled."""
         self.inputs: dict[str, Any] = {}
         """Arrow inputs of subquery expressions."""
-        self.streaming = False
         self.file_column = False
         """Whether the plan names the hidden column of file reads."""
         self.ansi = context.settings.flag("spark.sql.ansi.enabled")
@@ -193,9 +192,7 @@ class Compiler:
         """The finished relation, with what its subquery expressions bring."""
         self.file_column = names_file_column(relation)
         made = self.relation(relation).resolved()
-        if not self.inputs and not self.streaming:
-            return made
-        return replace(made, inputs={**self.inputs, **made.inputs}, streaming=made.streaming or self.streaming)
+        return replace(made, inputs={**self.inputs, **made.inputs}) if self.inputs else made
 
     # ── expressions ─────────────────────────────────────────────────────────────────────────────────────────
 

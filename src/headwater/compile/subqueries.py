@@ -47,8 +47,9 @@ def _compiled(
         frame = compiler.relation(relation)
     finally:
         compiler.outer, names, compiler.outward = outer, compiler.outward, outward
+    if frame.streaming:
+        raise AnalysisError("INVALID_SUBQUERY_EXPRESSION.STREAMING_QUERY")
     compiler.inputs.update(frame.inputs)
-    compiler.streaming = compiler.streaming or frame.streaming
     make = _KINDS[kind]
     made = make(frame, left, compiler)
     return replace(made, name=made.name.replace("()", f"({', '.join(dict.fromkeys(names))})", 1))

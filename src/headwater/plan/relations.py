@@ -14,7 +14,7 @@ from typing import Literal as OneOf
 import pyarrow as pa
 from pyspark.sql.types import StructType
 
-from headwater.plan.expressions import Alias, Call, Column, Expression, Literal, SortOrder
+from headwater.plan.expressions import Alias, Call, Column, Expression, Literal, PythonUDF, SortOrder
 from headwater.plan.node import Node, node
 
 
@@ -45,7 +45,8 @@ def names_file_column(plan: Node) -> bool:
 class ReadSource(Relation):
     """`spark.read.format(format)` / `spark.readStream.format(format)` with its options and paths.
 
-    `file_column`: the query names the hidden column `_metadata` of file reads.
+    `file_column`: the query names the hidden column `_metadata` of file reads. `filters`: PySpark's `Filter`s that
+    stand above it in the plan (`sessions.pushing`).
     """
 
     format: str
@@ -55,6 +56,7 @@ class ReadSource(Relation):
     streaming: bool = False
     name: str | None = None
     file_column: bool = field(default=False, kw_only=True)
+    filters: tuple[object, ...] = field(default=(), kw_only=True)
 
 
 @node
@@ -243,6 +245,13 @@ class Deduplicate(Relation):
 
 
 @node
+class Distinct(Relation):
+    """SQL's `SELECT DISTINCT`: to Spark an aggregation by all columns, which matters to a stream."""
+
+    input: Relation
+
+
+@node
 class Sample(Relation):
     """`sample(fraction)`: rows with lower ≤ u < upper."""
 
@@ -382,6 +391,37 @@ class GeneratorJoin(Relation):
     outer: bool
     alias: str
     columns: tuple[str, ...]
+
+
+@node
+class ApplyInPandasWithState(Relation):
+    """`groupBy(grouping).applyInPandasWithState(function, output, state, output_mode, timeout)`."""
+
+    input: Relation
+    grouping: tuple[Expression, ...]
+    function: PythonUDF
+    output: StructType
+    state: StructType
+    output_mode: OneOf["append", "update", "complete"]
+    timeout: OneOf["NoTimeout", "ProcessingTimeTimeout", "EventTimeTimeout"]
+
+
+@node
+class TransformWithState(Relation):
+    """`groupBy(grouping).transformWithState(processor, …)`, or `…InPandas`: by the function's `eval_type`.
+
+    `initial`: rows that the first batch hands to `handleInitialState`, by `initial_grouping`.
+    """
+
+    input: Relation
+    grouping: tuple[Expression, ...]
+    function: PythonUDF
+    output: StructType
+    output_mode: OneOf["append", "update", "complete"]
+    time_mode: OneOf["none", "processingtime", "eventtime"]
+    event_time: str = ""
+    initial: Relation | None = None
+    initial_grouping: tuple[Expression, ...] = ()
 
 
 # ── several inputs ──────────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ from headwater.plan.expressions import Alias, Call, Column, Expression, Literal,
 from headwater.plan.relations import (
     Aggregate,
     CommonTables,
-    Deduplicate,
+    Distinct,
     Drop,
     Filter,
     Hint,
@@ -133,7 +133,7 @@ def _select(node: exp.Select, scope: Scope) -> Relation:
     if node.args.get("distinct"):
         if node.args["distinct"].args.get("on"):
             raise unsupported("SELECT DISTINCT ON", "Use dropDuplicates.")
-        relation = Deduplicate(relation, all_columns=True)
+        relation = Distinct(relation)
     return _hinted(node, relation, scope)
 
 

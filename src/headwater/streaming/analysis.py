@@ -1,22 +1,39 @@
-"""Which plans may stream, in which output mode: Spark's rules for what Headwater runs, by Spark's words.
+"""Which plans may stream, in which output mode: the rules of Spark 4.3's `UnsupportedOperationChecker`, in its words.
 
-Invariants: a plan that passes gives the rows Spark would give; a stateful operator that is missing here is refused by
-name, never run as if the batch were the whole stream.
+The order is Spark's, and of several faults the first is told: Python state functions, the output mode, then every
+relation from the inputs up, last the chains of stateful operators. Rules that need columns (is the watermark among the
+keys?) look at compiled attributes. Outer joins of two streams are judged by their operator: `outer_join_refused`.
+
+Invariants: a plan that passes gives the rows Spark would give; what is missing here is refused by name, never run as if
+the batch were the whole stream, even where Spark's checks are turned off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
 
+from pyspark.sql.types import BooleanType, NumericType
+
+from headwater import compile as compiler
+from headwater.compile import Compiler
+from headwater.compile.relations.sessions import is_session
+from headwater.compile.relations.sets import duplicate_keys
+from headwater.compile.relations.watermark import DELAY
+from headwater.compile.resolved import Attribute
 from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import functions
-from headwater.plan.expressions import Call, Window
+from headwater.log import logger
+from headwater.plan.expressions import Call, Column, Star, Window
 from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
+    ApplyInPandasWithState,
     CachedRemote,
     CollectMetrics,
+    Deduplicate,
+    Distinct,
     Join,
     Limit,
     Offset,
@@ -27,35 +44,31 @@ from headwater.plan.relations import (
     Sort,
     Statistic,
     Tail,
+    TransformWithState,
+    Transpose,
     WithRelations,
-    WithWatermark,
 )
 from headwater.sinks.base import OutputMode
+from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
 
-_SIDES = {
-    "left_outer": (
-        "right",
-        "LeftOuter join with a streaming DataFrame/Dataset on the right and a static "
-        "DataFrame/Dataset on the left is not supported",
-    ),
-    "right_outer": (
-        "left",
-        "RightOuter join with a streaming DataFrame/Dataset on the left and a static "
-        "DataFrame/DataSet on the right not supported",
-    ),
-    "full_outer": (
-        "either",
-        "FullOuter joins with streaming DataFrames/Datasets on the left and a static "
-        "DataFrame/Dataset on the right is not supported",
-    ),
-    "left_semi": (
-        "right",
-        "LeftSemi join with a streaming DataFrame/Dataset on the right and a static "
-        "DataFrame/Dataset on the left is not supported",
-    ),
-    "left_anti": ("right", "LeftAnti joins with a streaming DataFrame/Dataset on the right are not supported"),
-}
+_LOG = logger("streaming.analysis")
 _WAY_OUT = "Do it in foreachBatch, or run the query on Apache Spark."
+_LATE_CHAIN = (
+    "Detected pattern of possible 'correctness' issue due to global watermark. The query contains stateful operation "
+    "which can emit rows older than the current watermark plus allowed late record delay, which are \"late rows\" in "
+    "downstream stateful operations and these rows can be discarded. Please refer the programming guide doc for more "
+    "details. If you understand the possible risk of correctness issue and still need to run the query, you can "
+    "disable this check by setting the config `spark.sql.streaming.statefulOperator.checkCorrectness.enabled` to false."
+)
+_JOINS = {
+    "inner": "Inner",
+    "cross": "Cross",
+    "left_outer": "LeftOuter",
+    "right_outer": "RightOuter",
+    "full_outer": "FullOuter",
+    "left_semi": "LeftSemi",
+    "left_anti": "LeftAnti",
+}
 
 
 def refused(message: str) -> AnalysisError:
@@ -63,12 +76,7 @@ def refused(message: str) -> AnalysisError:
     return AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=message)
 
 
-def check_stream(plan: Relation, leaves: set[str], mode: OutputMode) -> None:
-    """Check a plan whose streams are `CachedRemote` of `leaves`. Raises AnalysisError, UNSUPPORTED_FEATURE."""
-    check = _Check(leaves, mode)
-    check.plan = plan
-    check.visit(plan)
-    check.whole()
+# ── the plan as it runs ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def with_explicit_aggregates(plan: Relation) -> Relation:
@@ -94,139 +102,387 @@ def _aggregates(expression: Node) -> bool:
     return any(_aggregates(child) for child in expression.children())
 
 
-class _Check:
-    def __init__(self, leaves: set[str], mode: OutputMode) -> None:
-        self.leaves = leaves
-        self.mode = mode
-        self.plan: Relation
-        self.aggregates: list[Aggregate] = []
+def _with_distinct_aggregates(plan: Relation, streams: Callable[[Node], bool]) -> Relation:
+    """The plan with SQL's DISTINCT over streams (`SELECT DISTINCT`, `UNION`) as the aggregation by all columns it is."""
+
+    def change(node: Node) -> Node:
+        changed = node.map_children(change)
+        if not isinstance(node, Relation) or not streams(node):
+            return changed
+        if isinstance(changed, Distinct):
+            return _distinct(changed.input, changed.plan_id)
+        if isinstance(changed, SetOperation) and not changed.all:
+            every = changed.kind == "union"
+            return _distinct(replace(changed, all=every, plan_id=None), changed.plan_id)
+        return changed
+
+    return cast(Relation, change(plan))
+
+
+def _distinct(rows: Relation, plan_id: int | None) -> Aggregate:
+    every = (Column(("ALL",)),)
+    return Aggregate(rows, "groupby", every, (Star(),), output_grouping=False, plan_id=plan_id)
+
+
+def _is_distinct(node: Relation) -> bool:
+    return isinstance(node, Distinct) or (isinstance(node, SetOperation) and node.kind == "union" and not node.all)
+
+
+# ── event time ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def event_time(attributes: Sequence[Attribute]) -> Attribute | None:
+    """The column that carries the watermark, or None. Raises MULTIPLE_EVENT_TIME_COLUMNS."""
+    found = [a for a in attributes if DELAY in a.metadata]
+    if len({a.origin or a.sql for a in found}) > 1:
+        raise AnalysisError("MULTIPLE_EVENT_TIME_COLUMNS", eventTimeCols=f"({','.join(a.name for a in found)})")
+    return found[0] if found else None
+
+
+def required_event_time(attributes: Sequence[Attribute]) -> Attribute:
+    """The column that carries the watermark. Raises Spark's error for `dropDuplicatesWithinWatermark` without one."""
+    found = event_time(attributes)
+    if found is None:
+        raise refused(
+            "dropDuplicatesWithinWatermark is not supported on streaming DataFrames/DataSets without watermark"
+        )
+    return found
+
+
+def outer_join_refused(kind: str) -> AnalysisError:
+    """For an outer or semi join of two streams whose state could never be let go."""
+    return refused(
+        f"Stream-stream {_JOINS[kind]} join between two streaming DataFrame/Datasets is not supported without a "
+        "watermark in the join keys, or a watermark on the nullable side and an appropriate range condition"
+    )
+
+
+def aggregate_refused(mode: OutputMode, operation: str = "streaming aggregations without watermark") -> AnalysisError:
+    """For an aggregation that the output mode does not allow."""
+    return AnalysisError("STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION", outputMode=mode, operation=operation)
+
+
+# ── the check ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def checked(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mode: OutputMode) -> Relation:
+    """The plan to run, if it may. Raises AnalysisError, UNSUPPORTED_FEATURE."""
+    context = StreamContext(session, {leaf.relation_id: leaf.resolved(index) for index, leaf in enumerate(leaves)})
+    plan = with_explicit_aggregates(plan)
+    check = _Check(plan, context, mode)
+    if context.settings.flag("spark.sql.streaming.unsupportedOperationCheck"):
+        check.spark_rules()
+    check.missing()
+    return _with_distinct_aggregates(plan, check.streams)
+
+
+class _Streams:
+    """Which relations read a stream. A stream inside an expression does not make its relation one."""
+
+    def __init__(self, context: StreamContext) -> None:
+        self._context = context
         self._seen: dict[int, bool] = {}
 
-    def streams(self, node: Node) -> bool:
+    def below(self, node: Node) -> bool:
         """Whether a stream is below."""
         known = self._seen.get(id(node))
         if known is None:
-            known = isinstance(node, CachedRemote) and node.relation_id in self.leaves
-            known = known or any(self.streams(child) for child in node.children())
+            known = isinstance(node, CachedRemote) and self._context.knows(node)
+            known = known or any(self.below(child) for child in _inputs(node))
             self._seen[id(node)] = known
         return known
 
-    def aggregated(self, node: Node) -> bool:
-        """Whether a streaming aggregation is below."""
-        return any(isinstance(one, Aggregate) and self.streams(one) for one in node.walk())
 
-    def visit(self, node: Node) -> None:
-        """Check a node and all below it, inputs first."""
-        for child in node.children():
-            self.visit(child)
-        if isinstance(node, Relation) and self.streams(node):
-            if type(node) in _REFUSED:
-                raise refused(_REFUSED[type(node)])
-            if type(node) in _MISSING:
-                raise unsupported(_MISSING[type(node)], _WAY_OUT)
-            if type(node) in _RULES:
-                _RULES[type(node)](self, node)
-            self.windows(node)
-            self.subqueries(node)
+def _inputs(node: Node) -> Iterator[Relation]:
+    """The relations a relation reads, subqueries in its expressions aside."""
+    if isinstance(node, WithRelations):
+        yield node.root
+        return
+    for child in node.children():
+        if isinstance(child, Relation):
+            yield child
 
-    def windows(self, node: Relation) -> None:
-        """No window functions over a stream."""
-        for child in node.children():
-            if isinstance(child, Relation):
-                continue
-            window = next((one for one in child.walk() if isinstance(one, Window)), None)
-            if window is not None:
-                name = window.function.name.upper() + "()" if isinstance(window.function, Call) else "a function"
-                raise AnalysisError(
-                    "NON_TIME_WINDOW_NOT_SUPPORTED_IN_STREAMING", windowFunc=name, columnName="", windowSpec="OVER (…)"
-                )
 
-    def subqueries(self, node: Relation) -> None:
-        """No stream inside an expression: it would be read as if the batch were all of it."""
-        for child in node.children():
-            inner = child.walk() if not isinstance(child, Relation) else iter(())
-            if any(isinstance(one, Relation) and self.streams(one) for one in inner):
-                raise unsupported("a subquery over a stream", _WAY_OUT)
+def _upwards(node: Relation) -> Iterator[Relation]:
+    for child in _inputs(node):
+        yield from _upwards(child)
+    yield node
 
-    def whole(self) -> None:
-        """The rules about the query as a whole: one aggregation, and its output mode."""
+
+def _downwards(node: Relation) -> Iterator[Relation]:
+    yield node
+    for child in _inputs(node):
+        yield from _downwards(child)
+
+
+def _expressions(node: Node) -> Iterator[Node]:
+    """All expressions of a relation, those of subqueries aside."""
+    for child in node.children():
+        if not isinstance(child, Relation):
+            yield child
+            yield from _expressions(child)
+
+
+class _Check:
+    def __init__(self, plan: Relation, context: StreamContext, mode: OutputMode) -> None:
+        self.plan = plan
+        self.context = context
+        self.mode = mode
+        self.streams = _Streams(context).below
+        self.aggregates = self.aggregates_of(plan)
+
+    def spark_rules(self) -> None:
+        """Spark's checks, in Spark's order."""
+        self.state_functions()
+        self.output_mode()
+        for node in _upwards(self.plan):
+            rule = _RULES.get(type(node))
+            if rule is not None:
+                rule(self, node)
+            self.expressions(node)
+        self.chains()
+
+    def aggregates_of(self, node: Relation) -> list[Relation]:
+        """The streaming aggregations at or below a node, topmost first."""
+        return [
+            one
+            for one in _downwards(node)
+            if (isinstance(one, Aggregate) or _is_distinct(one)) and self.streams(one)
+        ]
+
+    def columns(self, node: Relation) -> tuple[Attribute, ...]:
+        """The columns of a relation."""
+        return compiler.compile_cut(node, self.context).attributes
+
+    def keys(self, node: Relation) -> Sequence[Attribute]:
+        """The grouping columns of an aggregation."""
+        if not isinstance(node, Aggregate):
+            return self.columns(node)
+        frame = Compiler(self.context).relation(replace(node, having=None))
+        return [key.attribute for key in frame.grouped.keys] if frame.grouped else []
+
+    # ── the query as a whole ────────────────────────────────────────────────────────────────────────────────
+
+    def state_functions(self) -> None:
+        """One function with state at most."""
+        found = [one for one in _downwards(self.plan) if isinstance(one, ApplyInPandasWithState) and self.streams(one)]
+        if len(found) > 1:
+            raise refused("Multiple applyInPandasWithStates are not supported on a streaming DataFrames/Datasets")
+
+    def output_mode(self) -> None:
+        """The output mode suits the topmost aggregation."""
         if not self.aggregates:
             if self.mode == "complete":
-                raise _mode_error(self.mode, "no streaming aggregations")
+                raise aggregate_refused(self.mode, "no streaming aggregations")
             return
-        if self.mode == "append" and not any(isinstance(one, WithWatermark) for one in self.plan.walk()):
-            raise _mode_error(self.mode, "streaming aggregations without watermark")
+        if self.mode == "complete":
+            return
+        keys = self.keys(self.aggregates[0])
+        if self.mode == "append" and not any(DELAY in key.metadata for key in keys):
+            raise aggregate_refused(self.mode)
+        if self.mode == "update" and any(is_session(key.metadata) for key in keys):
+            raise aggregate_refused(self.mode, "session window streaming aggregations")
 
-    # ── operators ───────────────────────────────────────────────────────────────────────────────────────────
+    def chains(self) -> None:
+        """No stateful operator above one that may emit rows older than the watermark."""
+        if not any(self.follows_late_rows(node) for node in _downwards(self.plan)):
+            return
+        if self.context.settings.flag("spark.sql.streaming.statefulOperator.checkCorrectness.enabled"):
+            raise refused(_LATE_CHAIN)
+        _LOG.warning("%s", _LATE_CHAIN)
+
+    def follows_late_rows(self, node: Relation) -> bool:
+        if not self.stateful(node):
+            return False
+        pivot = isinstance(node, Aggregate) and node.kind == "pivot" and self.mode != "append"
+        if pivot and self.pivots_in_two_steps(node):
+            return True
+        return any(one is not node and self.emits_late_rows(one) for one in _downwards(node))
+
+    def stateful(self, node: Relation) -> bool:
+        """Whether the node drops late rows."""
+        if not self.streams(node):
+            return False
+        if isinstance(node, Join):
+            return self.streams(node.left) and self.streams(node.right)
+        if isinstance(node, Deduplicate):
+            return node.within_watermark or any(DELAY in key.metadata for key in self.duplicate_keys(node))
+        return isinstance(node, Aggregate | ApplyInPandasWithState | TransformWithState) or _is_distinct(node)
+
+    def emits_late_rows(self, node: Relation) -> bool:
+        if not self.streams(node):
+            return False
+        if isinstance(node, ApplyInPandasWithState):
+            return node.timeout == "EventTimeTimeout"
+        return self.mode != "append" and (isinstance(node, Aggregate) or _is_distinct(node))
+
+    def pivots_in_two_steps(self, node: Relation) -> bool:
+        """Whether Spark's pivot is an aggregation of an aggregation: where all values are numbers or booleans."""
+        assert isinstance(node, Aggregate)
+        values = self.columns(node)[len(self.keys(node)) :]
+        return all(isinstance(value.type, NumericType | BooleanType) for value in values)
+
+    def duplicate_keys(self, node: Deduplicate) -> list[Attribute]:
+        fold = not self.context.settings.flag("spark.sql.caseSensitive")
+        return duplicate_keys(node, self.columns(node.input), fold)
+
+    # ── relations ───────────────────────────────────────────────────────────────────────────────────────────
 
     def aggregate(self, node: Aggregate) -> None:
-        calls = [one for child in node.aggregates for one in child.walk() if isinstance(one, Call)]
-        if any(call.distinct or call.name in ("count_distinct", "countdistinct") for call in calls):
+        if not self.streams(node):
+            return
+        if node.kind == "pivot" and not node.pivot_values:
+            raise AnalysisError("_LEGACY_ERROR_TEMP_3063")
+        own = [*node.aggregates, *([node.having] if node.having else [])]
+        calls = [one for child in own for one in (child, *_expressions(child)) if isinstance(one, Call)]
+        if any(call.distinct or call.name.lower() in ("count_distinct", "countdistinct") for call in calls):
             raise refused(
                 "Distinct aggregations are not supported on streaming DataFrames/Datasets. "
                 "Consider using approx_count_distinct() instead."
             )
-        self.aggregates.append(node)
+
+    def state_function(self, node: ApplyInPandasWithState) -> None:
+        if not self.streams(node):
+            return
+        self._state_function_mode(node)
+        if node.timeout == "EventTimeTimeout" and not any(DELAY in a.metadata for a in self.columns(node.input)):
+            raise refused(
+                "Watermark must be specified in the query using '[Dataset/DataFrame].withWatermark()' for using "
+                "event-time timeout in a applyInPandasWithState. Event-time timeout not supported without watermark."
+            )
+
+    def _state_function_mode(self, node: ApplyInPandasWithState) -> None:
+        mode, on = node.output_mode, "on a streaming DataFrame/Dataset"
+        if not self.aggregates:
+            if mode != self.mode:
+                raise refused(
+                    f"applyInPandasWithState in {mode} mode is not supported with "
+                    f"{self.mode.capitalize()} output mode {on}"
+                )
+        elif mode == "update":
+            raise refused(f"applyInPandasWithState in update mode is not supported with aggregation {on}")
+        elif self.aggregates_of(node):
+            raise refused(f"applyInPandasWithState in append mode is not supported after aggregation {on}")
 
     def join(self, node: Join) -> None:
-        left, right = self.streams(node.left), self.streams(node.right)
+        left, right, name = self.streams(node.left), self.streams(node.right), _JOINS[node.kind]
         if left and right:
-            return
-        side, message = _SIDES.get(node.kind, ("none", ""))
-        if side == "either" or (side == "right" and right) or (side == "left" and left):
-            raise refused(message)
+            self._join_mode(node, name)
+        if node.kind == "full_outer" and left != right:
+            stream, static = ("left", "right") if left else ("right", "left")
+            raise refused(
+                f"FullOuter joins with streaming DataFrames/Datasets on the {stream} and a static "
+                f"DataFrame/Dataset on the {static} is not supported"
+            )
+        if node.kind == "left_anti" and right:
+            raise refused("LeftAnti joins with a streaming DataFrame/Dataset on the right are not supported")
+        if node.kind in ("left_outer", "left_semi") and right and not left:
+            raise refused(
+                f"{name} join with a streaming DataFrame/Dataset on the right and a static DataFrame/Dataset "
+                "on the left is not supported"
+            )
+        if node.kind == "right_outer" and left and not right:
+            raise refused(
+                "RightOuter join with a streaming DataFrame/Dataset on the left and a static DataFrame/DataSet "
+                "on the right not supported"
+            )
+
+    def _join_mode(self, node: Join, name: str) -> None:
+        outer = node.kind.endswith("outer")
+        allowed = ("append",) if outer else ("append", "update")
+        if self.mode not in allowed and node.kind != "left_anti":
+            modes = "Append output mode" if outer else "Append and Update output modes"
+            raise refused(
+                f"{name} join between two streaming DataFrames/Datasets is not supported in "
+                f"{self.mode.capitalize()} output mode, only in {modes}"
+            )
+
+    def deduplicate(self, node: Deduplicate) -> None:
+        if node.within_watermark and self.streams(node):
+            required_event_time(self.columns(node.input))
 
     def set_operation(self, node: SetOperation) -> None:
         left, right = self.streams(node.left), self.streams(node.right)
-        if node.kind == "union" and left and right:
-            if not node.all and not node.by_name:
-                raise unsupported("UNION DISTINCT of streams", _WAY_OUT)
-            return
-        if node.kind == "union":
+        if node.kind == "union" and left != right:
             raise refused("Union between streaming and batch DataFrames/Datasets is not supported")
-        if node.kind == "intersect":
+        if node.kind == "except" and right:
+            raise refused("Except on a streaming DataFrame/Dataset on the right is not supported")
+        if node.kind == "intersect" and (left or right):
             raise refused("Intersect of streaming DataFrames/Datasets is not supported")
-        raise refused("Except on a streaming DataFrame/Dataset on the right is not supported")
-
-    def references(self, node: WithRelations) -> None:
-        if any(self.streams(one) for one in node.references):
-            raise unsupported("a subquery over a stream", _WAY_OUT)
 
     def sort(self, node: Sort) -> None:
-        if node.is_global and not (self.mode == "complete" and self.aggregated(node.input)):
+        complete = self.mode == "complete" and any(isinstance(one, Aggregate) for one in self.aggregates_of(node))
+        if self.streams(node) and not complete:
             raise refused(
                 "Sorting is not supported on streaming DataFrames/Datasets, unless it is on aggregated "
                 "DataFrame/Dataset in Complete output mode"
             )
 
     def limit(self, node: Limit) -> None:
-        if self.mode == "update":
+        if self.streams(node) and self.mode == "update":
             raise refused("Limits are not supported on streaming DataFrames/Datasets in Update output mode")
 
     def offset(self, node: Offset) -> None:
-        if not (self.mode == "complete" and self.aggregated(node.input)):
-            raise refused("Offset is not supported on streaming DataFrames/Datasets")
+        del node
+        raise refused("Offset is not supported on streaming DataFrames/Datasets")
+
+    def sample(self, node: Sample) -> None:
+        if self.streams(node):
+            raise refused("Sampling is not supported on streaming DataFrames/Datasets")
+
+    # ── expressions ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def expressions(self, node: Relation) -> None:
+        """No window functions over a stream; no row numbers that start again with every batch."""
+        found = list(_expressions(node))
+        windows = [one for one in found if isinstance(one, Window)]
+        if windows and self.streams(node):
+            raise _window_refused(windows)
+        if any(isinstance(one, Call) and one.name.lower() == "monotonically_increasing_id" for one in found):
+            raise refused(
+                "Expression(s): monotonically_increasing_id() is not supported with streaming DataFrames/Datasets"
+            )
+
+    # ── what is missing here ────────────────────────────────────────────────────────────────────────────────
+
+    def missing(self) -> None:
+        """Raises UNSUPPORTED_FEATURE for what would be run as if the batch were the whole stream."""
+        for node in _upwards(self.plan):
+            if self.streams(node) and type(node) in _MISSING:
+                raise unsupported(_MISSING[type(node)], _WAY_OUT)
+            if isinstance(node, SetOperation) and self.streams(node) and not self._set_operation_runs(node):
+                raise unsupported(f"{node.kind.upper()}{' ALL' if node.all else ''} on a stream", _WAY_OUT)
+
+    def _set_operation_runs(self, node: SetOperation) -> bool:
+        """Unions do, and a stream without the rows of a static relation."""
+        return node.kind == "union" or (node.kind == "except" and not node.all and not self.streams(node.right))
 
 
-def _mode_error(mode: OutputMode, operation: str) -> AnalysisError:
-    return AnalysisError("STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION", outputMode=mode, operation=operation)
+def _window_refused(windows: Sequence[Window]) -> AnalysisError:
+    names = [one.function.name if isinstance(one.function, Call) else "" for one in windows]
+    return AnalysisError(
+        "NON_TIME_WINDOW_NOT_SUPPORTED_IN_STREAMING",
+        windowFunc=", ".join(f"'{name}()'" for name in names),
+        columnName="",
+        windowSpec="",
+    )
 
 
 _RULES: dict[type[Relation], Callable[[_Check, Any], None]] = {
     Aggregate: _Check.aggregate,
+    ApplyInPandasWithState: _Check.state_function,
     Join: _Check.join,
+    Deduplicate: _Check.deduplicate,
     SetOperation: _Check.set_operation,
     Sort: _Check.sort,
     Limit: _Check.limit,
     Offset: _Check.offset,
-    WithRelations: _Check.references,
+    Sample: _Check.sample,
 }
 
-_REFUSED: dict[type[Relation], str] = {
-    Sample: "Sampling is not supported on streaming DataFrames/Datasets",
-    Tail: "Tail is not supported on streaming DataFrames/Datasets",
-}
 _MISSING: dict[type[Relation], str] = {
     CollectMetrics: "observe on a stream",
     Statistic: "a statistic of a stream",
+    Tail: "tail on a stream",
+    Transpose: "transpose on a stream",
 }

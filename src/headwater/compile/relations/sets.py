@@ -186,26 +186,46 @@ def _named(frame: Frame, other: Frame, names: Sequence[str], allow_missing: bool
 
 @on(plan.Deduplicate)
 def _deduplicate(node: plan.Deduplicate, frame: Frame, compiler: Compiler) -> Frame:
-    scope = Scope(frame.attributes, fold=compiler.fold)
-    keys = list(frame.attributes) if node.all_columns or not node.names else []
-    for name in node.names if not node.all_columns else ():
-        matches = [a for a in frame.attributes if compiler.key(a.name) == compiler.key(name)]
-        if not matches:
-            raise scope.unresolved((name,))
-        keys += matches
+    if node.within_watermark and not frame.streaming:
+        msg = "dropDuplicatesWithinWatermark is not supported with batch DataFrames/DataSets"
+        raise AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=msg)
+    keys = duplicate_keys(node, frame.attributes, compiler.fold)
     if len({a.sql for a in keys}) == len(frame.attributes):
         return _distinct(frame, compiler)
     return _first_of_each(frame, keys, compiler)
 
 
-def _distinct(frame: Frame, compiler: Compiler) -> Frame:
-    if any(isinstance(a.type, MapType) for a in frame.attributes):
-        name = next(a for a in frame.attributes if isinstance(a.type, MapType))
+def duplicate_keys(node: plan.Deduplicate, attributes: Sequence[Attribute], fold: bool) -> list[Attribute]:
+    """The columns that tell rows apart. Raises UNRESOLVED_COLUMN…, SET_OPERATION_ON_MAP_TYPE."""
+    scope = Scope(tuple(attributes), fold=fold)
+    keys = list(attributes) if node.all_columns or not node.names else []
+    for name in node.names if not node.all_columns else ():
+        matches = [a for a in attributes if scope.key(a.name) == scope.key(name)]
+        if not matches:
+            raise scope.unresolved((name,))
+        keys += [a for a in matches if a not in keys]
+    _no_maps(keys)
+    return keys
+
+
+def _no_maps(keys: Sequence[Attribute]) -> None:
+    found = next((a for a in keys if isinstance(a.type, MapType)), None)
+    if found is not None:
         raise AnalysisError(
             "UNSUPPORTED_FEATURE.SET_OPERATION_ON_MAP_TYPE",
-            colName=f"`{name.name}`",
-            dataType=f'"{type_sql(name.type)}"',
+            colName=f"`{found.name}`",
+            dataType=f'"{type_sql(found.type)}"',
         )
+
+
+@on(plan.Distinct)
+def _distinct_rows(node: plan.Distinct, frame: Frame, compiler: Compiler) -> Frame:
+    del node
+    _no_maps(frame.attributes)
+    return _distinct(frame, compiler)
+
+
+def _distinct(frame: Frame, compiler: Compiler) -> Frame:
     base = compiler.closed(frame) if frame.limited or frame.order else frame
     query = base.select()
     query.set("distinct", exp.Distinct())
