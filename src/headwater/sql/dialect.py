@@ -65,9 +65,9 @@ class IntervalLiteral(exp.Expression):
 
 
 class Watermark(exp.Expression):
-    """`table WATERMARK column DELAY OF INTERVAL 1 MINUTE [AS alias]`; `delay` is the interval's text."""
+    """`table WATERMARK time [AS name] DELAY OF INTERVAL 1 MINUTE [AS alias]`; `time` may be an `exp.Alias`."""
 
-    arg_types: ClassVar[dict[str, bool]] = {"this": True, "column": True, "delay": True, "alias": False}
+    arg_types: ClassVar[dict[str, bool]] = {"this": True, "time": True, "delay": True, "named": False}
 
 
 class UnsignedRightShift(exp.Expression, exp.Binary):
@@ -203,13 +203,15 @@ class Parser(DatabricksParser):
         table = super()._parse_table(*args, **kwargs)
         if table is None or not self._match_text_seq("WATERMARK"):
             return table
-        column = self._parse_disjunction()
+        time = self._parse_disjunction()
+        if time is not None and self._match(TokenType.ALIAS):
+            time = exp.Alias(this=time, alias=self._parse_id_var())
         if not self._match_text_seq("DELAY", "OF"):
             self.raise_error("Expected DELAY OF")
-        start = self._curr
-        self._parse_interval()
-        delay = self._find_sql(start, self._prev)
-        return Watermark(this=table, column=column, delay=delay, alias=super()._parse_table_alias())
+        delay = self._parse_interval()
+        if time is None or delay is None:
+            self.raise_error("Expected an interval")
+        return Watermark(this=table, time=time, delay=delay, named=super()._parse_table_alias())
 
     def _parse_group(self, *args: Any, **kwargs: Any) -> exp.Group | None:
         after = self._tokens[self._index + 1 : self._index + 3]

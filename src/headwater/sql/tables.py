@@ -10,15 +10,17 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from pyspark.sql.types import YearMonthIntervalType
 from sqlglot import exp
 
-from headwater.errors import unsupported
-from headwater.plan.expressions import Call, Column, Expression, Literal
+from headwater.errors import AnalysisError, unsupported
+from headwater.plan.expressions import Alias, Call, Column, Expression, Literal, Star
 from headwater.plan.relations import (
     GeneratorJoin,
     Join,
     Limit,
     OneRow,
+    Project,
     ReadTable,
     Relation,
     Sample,
@@ -125,6 +127,8 @@ def _at(text: str) -> tuple[str, str]:
 def _streaming(relation: Relation) -> Relation:
     if isinstance(relation, ReadTable):
         return replace(relation, streaming=True)
+    if isinstance(relation, WithWatermark) and isinstance(relation.input, Project):
+        return replace(relation, input=replace(relation.input, input=_streaming(relation.input.input)))
     if isinstance(relation, SubqueryAlias | WithWatermark):
         return replace(relation, input=_streaming(relation.input))
     if isinstance(relation, TableFunction):
@@ -139,19 +143,35 @@ def _aliased(node: exp.Expr, relation: Relation, scope: Scope) -> Relation:
     for pivot in node.args.get("pivots") or ():
         relation = pivoted(pivot, relation, scope)
     alias = node.args.get("alias")
+    return _named_as(relation, alias, queries.values_alias(node)) if isinstance(alias, exp.TableAlias) else relation
+
+
+def _named_as(relation: Relation, alias: exp.Expr | None, otherwise: str = "") -> Relation:
     if not isinstance(alias, exp.TableAlias):
         return relation
     columns = tuple(column.name for column in alias.args.get("columns") or ())
-    name = alias.name or queries.values_alias(node)
+    name = alias.name or otherwise
     return SubqueryAlias(relation, name, columns) if name or columns else relation
 
 
 def _watermarked(node: Watermark, scope: Scope) -> Relation:
-    column = convert(node.args["column"], scope)
-    if not isinstance(column, Column):
-        raise unsupported("WATERMARK of anything but a column", "Name the expression in a subquery.")
-    delay = re.sub(r"(?i)^\s*interval\b|'", "", node.args["delay"]).strip()
-    return WithWatermark(table(node.this, scope), ".".join(column.parts), delay)
+    """The alias lies beneath the watermark; an expression becomes the first column. Raises REQUIRES_EXPLICIT_NAME…"""
+    relation = _named_as(table(node.this, scope), node.args.get("named"))
+    time = convert(node.args["time"], scope)
+    delay = _delay(convert(node.args["delay"], scope))
+    if isinstance(time, Column):
+        return WithWatermark(relation, ".".join(time.parts), delay)
+    if not isinstance(time, Alias):
+        raise AnalysisError(
+            "REQUIRES_EXPLICIT_NAME_IN_WATERMARK_CLAUSE", sqlExpr=node.args["time"].sql(dialect="databricks")
+        )
+    return WithWatermark(Project(relation, (time, Star())), time.names[0], delay)
+
+
+def _delay(interval: Expression) -> str:
+    assert isinstance(interval, Literal)
+    unit = "months" if isinstance(interval.type, YearMonthIntervalType) else "microseconds"
+    return f"{interval.value} {unit}"
 
 
 def _sampled(node: exp.Expr, relation: Relation, scope: Scope) -> Relation:

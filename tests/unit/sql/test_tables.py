@@ -1,10 +1,11 @@
 """FROM clauses."""
 
 import pytest
+from pyspark.sql.types import StringType
 
-from headwater.errors import UnsupportedError
+from headwater.errors import AnalysisError, UnsupportedError
 from headwater.plan import relations as r
-from headwater.plan.expressions import Call, Column, Literal
+from headwater.plan.expressions import Alias, Call, Column, Literal, Star
 from headwater.sql import parse_query
 
 
@@ -46,8 +47,34 @@ def test_a_stream_of_files() -> None:
 
 
 def test_a_watermark() -> None:
-    made = source("STREAM t WATERMARK ts DELAY OF INTERVAL 1 MINUTE")
-    assert made == r.WithWatermark(r.ReadTable(("t",), streaming=True), "ts", "1 MINUTE")
+    stream = r.ReadTable(("t",), streaming=True)
+    assert source("STREAM t WATERMARK ts DELAY OF INTERVAL 1 MINUTE") == r.WithWatermark(
+        stream, "ts", "60000000 microseconds"
+    )
+    assert source("STREAM t WATERMARK q.ts DELAY OF INTERVAL '1:30' HOUR TO MINUTE AS q") == r.WithWatermark(
+        r.SubqueryAlias(stream, "q"), "q.ts", "5400000000 microseconds"
+    )
+    assert source("STREAM(t) WATERMARK ts DELAY OF INTERVAL 1 MONTH q") == r.WithWatermark(
+        r.SubqueryAlias(stream, "q"), "ts", "1 months"
+    )
+
+
+def test_a_watermark_of_an_expression_has_a_name() -> None:
+    made = source("STREAM t WATERMARK date_trunc('hour', ts) AS h DELAY OF INTERVAL 1 DAY")
+    hour = Call("date_trunc", (Literal("hour", StringType()), Column(("ts",))))
+    rows = r.Project(r.ReadTable(("t",), streaming=True), (Alias(hour, ("h",)), Star()))
+    assert made == r.WithWatermark(rows, "h", "86400000000 microseconds")
+    with pytest.raises(AnalysisError, match="REQUIRES_EXPLICIT_NAME_IN_WATERMARK_CLAUSE"):
+        source("STREAM t WATERMARK date_trunc('hour', ts) DELAY OF INTERVAL 1 DAY")
+
+
+def test_each_side_of_a_join_has_its_watermark() -> None:
+    made = source(
+        "STREAM a WATERMARK t DELAY OF INTERVAL 1 DAY AS x "
+        "JOIN STREAM b WATERMARK s DELAY OF INTERVAL 2 DAY AS y ON x.k = y.k"
+    )
+    assert isinstance(made, r.Join)
+    assert [side.event_time for side in (made.left, made.right) if isinstance(side, r.WithWatermark)] == ["t", "s"]
 
 
 @pytest.mark.parametrize(
