@@ -15,6 +15,7 @@ condition is a row of `conditions.json` (message template with `<parameter>` hol
     ├── UnsupportedError            java.lang.UnsupportedOperationException
     ├── RuntimeSparkError           org.apache.spark.SparkRuntimeException
     │   ├── FileReadError           org.apache.spark.sql.execution.QueryExecutionException
+    │   ├── PythonError             org.apache.spark.api.python.PythonException
     │   └── UnknownFieldError       org.apache.spark.sql.catalyst.util.UnknownFieldException
     ├── ConcurrentWriteError        java.util.ConcurrentModificationException
     └── StreamingQueryError         org.apache.spark.sql.streaming.StreamingQueryException
@@ -184,6 +185,15 @@ class UnknownFieldError(RuntimeSparkError):
     )
 
 
+class PythonError(RuntimeSparkError):
+    """A user's Python function failed; the message carries its traceback."""
+
+    java_classes: ClassVar[tuple[str, ...]] = (
+        "org.apache.spark.api.python.PythonException",
+        *RuntimeSparkError.java_classes,
+    )
+
+
 class ConcurrentWriteError(SparkError):
     """Two writers met on one table or checkpoint; one of them lost."""
 
@@ -204,6 +214,16 @@ class StreamingQueryError(SparkError):
 
 PYTHON_WAY_OUT = "Use the functions of pyspark.sql.functions; on a stream, foreachBatch and foreach run Python."
 """What to do instead of Python functions over rows."""
+
+
+CARRIED = "HEADWATER"
+"""What precedes an error that travels as the text of another engine's error (see `carried`)."""
+
+
+def carried(error: SparkError) -> str:
+    """The error as text that can pass through DuckDB or Arrow; `functions.raising.translate` reads it."""
+    body = {"kind": type(error).__name__, "condition": error.condition, "parameters": error.parameters}
+    return CARRIED + json.dumps(body)
 
 
 def unsupported(feature: str, way_out: str = "It runs on Apache Spark.") -> UnsupportedError:

@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any, TypeVar
 
 from headwater.duck import Connection, DuckError
-from headwater.errors import SparkError
+from headwater.errors import SparkError, carried
 
 Body = Callable[..., Any]
 B = TypeVar("B", bound=Body)
@@ -77,8 +77,6 @@ def _define(connection: Connection, entry: Kernel) -> None:
 
 
 def _guarded(entry: Kernel) -> Body:
-    from headwater.functions.raising import carried
-
     @wraps(entry.body)
     def run(*arguments: Any) -> Any:
         if not entry.nulls and any(argument is None for argument in arguments):

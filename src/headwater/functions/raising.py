@@ -14,22 +14,15 @@ from sqlglot import exp
 from headwater import errors
 from headwater.functions.building import Value, cast, duck, struct, struct_of
 
-_MARK = "HEADWATER"
-_CARRIED = re.compile(_MARK + r"(\{.*\})", re.DOTALL)
+_CARRIED = re.compile(errors.CARRIED + r"(\{.*\})", re.DOTALL)
 
 
 def fail(kind: type[errors.SparkError], condition: str, **parameters: Value) -> exp.Expression:
     """An expression that raises the error when it is evaluated; parameters may be SQL expressions."""
     texts = struct_of([(name, cast(item, "VARCHAR")) for name, item in parameters.items()])
     body = struct(kind=kind.__name__, condition=condition, parameters=texts if parameters else None)
-    message = exp.DPipe(this=exp.Literal.string(_MARK), expression=cast(duck("to_json", body), "VARCHAR"))
+    message = exp.DPipe(this=exp.Literal.string(errors.CARRIED), expression=cast(duck("to_json", body), "VARCHAR"))
     return duck("error", message)
-
-
-def carried(error: errors.SparkError) -> str:
-    """The error as text that `translate` reads."""
-    body = {"kind": type(error).__name__, "condition": error.condition, "parameters": error.parameters}
-    return _MARK + json.dumps(body)
 
 
 def translate(failure: Exception) -> errors.SparkError | None:

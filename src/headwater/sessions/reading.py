@@ -18,7 +18,7 @@ from headwater.io.formats.base import FormatOptions
 from headwater.plan.relations import ReadSource, ReadTable, Relation, SubqueryAlias, ToDF
 from headwater.sessions.leaves import empty, leaf
 from headwater.sessions.scopes import map_reads
-from headwater.sources.base import BatchInput, SourceContext, SourceProvider, SourceRequest, sources
+from headwater.sources.base import BatchInput, SourceContext, SourceProvider, SourceRequest
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
@@ -56,7 +56,7 @@ def table_source(found: Table, read: ReadTable) -> ReadSource:
 
 def source(read: ReadSource, session: Session) -> Resolved:
     """The leaf of a source. Raises DATA_SOURCE_NOT_FOUND."""
-    provider = find_provider(read.format)
+    provider = find_provider(read.format, session)
     request = replace(source_request(read), file_column=read.file_column and hasattr(provider, "file_columns"))
     context = source_context(session)
     if read.streaming:
@@ -67,9 +67,9 @@ def source(read: ReadSource, session: Session) -> Resolved:
     return leaf(rows.query, schema, inputs=rows.inputs, file_column=request.file_column)
 
 
-def find_provider(name: str) -> SourceProvider:
-    """The registered source of that format. Raises DATA_SOURCE_NOT_FOUND."""
-    provider = sources.get(name)
+def find_provider(name: str, session: Session) -> SourceProvider:
+    """Who reads that format, Spark's or the user's. Raises DATA_SOURCE_NOT_FOUND."""
+    provider = session.data_sources.source(name)
     if provider is None:
         raise AnalysisError("DATA_SOURCE_NOT_FOUND", provider=name)
     return provider
@@ -79,7 +79,7 @@ def source_request(read: ReadSource) -> SourceRequest:
     """The read as sources understand it; the option `path` is one of the paths."""
     options = FormatOptions(read.options)
     paths = read.paths or ((options["path"],) if "path" in options else ())
-    return SourceRequest(read.format, read.schema, options, paths)
+    return SourceRequest(read.format, read.schema, options, paths, filters=read.filters)
 
 
 def source_context(session: Session) -> SourceContext:

@@ -17,10 +17,13 @@ from headwater.compile import compile_expression
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
+from headwater.io.python_data_source import CHUNK_ROWS, options_of
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
+from headwater.plan.commands import Write
 from headwater.plan.relations import Relation
 from headwater.sessions.files import FileSave, FileTarget, check_writable, named
+from headwater.sinks.python_data_source import Task, write_batch
 from headwater.sql import parse_expression
 
 if TYPE_CHECKING:
@@ -63,6 +66,20 @@ def save(plan: Relation, target: Target, session: Session) -> None:
             pass
     else:
         _save_files(resolved, target, session)
+
+
+def save_to_data_source(node: Write, session: Session) -> None:
+    """Write the rows to a Python data source. Raises UNSUPPORTED_DATA_SOURCE_SAVE_MODE, what the user's code raises."""
+    registered = session.data_sources.get(node.format or "")
+    assert registered is not None
+    if node.mode not in ("append", "overwrite"):
+        mode = {"ignore": "Ignore", "errorifexists": "ErrorIfExists"}[node.mode]
+        raise AnalysisError("UNSUPPORTED_DATA_SOURCE_SAVE_MODE", source=node.format, createMode=mode)
+    resolve_batch(node.input, session)
+    execution = session.execute(node.input)
+    task = Task(execution.batches(CHUNK_ROWS), execution.schema)
+    options = options_of(dict(node.options), (node.path,) if node.path else ())
+    write_batch(registered, options, node.mode == "overwrite", task)
 
 
 def resolve_batch(plan: Relation, session: Session) -> Resolved:

@@ -9,7 +9,6 @@ comes with the same epoch, so that `open` can skip it.
 from __future__ import annotations
 
 import pickle
-import threading
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,12 +17,11 @@ import pyarrow as pa
 
 from headwater.duck import DuckError, sql_text
 from headwater.errors import SparkError
+from headwater.io.python_task import running
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
 from headwater.types.arrow import conform
 
 _BATCH_ROWS = 10_000
-_one_task = threading.Lock()
-"""PySpark keeps the task of a process, not of a thread: one batch of all queries at a time may have it."""
 
 
 class ForeachSink:
@@ -39,8 +37,7 @@ class ForeachSink:
         """Hand over the rows. Raises FOREACH_USER_FUNCTION_ERROR."""
         rows = self._rows(batch)
         try:
-            with _one_task:
-                _enter_task(batch.batch_id)
+            with running(batch.batch_id):
                 self._function(0, rows)
         except DuckError:
             raise
@@ -61,15 +58,6 @@ class ForeachSink:
             table = conform(pa.Table.from_batches([piece]), batch.schema, self._time_zone)
             yield from ArrowTableToRowsConversion.convert(table, batch.schema)
         batch.ran()
-
-
-def _enter_task(batch_id: int) -> None:
-    """Let `TaskContext.get()` of the user's code know the batch."""
-    from pyspark.taskcontext import TaskContext
-
-    task = TaskContext._getOrCreate()
-    task._partitionId = 0
-    task._localProperties = {"streaming.sql.batchId": str(batch_id)}
 
 
 class ForeachProvider:

@@ -10,11 +10,10 @@ source; `commit` may be called again for the same offset.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import pyarrow as pa
 from pyspark.sql.types import StructType
 from sqlglot import exp
 
@@ -64,6 +63,8 @@ class SourceRequest:
     table: tuple[str, ...] = ()
     file_column: bool = False
     """Add the hidden column `_metadata` at the end of the rows (asked only of providers with `file_columns`)."""
+    filters: tuple[Any, ...] = ()
+    """PySpark's `Filter`s that a batch read may apply at its source; whoever asks applies them too."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +73,22 @@ class BatchInput:
 
     Attributes:
         query: a DuckDB query with the source's columns, in schema order.
-        inputs: Arrow data the query names, to be registered on the connection first.
+        inputs: Arrow data (tables, or streams that can be opened again) the query names, to be registered on the
+            connection first.
         rows: how many rows, if the source knows without counting.
+        counted: how many rows were read, asked after the query has run; None if the source does not count.
         variables: DuckDB variables the query reads, to be set on the connection first: lists of file names.
     """
 
     query: exp.Query
-    inputs: Mapping[str, pa.Table | pa.RecordBatchReader] = field(default_factory=dict)
+    inputs: Mapping[str, Any] = field(default_factory=dict)
     rows: int | None = None
     variables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    counted: Callable[[], int | None] = lambda: None
+
+    def known_rows(self) -> int | None:
+        """How many rows it holds, as far as the source can say by now."""
+        return self.rows if self.rows is not None else self.counted()
 
 
 @dataclass(frozen=True)

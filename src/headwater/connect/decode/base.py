@@ -74,7 +74,6 @@ _PYTHON = {
     "register_function": "spark.udf.register",
     "common_inline_user_defined_table_function": "a Python UDTF",
     "register_table_function": "spark.udtf.register",
-    "register_data_source": "a Python data source",
     "common_inline_user_defined_data_source": "a Python data source",
 }
 """What runs Python functions, by the name of its message."""

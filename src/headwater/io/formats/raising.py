@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from headwater.errors import RuntimeSparkError, SparkError
+from headwater.errors import CARRIED, RuntimeSparkError, SparkError
 from headwater.io.formats.scan import call, struct
-
-_MARK = "HEADWATER"
 
 
 def fail(kind: type[SparkError], condition: str, **parameters: exp.Expr) -> exp.Expr:
@@ -21,7 +19,7 @@ def fail(kind: type[SparkError], condition: str, **parameters: exp.Expr) -> exp.
         condition=exp.Literal.string(condition),
         parameters=struct(**parameters),
     )
-    text = exp.DPipe(this=exp.Literal.string(_MARK), expression=exp.cast(call("to_json", body), "VARCHAR"))
+    text = exp.DPipe(this=exp.Literal.string(CARRIED), expression=exp.cast(call("to_json", body), "VARCHAR"))
     return call("error", text)
 
 

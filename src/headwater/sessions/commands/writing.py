@@ -22,7 +22,7 @@ from headwater.plan.relations import Relation
 from headwater.sessions import stored
 from headwater.sessions.assigning import by_name, by_position
 from headwater.sessions.commands.base import command
-from headwater.sessions.saving import DELTA, Target, check_format, save
+from headwater.sessions.saving import DELTA, Target, check_format, save, save_to_data_source
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
@@ -42,7 +42,10 @@ def write(node: Write, session: Session) -> None:
 
 
 def _save_path(node: Write, session: Session) -> None:
-    name = check_format(node.format or session.settings[_DEFAULT_FORMAT])
+    name = node.format or session.settings[_DEFAULT_FORMAT]
+    if session.data_sources.get(name) is not None:
+        return save_to_data_source(node, session)
+    name = check_format(name)
     path = node.path or FormatOptions(node.options).text("path")
     if name == "noop":
         return save(node.input, Target(name, ""), session)
