@@ -33,17 +33,63 @@ FROM range($first, $last) numbers(i)
 """
 
 
+_REDELIVERED = "SELECT CASE WHEN i > 1000 AND hash(i, 9) % 20 = 0 THEN i - 1 - hash(i, 8) % 1000 ELSE i END AS i FROM range($first, $last) numbers(i)"  # noqa: E501
+"""Numbers of which 5 % are among the 1,000 before."""
+
+_KEYED = "SELECT hash(i, $salt) % $keys AS k, i AS v FROM range($first, $last) numbers(i)"
+_ALL_KEYS = "SELECT i AS k, i AS v FROM range($first, $last) numbers(i)"
+_SIDE = """
+SELECT hash(i, $salt) % 100000 AS k, i AS $name,
+       strftime(TIMESTAMP '2026-01-01' + to_milliseconds(i), '%Y-%m-%dT%H:%M:%S.%gZ') AS ts
+FROM range($first, $last) numbers(i)
+"""
+
+
 def events(folder: Path, rows: int, files: int) -> Path:
     """A folder with `rows` events in `files` equal JSON-lines files; made if it is not there."""
-    target = folder / f"events-{rows}-{files}"
+    return _made(folder / f"events-{rows}-{files}", _parts("events", _EVENTS, rows, files))
+
+
+def redelivered(folder: Path, rows: int, files: int) -> Path:
+    """As `events`; 5 % of them are deliveries of one of the 1,000 before once more."""
+    text = _EVENTS.replace("FROM range($first, $last) numbers(i)", f"FROM ({_REDELIVERED})")
+    return _made(folder / f"redelivered-{rows}-{files}", _parts("events", text, rows, files))
+
+
+def keyed(folder: Path, keys: int, rows: int, files: int) -> Path:
+    """A file with every one of `keys` keys (10 M: ten files), then `files` files of `rows` rows of random keys each."""
+    first = max(keys // 1_000_000, 1)
+    known = _parts("00", _ALL_KEYS, keys, first)
+    text = _KEYED.replace("$keys", str(keys)).replace("$salt", "7")
+    return _made(folder / f"keyed-{keys}-{rows}-{files}", {**known, **_parts("keyed", text, rows * files, files)})
+
+
+def sides(folder: Path, rows: int, files: int) -> Path:
+    """Two sides of `rows` rows in `files` files each, 100,000 keys, a row a millisecond."""
+    left = _parts("left", _SIDE.replace("$salt", "1").replace("$name", "a"), rows, files)
+    right = _parts("right", _SIDE.replace("$salt", "2").replace("$name", "b"), rows, files)
+    return _made(folder / f"sides-{rows}-{files}", {**left, **right})
+
+
+def _parts(stem: str, text: str, rows: int, files: int) -> dict[str, str]:
+    """Queries by file name: `rows` numbers in equal parts."""
+    each = rows // files
+    return {
+        f"{stem}-{number:05d}.json": text.replace("$first", str(number * each)).replace(
+            "$last", str((number + 1) * each)
+        )
+        for number in range(files)
+    }
+
+
+def _made(target: Path, parts: dict[str, str]) -> Path:
+    """The folder with its files; made if it is not there."""
     if (target / "_SUCCESS").exists():
         return target
     target.mkdir(parents=True, exist_ok=True)
-    each = rows // files
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        for number in range(files):
-            text = _EVENTS.replace("$first", str(number * each)).replace("$last", str((number + 1) * each))
-            connection.execute(f"COPY ({text}) TO '{target}/events-{number:05d}.json' (FORMAT json)")
+        for name, text in parts.items():
+            connection.execute(f"COPY ({text}) TO '{target}/{name}' (FORMAT json)")
     (target / "_SUCCESS").touch()
     return target

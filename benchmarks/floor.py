@@ -1,6 +1,6 @@
 """The floor: the same work by hand with DuckDB and delta-rs, no engine around it.
 
-Run as a program: `python -m benchmarks.floor delta|parquet INPUT OUTPUT BATCHES` prints one JSON line with the
+Run as a program: `python -m benchmarks.floor delta|parquet|windows INPUT OUTPUT BATCHES` prints one JSON line with the
 wall seconds and the milliseconds of each batch. `delta` keeps one table handle; `parquet` renames a file into place
 and an offsets file beside it.
 """
@@ -54,13 +54,34 @@ def parquet(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[in
     return step
 
 
+def windows(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[int, list[str]], None]:
+    """A step that adds one batch to counts and sums per minute and keys, kept in a DuckDB file, and an offsets file."""
+    (output / "offsets").mkdir(parents=True, exist_ok=True)
+    connection.execute(f"ATTACH '{output}/state.duckdb' AS kept")
+    columns = "start TIMESTAMPTZ, country VARCHAR, kind VARCHAR, n BIGINT, s DOUBLE"
+    connection.execute(f"CREATE TABLE kept.state ({columns}, PRIMARY KEY (start, country, kind))")
+
+    def step(batch: int, files: list[str]) -> None:
+        sums = "SELECT time_bucket(INTERVAL 1 MINUTE, event_time), ctx.country, event_type, count(*), sum(price)"
+        update = "ON CONFLICT DO UPDATE SET n = n + excluded.n, s = s + excluded.s"
+        connection.execute(f"INSERT INTO kept.state {sums} FROM ({scan(files)}) GROUP BY ALL {update}")
+        aside = output / f".{batch}.tmp"
+        aside.write_text(json.dumps(files))
+        os.replace(aside, output / "offsets" / str(batch))
+
+    return step
+
+
+STEPS = {"delta": delta, "parquet": parquet, "windows": windows}
+
+
 def main(kind: str, source: Path, output: Path, batches: int) -> None:
     """Do the work and print the figures."""
     files = sorted(str(path) for path in source.glob("*.json"))
     each = len(files) // batches
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        step = {"delta": delta, "parquet": parquet}[kind](connection, output)
+        step = STEPS[kind](connection, output)
         began, times = time.perf_counter(), []
         for batch in range(batches):
             start = time.perf_counter()
