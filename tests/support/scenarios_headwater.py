@@ -7,6 +7,8 @@ in one batch; the sink keeps each batch under its id, the last write wins, as an
 from __future__ import annotations
 
 import json
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -174,3 +176,30 @@ def play(server: Server, one: Scenario, folder: Path, *, restarted: bool = False
         finally:
             player.stop()
         return {**player.run(), "error": error}
+
+
+def main() -> None:
+    """`python -m support.scenarios_headwater [--show] file[/name] …`: what runs otherwise than recorded."""
+    names = [name for name in sys.argv[1:] if not name.startswith("--")]
+    for file in dict.fromkeys(name.split("/")[0] for name in names):
+        wanted = [one for one in scenarios.load(file) if {file, one.id} & set(names)]
+        for clock in (None, ManualClock(BASE_MS)):
+            with tempfile.TemporaryDirectory() as place, scenario_server(Path(place) / "warehouse", clock) as server:
+                for one in wanted:
+                    if one.clock == (clock is not None):
+                        _compare(server, one, Path(place), show="--show" in sys.argv)
+
+
+def _compare(server: Server, one: Scenario, place: Path, *, show: bool) -> None:
+    for variant in ("straight", "restarted"):
+        folder = place / one.name / variant
+        folder.mkdir(parents=True)
+        found = play(server, one, folder, restarted=variant == "restarted")
+        lines = scenarios.differences(scenarios.expected(one, variant), found)
+        print(f"{one.id}/{variant}:", "same" if not lines else "\n   " + "\n   ".join(lines), flush=True)
+        if show:
+            print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -60,31 +60,29 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as warehouse:
         spark = builder.config("spark.sql.warehouse.dir", warehouse).getOrCreate()
         try:
-            for file in scenarios.files():
-                if not only or any(one.split("/")[0] == file for one in only):
-                    _record(spark, file, {one.split("/")[1] for one in only if "/" in one})
+            for file in dict.fromkeys(one.split("/")[0] for one in only or scenarios.files()):
+                whole = not only or file in only
+                _record(spark, file, set() if whole else {one.split("/")[1] for one in only if one.startswith(f"{file}/")})
         finally:
             spark.stop()
 
 
 def _record(spark: SparkSession, file: str, names: set[str]) -> None:
     ours = scenarios.load(file)
-    before = scenarios.recording(file)
-    runs: dict[str, dict[str, Run]] = {}
+    runs = scenarios.recording(file)
     for one in ours:
         if names and one.name not in names:
-            if one.name in before:
-                runs[one.name] = before[one.name]
             continue
         begin = time.monotonic()
         straight = _run(spark, one, restarted=False)
         runs[one.name] = {"straight": straight}
-        if straight["error"] is None:
+        if straight["error"] is None and len(one.steps) > 1:
             again = _run(spark, one, restarted=True)
             if again != straight:
                 runs[one.name]["restarted"] = again
         _tell(one, runs[one.name], time.monotonic() - begin)
-    _write(RECORDED / f"{file}.json", {"spark": spark.version, "scenarios": runs})
+        ordered = {one.name: runs[one.name] for one in ours if one.name in runs}
+        _write(RECORDED / f"{file}.json", {"spark": spark.version, "scenarios": ordered})
 
 
 def _tell(one: Scenario, runs: dict[str, Run], seconds: float) -> None:
