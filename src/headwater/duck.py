@@ -95,3 +95,8 @@ def arrow(connection: Connection, query: exp.Expr | str) -> pa.Table:
     """Run a query and return all its rows."""
     text = query if isinstance(query, str) else sql_text(query)
     return connection.sql(text).to_arrow_table()
+
+
+def arrow_batches(connection: Connection, text: str, rows: int) -> pa.RecordBatchReader:
+    """Run a query and return its rows as DuckDB makes them, about `rows` at a time."""
+    return connection.sql(text).to_arrow_reader(rows)

@@ -1,63 +1,126 @@
-"""The versioned state of one stateful operator: a changelog per batch, a snapshot now and then, all Parquet.
+"""The versions of one state: a changelog per batch, a snapshot now and then, all Parquet.
 
-Version v is the state before batch v, so version 0 is empty and batch N writes version N+1 beside version N. Layout and
-duties of readers and writers are specified in `docs/spec/state.md`.
+Version v is the state before batch v, so version 0 is empty and batch N writes version N+1 beside version N. Every file
+carries the id of the run that wrote it and a changelog the id of the version before it, so a version is found by going
+back along those ids from the one that the commit log names: what a delayed writer of an older run leaves is never read.
+Layout and duties of readers and writers are specified in `docs/spec/state.md`.
 
-Invariants: a version is restored from the newest snapshot at or below it and every changelog after that one; files
-appear whole or not at all; writing a version again replaces it; nothing needed for a retained version is deleted.
+Invariants: a version is restored from the newest snapshot of its line at or below it and every changelog after that
+one; files appear whole or not at all; nothing that a retained version needs is deleted.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Iterator
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
+from itertools import islice
+from typing import Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from headwater.errors import RuntimeSparkError
 from headwater.io.checksum import delete_checked, matches, replace_checked
 from headwater.io.storage import Storage
+from headwater.state.encoding import decode, decode_batches, encode
 
-Kind = Literal["snapshot", "changelog"]
 FORMAT_VERSION = 1
 REMOVED = "_removed"
-"""The changelog's last column: true where the key is gone."""
+"""A changelog's last column: true where the key is gone."""
+EMPTY = "0"
+"""The id of version 0."""
 
-_NAME = re.compile(r"^(\d+)\.(snapshot|changelog)\.parquet$")
+_NAME = re.compile(r"^(\d+)\.([0-9a-f]+)\.(?:snapshot|([0-9a-f]+)\.changelog)\.parquet$")
 _SNAPSHOT_AFTER = 10
 _SNAPSHOT_AT_LATEST = 100
+_READERS = 4
+_BATCHES = 16
+
+Version = tuple[int, str]
+"""A version's number and its id."""
+T = TypeVar("T")
+
+
+class Saved(NamedTuple):
+    """What makes up a version: the rows of a snapshot, then the changes after it, oldest first."""
+
+    snapshot: Iterator[pa.Table]
+    changelogs: Iterator[pa.Table]
 
 
 @dataclass(frozen=True)
 class Change:
-    """One file of a restore: rows that replace those of the same key, after the rows of the files before."""
-
-    kind: Kind
     rows: pa.Table
 
 
+class StateFiles:
+    """The files in one state's folder, by what their names say.
+
+    Attributes:
+        changelogs: the id of the version before, by version.
+        snapshots: the versions that have one.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.changelogs: dict[Version, str] = {}
+        self.snapshots: set[Version] = set()
+        for name in names:
+            self._add(_NAME.match(name))
+
+    def _add(self, found: re.Match[str] | None) -> None:
+        if found is None:
+            return
+        version = (int(found[1]), found[2])
+        if found[3] is None:
+            self.snapshots.add(version)
+        else:
+            self.changelogs[version] = found[3]
+
+    def line(self, version: Version) -> dict[int, str]:
+        """The ids of `version` and of the versions it came from, as far back as there are changelogs."""
+        number, version_id = version
+        ids = {number: version_id}
+        while number > 0 and (number, version_id) in self.changelogs:
+            version_id = self.changelogs[(number, version_id)]
+            number -= 1
+            ids[number] = version_id
+        return ids
+
+    def base(self, line: dict[int, str], at_most: int) -> int:
+        """The newest version of the line, at or below a number, that has a snapshot; else 0."""
+        return max((v for v, i in self.snapshots if v <= at_most and line.get(v, i) == i), default=0)
+
+
 class StateStore:
-    """The files of one operator.
+    """The files of one state.
 
     Args:
         storage: where the checkpoint lies.
-        folder: `<checkpoint>/state/<operator>`.
+        folder: `<checkpoint>/state/<operator>`, or a folder in it if the operator has several states.
+        run: the id that everything written here carries; default: a new one.
     """
 
-    def __init__(self, storage: Storage, folder: str) -> None:
+    def __init__(self, storage: Storage, folder: str, run: str | None = None) -> None:
         self._storage = storage
         self.folder = folder
-        self._files: dict[Kind, set[int]] = {"snapshot": set(), "changelog": set()}
-        for name in storage.list(folder):
-            found = _NAME.match(name)
-            if found:
-                self._files["snapshot" if found[2] == "snapshot" else "changelog"].add(int(found[1]))
-        self._changed_rows = 0
+        self.run = run or secrets.token_hex(8)
+        self._line: dict[int, str] = {0: EMPTY}
+        self._changed: dict[int, int] = {}
+        self._snapshots: set[int] = set()
+        self._closing: list[Callable[[], None]] = []
+
+    def close(self) -> None:
+        """Free what was opened for this state."""
+        while self._closing:
+            self._closing.pop()()
+
+    def on_close(self, action: Callable[[], None]) -> None:
+        """Have `action` done when the store is closed."""
+        self._closing.append(action)
 
     # ── who the state belongs to ────────────────────────────────────────────────────────────────────────────
 
@@ -77,48 +140,114 @@ class StateStore:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def write(self, kind: Kind, version: int, rows: pa.Table) -> int:
-        """Write one file of `version`, replacing what is there; its size in bytes."""
-        sink = io.BytesIO()
-        pq.write_table(rows, sink, compression="zstd", store_schema=True)
-        data = sink.getvalue()
-        replace_checked(self._storage, self._path(kind, version), data)
-        self._files[kind].add(version)
-        self._changed_rows = 0 if kind == "snapshot" else self._changed_rows + rows.num_rows
-        return len(data)
+    def write_changelog(self, version: int, rows: pa.Table) -> tuple[str, int]:
+        """Write what changed since the version before; the id `version` has now, and the file's size in bytes."""
+        data = encode(rows.schema, rows.to_batches())
+        replace_checked(self._storage, self._changelog((version, self.run), self._line[version - 1]), data)
+        self._line[version] = self.run
+        self._changed[version] = rows.num_rows
+        return self.run, len(data)
 
-    def snapshot_due(self, version: int, total_rows: int) -> bool:
+    def write_snapshot(self, version: Version, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+        """Write all rows of a version; safe in a thread of its own, and whoever writes: its id tells its rows."""
+        replace_checked(self._storage, self._snapshot(version), encode(schema, batches))
+        self._snapshots.add(version[0])
+
+    def snapshot_due(self, total_rows: int) -> bool:
         """Whether a snapshot is worth its cost: it is written about as often as the state turns over."""
-        last = max((v for v in self._files["snapshot"] if v < version), default=0)
-        since = version - last
-        return since >= _SNAPSHOT_AT_LATEST or (since >= _SNAPSHOT_AFTER and self._changed_rows * 2 >= total_rows)
+        last = max(self._snapshots, default=0)
+        since = [count for version, count in self._changed.items() if version > last]
+        return len(since) >= _SNAPSHOT_AT_LATEST or (len(since) >= _SNAPSHOT_AFTER and sum(since) * 2 >= total_rows)
 
     def purge(self, before: int) -> None:
-        """Delete what no version ≥ `before` needs; repeating it does no harm."""
-        base = max((v for v in self._files["snapshot"] if v <= before), default=0)
-        self._drop("snapshot", {v for v in self._files["snapshot"] if v < base})
-        self._drop("changelog", {v for v in self._files["changelog"] if v <= base})
+        """Delete what no version ≥ `before` needs, and what lost; repeating it does no harm."""
+        files = StateFiles(self._storage.list(self.folder))
+        base = files.base(self._line, before)
+        for version in files.snapshots:
+            if version[0] < base or self._lost(version, before):
+                delete_checked(self._storage, self._snapshot(version))
+        for version, previous in files.changelogs.items():
+            if version[0] <= base or self._lost(version, before):
+                delete_checked(self._storage, self._changelog(version, previous))
+        self._line = {number: version_id for number, version_id in self._line.items() if number >= base}
+        self._changed = {number: count for number, count in self._changed.items() if number > base}
 
-    def _drop(self, kind: Kind, versions: set[int]) -> None:
-        for version in versions:
-            delete_checked(self._storage, self._path(kind, version))
-        self._files[kind] -= versions
+    def _lost(self, version: Version, before: int) -> bool:
+        """Whether a version that is committed for long was committed with another id."""
+        number, version_id = version
+        return number <= before and self._line.get(number, version_id) != version_id
+
+    # ── until the aggregation keeps its state in a StateTable ───────────────────────────────────────────────
+
+    def write(self, kind: Literal["changelog", "snapshot"], version: int, rows: pa.Table) -> int:
+        self.run = "a"
+        if kind == "changelog":
+            return self.write_changelog(version, rows)[1]
+        self.write_snapshot((version, "a"), rows.schema, rows.to_batches())
+        return 0
+
+    def load(self, version: int) -> Iterator[Change]:
+        saved = self.read(version, "a")
+        for rows in saved.snapshot:
+            yield Change(rows)
+        for rows in saved.changelogs:
+            yield Change(rows)
 
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def load(self, version: int) -> Iterator[Change]:
-        """The files that make up `version`, in order. Raises STATE_STORE_DAMAGED naming a missing or broken one."""
-        base = max((v for v in self._files["snapshot"] if v <= version), default=0)
-        if base:
-            yield Change("snapshot", self._read("snapshot", base, version))
-        self._changed_rows = 0
-        for step in range(base + 1, version + 1):
-            change = Change("changelog", self._read("changelog", step, version))
-            self._changed_rows += change.rows.num_rows
-            yield change
+    def read(self, version: int, version_id: str | None) -> Saved:
+        """What makes up a version; version 0 is empty and has no id.
 
-    def _read(self, kind: Kind, at: int, version: int) -> pa.Table:
-        path = self._path(kind, at)
+        Raises STATE_STORE_DAMAGED naming a missing or broken file, here or while the rows are taken.
+        """
+        self._changed, self._snapshots = {}, set()
+        if version == 0 or version_id is None:
+            self._line = {0: EMPTY}
+            return Saved(iter(()), iter(()))
+        files = StateFiles(self._storage.list(self.folder))
+        self._line = files.line((version, version_id))
+        base = files.base(self._line, version)
+        steps = [(number, self._link(number, version)) for number in range(base + 1, version + 1)]
+        self._snapshots = {base}
+        return Saved(self._rows(base, version), self._tables(steps, version))
+
+    def _link(self, number: int, version: int) -> str:
+        """The path of a changelog of the line."""
+        if number - 1 not in self._line:
+            last = min(self._line)
+            path = f"{self.folder}/{last}.{self._line[last]}.*.changelog.parquet"
+            raise _damaged(version, path, "the file is missing")
+        return self._changelog((number, self._line[number]), self._line[number - 1])
+
+    def _rows(self, base: int, version: int) -> Iterator[pa.Table]:
+        """The rows of a snapshot, some at a time."""
+        if base == 0:
+            return
+        path = self._snapshot((base, self._line[base]))
+        schema, batches = self._whole(path, version, decode_batches)
+        try:
+            for several in iter(lambda: list(islice(batches, _BATCHES)), []):
+                yield pa.Table.from_batches(several, schema)
+        except (pa.ArrowException, OSError) as cause:
+            raise _damaged(version, path, f"it cannot be decoded ({cause})") from cause
+
+    def _tables(self, steps: Sequence[tuple[int, str]], version: int) -> Iterator[pa.Table]:
+        """Changelogs, read and decoded a few at a time, given in order."""
+        waiting: deque[tuple[int, Future[pa.Table]]] = deque()
+        with ThreadPoolExecutor(_READERS, "state-restore") as pool:
+            for number, path in steps:
+                waiting.append((number, pool.submit(self._whole, path, version, decode)))
+                if len(waiting) > 2 * _READERS:
+                    yield self._taken(*waiting.popleft())
+            while waiting:
+                yield self._taken(*waiting.popleft())
+
+    def _taken(self, number: int, reading: Future[pa.Table]) -> pa.Table:
+        rows = reading.result()
+        self._changed[number] = rows.num_rows
+        return rows
+
+    def _whole(self, path: str, version: int, decoded: Callable[[bytes], T]) -> T:
         try:
             data = self._storage.read(path)
         except FileNotFoundError as cause:
@@ -126,12 +255,15 @@ class StateStore:
         if not matches(self._storage, path, data):
             raise _damaged(version, path, "its checksum does not match")
         try:
-            return pq.read_table(io.BytesIO(data))
+            return decoded(data)
         except (pa.ArrowException, OSError) as cause:
             raise _damaged(version, path, f"it is not a whole Parquet file ({cause})") from cause
 
-    def _path(self, kind: Kind, version: int) -> str:
-        return f"{self.folder}/{version}.{kind}.parquet"
+    def _snapshot(self, version: Version) -> str:
+        return f"{self.folder}/{version[0]}.{version[1]}.snapshot.parquet"
+
+    def _changelog(self, version: Version, previous: str) -> str:
+        return f"{self.folder}/{version[0]}.{version[1]}.{previous}.changelog.parquet"
 
 
 def _damaged(version: int, path: str, reason: str) -> RuntimeSparkError:

@@ -1,46 +1,34 @@
 """Rows by key on a query's connection, durable by version: what every stateful operator keeps its state in.
 
-The operator reads the rows as a relation, looks keys up with a query, and hands changes in as a relation; between two
-commits the changes are gathered and then written as one changelog.
+The operator reads the rows as a relation, looks keys up with a query, and hands changes in as a relation. The rows lie
+in a database of their own in memory (DuckDB moves what does not fit to its temporary folder), which a thread can read
+while batches go on: it writes the snapshots. Between two commits the changes are gathered, then written as a changelog.
 
 Invariants: a key has at most one row, nulls in keys are equal; after `apply` the rows are the new ones at once; version
-v is durable when `commit(v)` has returned; SQL text is made once, in the constructor.
+v is durable when `commit(v)` has returned; a snapshot never delays a batch; SQL text is made once.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
-from pyspark.sql.types import DataType
 from sqlglot import exp
 
-from headwater.duck import Connection, DuckError, arrow, sql_text
+from headwater.duck import Connection, DuckError, arrow, arrow_batches
 from headwater.errors import RuntimeSparkError
+from headwater.state.background import Background
+from headwater.state.column import StateColumn
+from headwater.state.statements import FILE, ROW, Statements
 from headwater.state.store import REMOVED, StateStore
-from headwater.types.duck import to_duck
 
-Loaded = Callable[[exp.Expression, pa.DataType], exp.Expression]
-"""From a stored column, and the Arrow type it is stored as, to the value the table holds."""
+__all__ = ["REMOVED", "ROW", "StateColumn", "StateTable", "Written"]
 
-
-@dataclass(frozen=True)
-class StateColumn:
-    """One column of a state.
-
-    Attributes:
-        name: its name in SQL.
-        kind: the Spark type of what users see in it.
-        label: the name users see; default: `name`.
-        loaded: how a stored value becomes the table's; None: as it is.
-    """
-
-    name: str
-    kind: DataType
-    label: str = ""
-    loaded: Loaded | None = None
+_RESTORED_AT_ONCE = 500_000
+_REWRITE_AFTER = 65_536
 
 
 @dataclass(frozen=True)
@@ -56,7 +44,7 @@ class StateTable:
     """See the module.
 
     Args:
-        store: where the versions lie.
+        store: where the versions lie; closing it frees the rows.
         prefix: begins the names of everything the table makes on the connection.
         keys: the columns of the key; none: the state is one row.
         values: the other columns.
@@ -74,42 +62,47 @@ class StateTable:
     ) -> None:
         self._store = store
         self._columns = (*keys, *values)
-        self._keys = [column.name for column in keys]
-        self._like = like
-        self.relation = f"{prefix}_state"
-        self._changes = f"{prefix}_changes"
-        self._staged = f"{prefix}_staged"
-        self._file = f"{prefix}_file"
+        self._sql = Statements(f"state_{secrets.token_hex(8)}", prefix, keys, values, like)
+        self.relation = self._sql.relation
+        self._background = Background()
         self._dirty = False
         self._row_bytes = 0.0
+        self._dead = 0
         self.rows = 0
-        self._texts = self._prepared()
 
     # ── use ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     def prepare(self, connection: Connection) -> None:
         """Create the empty table; what `like` reads must be there."""
-        like = self._like or exp.select(
-            *(exp.alias_(exp.cast(exp.null(), to_duck(c.kind)), c.name, quoted=True) for c in self._columns)
-        )
-        rows = exp.select(*self._all()).from_(like.subquery("alike")).where(exp.false())
-        _run(connection, _create(self.relation, rows))
-        changes = exp.select(*self._all(), exp.alias_(exp.false(), REMOVED)).from_(self.relation)
-        _run(connection, _create(self._changes, changes))
+        reader = connection.cursor()
+        self._store.on_close(lambda: self._close(reader))
+        for text in self._sql.prepare:
+            _run(connection, text)
 
     def matching(self, name: str, on: Sequence[str] | None = None) -> exp.Query:
         """The rows whose keys occur in the relation `name`; `on`: only these of the key columns are compared."""
-        query = exp.select(*self._all("kept")).from_(_aliased(self.relation, "kept"))
-        return query.join(_aliased(name, "wanted"), on=_same(on or self._keys, "kept", "wanted"), join_type="semi")
+        return self._sql.matching(name, on)
 
     def apply(self, connection: Connection, name: str) -> None:
-        """Take changes in: `name` has all columns and `_removed`, each key once; it is read once, before any change."""
-        _run(connection, self._text_of(name))
-        removed = self._take(connection, self._staged)
-        self.rows += removed
-        _run(connection, self._texts["forget"] if self._dirty else self._texts["clear"])
-        _run(connection, self._texts["note"])
+        """Take changes in. Relation `name` is read once, before any change; each key occurs once in it.
+
+        It has all columns, `_removed`, and may have `_row`: that of the row of the same key in `relation` or
+        `matching`, NULL where there is none; without it the keys are looked up once more. `_row` is good until the
+        next `apply` or `commit`.
+        """
+        target = self._sql.staged if self._dirty else self._sql.changes
+        for text in self._sql.take(connection, name, target):
+            _run(connection, text)
+        self._merge(connection, target)
+        if self._dirty:
+            _run(connection, self._sql.forget)
+            _run(connection, self._sql.gather)
         self._dirty = True
+
+    @property
+    def memory_bytes(self) -> int:
+        """About how much memory the rows take."""
+        return int(self._row_bytes * (self.rows + self._dead))
 
     # ── versions ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -118,104 +111,92 @@ class StateTable:
 
         Raises STATE_STORE_DAMAGED naming the file, STATE_STORE_OPERATOR_MISMATCH.
         """
-        del version_id
-        for change in self._store.load(version):
-            self._load(connection, change.rows)
+        saved = self._store.read(version, version_id)
+        for rows in saved.snapshot:
+            self.rows += self._load(connection, rows, self._sql.relation_rows)
+        for rows in _grouped(saved.changelogs):
+            _run(connection, self._sql.reset(self._sql.staged))
+            self._load(connection, rows, self._sql.staged)
+            _run(connection, self._sql.reset(self._sql.changes))
+            for text in self._sql.take(connection, self._sql.staged, self._sql.changes):
+                _run(connection, text)
+            self._merge(connection, self._sql.changes)
+        _run(connection, self._sql.reset(self._sql.changes))
 
     def commit(self, connection: Connection, version: int) -> Written:
         """Make everything applied since the last commit durable as `version`."""
         begin = time.perf_counter()
-        if not self._dirty:
-            _run(connection, self._texts["clear"])
-        rows = arrow(connection, self._texts["changes"])
-        self._dirty = False
+        rows = arrow(connection, self._sql.changed)
+        version_id, size = self._store.write_changelog(version, rows)
         if rows.num_rows:
             self._row_bytes = rows.nbytes / rows.num_rows
-        size = self._store.write("changelog", version, rows)
-        if self._store.snapshot_due(version, self.rows):
-            self._store.write("snapshot", version, arrow(connection, self._texts["all"]))
-            _run(connection, self._texts["rewrite"])
-        return Written("", size, int((time.perf_counter() - begin) * 1000))
+            _run(connection, self._sql.reset(self._sql.changes))
+        self._dirty = False
+        if not self._background.running and self._store.snapshot_due(self.rows):
+            self._snapshot(connection, version, version_id)
+        if self._dead > max(_REWRITE_AFTER, self.rows // 2):
+            _run(connection, self._sql.rewrite)
+            self._dead = 0
+        return Written(version_id, size, int((time.perf_counter() - begin) * 1000))
 
     def purge(self, before: int) -> None:
         """Forget what is only needed to restore versions below `before`."""
         self._store.purge(before)
 
-    @property
-    def memory_bytes(self) -> int:
-        """About how much memory the rows take."""
-        return int(self._row_bytes * self.rows)
-
-    # ── texts ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    def _prepared(self) -> dict[str, str]:
-        everything = exp.select(*self._all()).from_(self.relation)
-        changes = exp.select(*self._all(), _column(REMOVED))
-        return {
-            "clear": sql_text(exp.delete(self._changes)),
-            "forget": _delete(self._changes, self._staged, self._keys),
-            "note": sql_text(exp.insert(changes.from_(self._staged), self._changes)),
-            "changes": sql_text(changes.from_(self._changes)),
-            "all": sql_text(exp.select(*self._all(), exp.alias_(exp.false(), REMOVED)).from_(self.relation)),
-            "rewrite": _create(self.relation, everything),
-        }
-
-    def _text_of(self, name: str) -> str:
-        if name not in self._texts:
-            rows = exp.select(*self._all(), _column(REMOVED)).from_(exp.to_table(name, quoted=True))
-            self._texts[name] = _create(self._staged, rows)
-        return self._texts[name]
-
-    def _all(self, table: str | None = None) -> list[exp.Column]:
-        return [_column(column.name, table) for column in self._columns]
-
     # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _take(self, connection: Connection, name: str, selected: Sequence[exp.Expr] | None = None) -> int:
-        """Rows of `name` take the place of those of the same keys; by how many rows there are more."""
-        gone = _run(connection, _delete(self.relation, name, self._keys))
-        kept = exp.select(*(selected or self._all())).from_(name).where(_column(REMOVED).not_())
-        return _run(connection, sql_text(exp.insert(kept, self.relation))) - gone
+    def _merge(self, connection: Connection, changes: str) -> None:
+        """Changes take the place of the rows they name."""
+        known = int(connection.execute(self._sql.known(changes)).fetchall()[0][0])
+        gone = _run(connection, self._sql.delete(changes)) if known else 0
+        if gone != known:
+            reason = f"{known} rows were to be replaced in {self.relation} and {gone} were there"
+            raise RuntimeSparkError("STATE_STORE_OPERATION_OUT_OF_ORDER", errorMsg=reason)
+        self.rows += _run(connection, self._sql.insert(changes)) - gone
+        self._dead += gone
 
-    def _load(self, connection: Connection, rows: pa.Table) -> None:
-        connection.register(self._file, rows)
+    def _load(self, connection: Connection, rows: pa.Table, target: str) -> int:
+        connection.register(self._sql.file, rows)
         try:
-            selected = [self._loaded(column, rows.schema.field(column.name).type) for column in self._columns]
-            self.rows += self._take(connection, self._file, selected)
+            return _run(connection, self._sql.load(rows.schema, target))
         except (DuckError, KeyError) as error:
             raise RuntimeSparkError(
                 "STATE_STORE_OPERATOR_MISMATCH", path=self._store.folder, reason=str(error)
             ) from error
         finally:
-            connection.unregister(self._file)
+            connection.unregister(self._sql.file)
 
-    def _loaded(self, column: StateColumn, stored: pa.DataType) -> exp.Expr:
-        value = _column(column.name)
-        return exp.alias_(column.loaded(value, stored) if column.loaded else value, column.name, quoted=True)
+    def _snapshot(self, connection: Connection, version: int, version_id: str) -> None:
+        """Write all rows of this moment beside the batches that follow."""
+        reader = connection.cursor()
+        reader.begin()
+        reader.execute(self._sql.pin).fetchall()  # from here on the reader sees this version
+        text, store = self._sql.everything, self._store
 
+        def write(reader: Connection) -> None:
+            rows = arrow_batches(reader, text, 65_536)
+            store.write_snapshot((version, version_id), rows.schema, rows)
 
-def _column(name: str, table: str | None = None) -> exp.Column:
-    return exp.column(name, table, quoted=True)
+        self._background.start(f"the snapshot of state version {version} in {store.folder}", reader, write)
 
-
-def _aliased(name: str, alias: str) -> exp.Expr:
-    return exp.alias_(exp.to_table(name, quoted=True), alias, table=True)
-
-
-def _same(names: Sequence[str], left: str, right: str) -> exp.Condition:
-    return exp.and_(exp.true(), *(exp.NullSafeEQ(this=_column(n, left), expression=_column(n, right)) for n in names))
-
-
-def _delete(table: str, using: str, keys: Sequence[str]) -> str:
-    where = exp.Where(this=_same(keys, "kept", "gone"))
-    return sql_text(exp.Delete(this=_aliased(table, "kept"), using=[_aliased(using, "gone")], where=where))
+    def _close(self, reader: Connection) -> None:
+        self._background.stop()
+        _run(reader, self._sql.detach)
+        reader.close()
 
 
-def _create(name: str, query: exp.Query) -> str:
-    properties = exp.Properties(expressions=[exp.TemporaryProperty()])
-    return sql_text(
-        exp.Create(this=exp.to_table(name), kind="TABLE", replace=True, properties=properties, expression=query)
-    )
+def _grouped(changelogs: Iterable[pa.Table]) -> Iterable[pa.Table]:
+    """Several changelogs at a time as one table, numbered by the column `FILE`."""
+    group: list[pa.Table] = []
+    held = 0
+    for number, rows in enumerate(changelogs):
+        group.append(rows.append_column(FILE, pa.repeat(pa.scalar(number), rows.num_rows)))
+        held += rows.num_rows
+        if held >= _RESTORED_AT_ONCE:
+            yield pa.concat_tables(group, promote_options="default")
+            group, held = [], 0
+    if group:
+        yield pa.concat_tables(group, promote_options="default")
 
 
 def _run(connection: Connection, text: str) -> int:

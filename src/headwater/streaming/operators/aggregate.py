@@ -148,7 +148,7 @@ class StreamingAggregate:
         self._replace(connection)
         updates, begin = self._updates_ms + _since(begin), time.perf_counter()
         size = self._store.write("changelog", version, rows)
-        if self._store.snapshot_due(version, self._total):
+        if self._store.snapshot_due(self._total):
             self._snapshot(connection, version)
         per_row = rows.nbytes / max(rows.num_rows, 1)
         return StateReport(

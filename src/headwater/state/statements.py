@@ -1,0 +1,187 @@
+"""The SQL of a state table, as text that is made once.
+
+    state_x.rows        all rows, in a database of their own
+    <prefix>_state      the view of them that operators read: columns and `_row`
+    <prefix>_changes    what was applied since the last commit: columns, `_removed`, `_row`
+    <prefix>_staged     what is being applied, where there are changes already
+
+Invariants: names never change, so texts that name them stay good; a changed row is found by its `_row`, never by its
+key, so that one look through the keys is enough for a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+from sqlglot import exp
+
+from headwater.duck import Connection, sql_text
+from headwater.state.column import StateColumn
+from headwater.state.store import REMOVED
+from headwater.types.duck import to_duck
+
+ROW = "_row"
+"""Where a row lies: a column of what operators read, and of what they hand in."""
+FILE = "_file"
+"""The order of the rows of several changelogs."""
+
+
+class Statements:
+    """See the module.
+
+    Args:
+        database: the name of the rows' own database.
+    """
+
+    def __init__(
+        self,
+        database: str,
+        prefix: str,
+        keys: Sequence[StateColumn],
+        values: Sequence[StateColumn],
+        like: exp.Query | None,
+    ) -> None:
+        self._columns = (*keys, *values)
+        self._keys = [column.name for column in keys]
+        self._rows = exp.table_("rows", db="main", catalog=database, quoted=True)
+        self._made: dict[tuple[str, str], str] = {}
+        self.relation = f"{prefix}_state"
+        self.changes = f"{prefix}_changes"
+        self.staged = f"{prefix}_staged"
+        self.file = f"{prefix}_file"
+        self.relation_rows = sql_text(self._rows)
+        everything = exp.select(*self._all()).from_(self._rows)
+        changed = [*self._all(), _column(REMOVED)]
+        self.everything = sql_text(everything)
+        self.changed = sql_text(exp.select(*changed).from_(self.changes))
+        self.rewrite = sql_text(_create(self._rows, everything, temporary=False))
+        self.forget = self._delete_keys(self.changes, self.staged)
+        self.gather = sql_text(exp.insert(exp.select("*").from_(self.staged), self.changes))
+        self.pin = sql_text(exp.select(exp.Literal.number(1)).from_(self._rows).limit(0))
+        self.detach = sql_text(exp.Detach(this=exp.to_identifier(database, quoted=True), exists=True))
+        self.prepare = self._prepared(database, like)
+
+    def _prepared(self, database: str, like: exp.Query | None) -> list[str]:
+        if like is None:
+            nulls = [exp.alias_(exp.cast(exp.null(), to_duck(c.kind)), c.name, quoted=True) for c in self._columns]
+            like = exp.select(*nulls)
+        attach = exp.Attach(this=exp.alias_(exp.Literal.string(":memory:"), database, quoted=True), exists=True)
+        rows = exp.select(*self._all()).from_(like.subquery("alike")).where(exp.false())
+        seen = exp.select(*self._all(), exp.alias_(_column("rowid"), ROW)).from_(self._rows)
+        return [
+            sql_text(attach),
+            sql_text(_create(self._rows, rows, temporary=False)),
+            sql_text(_create(exp.to_table(self.relation), seen, kind="VIEW")),
+            self.reset(self.changes),
+            self.reset(self.staged),
+        ]
+
+    # ── queries ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def matching(self, name: str, on: Sequence[str] | None) -> exp.Query:
+        """The rows whose keys occur in `name`."""
+        query = exp.select(*self._all("kept"), _column(ROW, "kept")).from_(_aliased(self.relation, "kept"))
+        return query.join(_aliased(name, "wanted"), on=_same(on or self._keys, "kept", "wanted"), join_type="semi")
+
+    def known(self, changes: str) -> str:
+        """How many of the changes name a row."""
+        return self._once("known", changes, lambda: exp.select(exp.Count(this=_column(ROW))).from_(changes))
+
+    # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    def take(self, connection: Connection, name: str, target: str) -> list[str]:
+        """Put the rows of a relation into `changes` or `staged`, each with the row it stands for."""
+
+        def statement() -> exp.Insert:
+            probe = sql_text(exp.select("*").from_(exp.to_table(name, quoted=True)).limit(0))
+            names = [column[0] for column in connection.execute(probe).description or ()]
+            return exp.insert(self._taken(name, ROW in names and name != self.staged), target)
+
+        return [self.reset(target), self._once(f"take {name}", target, statement)]
+
+    def _taken(self, name: str, has_row: bool) -> exp.Query:
+        columns = [*self._all("new"), _column(REMOVED, "new")]
+        if has_row:
+            return exp.select(*columns, _column(ROW, "new")).from_(_aliased(name, "new"))
+        keys = exp.select(*(_column(key) for key in self._keys), _column(ROW)).from_(self.relation).subquery("kept")
+        query = exp.select(*columns, _column(ROW, "kept")).from_(_aliased(name, "new"))
+        return query.join(keys, on=_same(self._keys, "kept", "new"), join_type="left")
+
+    def reset(self, target: str) -> str:
+        """Make `changes` or `staged` empty."""
+
+        def empty() -> exp.Create:
+            flags = [exp.alias_(exp.false(), REMOVED), exp.alias_(exp.cast(exp.null(), "BIGINT"), ROW)]
+            return _create(exp.to_table(target), exp.select(*self._all(), *flags).from_(self._rows).limit(0))
+
+        return self._once("reset", target, empty)
+
+    def delete(self, changes: str) -> str:
+        """Delete the rows that changes name."""
+
+        def statement() -> exp.Delete:
+            named = exp.select(_column(ROW)).from_(changes).where(_column(ROW).is_(exp.null()).not_())
+            return exp.Delete(this=self._rows.copy(), where=exp.Where(this=_column("rowid").isin(query=named)))
+
+        return self._once("delete", changes, statement)
+
+    def insert(self, changes: str) -> str:
+        """Add the rows that changes bring."""
+
+        def statement() -> exp.Insert:
+            kept = exp.select(*self._all()).from_(changes).where(_column(REMOVED).not_())
+            return exp.insert(kept, self._rows)
+
+        return self._once("insert", changes, statement)
+
+    # ── files ───────────────────────────────────────────────────────────────────────────────────────────────
+
+    def load(self, schema: pa.Schema, target: str) -> str:
+        """Put stored rows into the table, or those of changelogs into `staged`, the newest of each key."""
+        selected = [self._loaded(column, schema.field(column.name).type) for column in self._columns]
+        if FILE not in schema.names:
+            rows = exp.select(*selected).from_(self.file)
+            return sql_text(exp.insert(rows, self._rows if target == self.relation_rows else target))
+        newest = exp.Window(
+            this=exp.RowNumber(),
+            partition_by=[_column(key) for key in self._keys],
+            order=exp.Order(expressions=[exp.Ordered(this=_column(FILE), desc=True)]),
+        )
+        rows = exp.select(*selected, _column(REMOVED)).from_(self.file).qualify(newest.eq(1))
+        return sql_text(exp.insert(rows, target, columns=[c.this.copy() for c in (*self._all(), _column(REMOVED))]))
+
+    def _loaded(self, column: StateColumn, stored: pa.DataType) -> exp.Expr:
+        value = _column(column.name)
+        return exp.alias_(column.loaded(value, stored) if column.loaded else value, column.name, quoted=True)
+
+    # ── pieces ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _once(self, what: str, name: str, tree: Callable[[], exp.Expr]) -> str:
+        if (what, name) not in self._made:
+            self._made[(what, name)] = sql_text(tree())
+        return self._made[(what, name)]
+
+    def _all(self, table: str | None = None) -> list[exp.Column]:
+        return [_column(column.name, table) for column in self._columns]
+
+    def _delete_keys(self, table: str, using: str) -> str:
+        where = exp.Where(this=_same(self._keys, "kept", "gone"))
+        return sql_text(exp.Delete(this=_aliased(table, "kept"), using=[_aliased(using, "gone")], where=where))
+
+
+def _column(name: str, table: str | None = None) -> exp.Column:
+    return exp.column(name, table, quoted=True)
+
+
+def _aliased(name: str, alias: str) -> exp.Expr:
+    return exp.alias_(exp.to_table(name, quoted=True), alias, table=True)
+
+
+def _same(names: Sequence[str], left: str, right: str) -> exp.Condition:
+    return exp.and_(exp.true(), *(exp.NullSafeEQ(this=_column(n, left), expression=_column(n, right)) for n in names))
+
+
+def _create(table: exp.Table, query: exp.Query, kind: str = "TABLE", temporary: bool = True) -> exp.Create:
+    properties = exp.Properties(expressions=[exp.TemporaryProperty()]) if temporary else None
+    return exp.Create(this=table.copy(), kind=kind, replace=True, properties=properties, expression=query)
