@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headwater.compile.relations.observe import check_names
 from headwater.plan.relations import Aggregate, CollectMetrics, Relation
 
 if TYPE_CHECKING:
@@ -41,5 +42,6 @@ class Observation:
 
 
 def observations(plan: Relation, session: Session) -> tuple[Observation, ...]:
-    """The observations of a plan, outermost first."""
+    """The observations of a plan, outermost first. Raises DUPLICATED_METRICS_NAME."""
+    check_names(plan)
     return tuple(Observation(node, session) for node in plan.walk() if isinstance(node, CollectMetrics))

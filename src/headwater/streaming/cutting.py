@@ -17,16 +17,18 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater import compile as compiler
+from headwater.compile.relations.observe import check_metrics, check_names
 from headwater.compile.relations.watermark import DELAY
 from headwater.compile.resolved import Resolved
 from headwater.errors import AnalysisError
 from headwater.plan.node import Node
-from headwater.plan.relations import CachedRemote, Relation, WithWatermark
+from headwater.plan.relations import Aggregate, CachedRemote, CollectMetrics, Relation, WithWatermark
 from headwater.sinks.base import OutputMode
 from headwater.state.store import StateStore
 from headwater.streaming.checkpoint import Checkpoint
 from headwater.streaming.dataflow import Dataflow, OperatorNode
 from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
+from headwater.streaming.observing import ObserveNode
 from headwater.streaming.operators import load_operators
 from headwater.streaming.operators.base import Kind, OperatorPlan, Site, kinds, watermarked
 from headwater.streaming.statics import StaticSide
@@ -42,6 +44,9 @@ class OperatorCut:
     sources: tuple[str, ...]
 
 
+Cut = WatermarkNode | ObserveNode | OperatorCut
+
+
 @dataclass(frozen=True)
 class CutPlan:
     """A compiled plan whose state has no place yet."""
@@ -49,14 +54,14 @@ class CutPlan:
     output: Resolved
     leaves: tuple[tuple[str, ...], ...]
     inputs: dict[str, object]
-    cuts: tuple[WatermarkNode | OperatorCut, ...]
+    cuts: tuple[Cut, ...]
     statics: tuple[StaticSide, ...] = ()
 
     def opened(self, checkpoint: Checkpoint) -> Dataflow:
         """The stream with its state in a checkpoint. Raises STREAMING_CHECKPOINT_MISMATCH."""
         checkpoint.check_operators(sum(isinstance(cut, OperatorCut) for cut in self.cuts))
         nodes = tuple(
-            OperatorNode(cut.number, cut.plan.opened(_Stores(checkpoint, cut.number)), cut.sources)
+            _opened(cut, _Stores(checkpoint, cut.number))
             if isinstance(cut, OperatorCut)
             else cut
             for cut in self.cuts
@@ -70,14 +75,22 @@ class _Stores:
     def __init__(self, checkpoint: Checkpoint, number: int) -> None:
         self._checkpoint = checkpoint
         self._folder = checkpoint.state_path(number)
+        self.opened: list[StateStore] = []
 
     def __call__(self, name: str) -> StateStore:
-        return StateStore(self._checkpoint.storage, f"{self._folder}/{name}" if name else self._folder)
+        store = StateStore(self._checkpoint.storage, f"{self._folder}/{name}" if name else self._folder)
+        self.opened.append(store)
+        return store
+
+
+def _opened(cut: OperatorCut, stores: _Stores) -> OperatorNode:
+    return OperatorNode(cut.number, cut.plan.opened(stores), cut.sources, stores.opened)
 
 
 def cut_plan(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mode: OutputMode) -> CutPlan:
     """Compile a checked plan. Raises as `compile_relation`."""
     load_operators()
+    check_names(plan)
     cutter = _Cutter(StreamContext(session, {}), mode)
     for index, leaf in enumerate(leaves):
         cutter.context.add(leaf.relation_id, leaf.resolved(index))
@@ -92,9 +105,10 @@ class _Cutter:
     def __init__(self, context: StreamContext, mode: OutputMode) -> None:
         self.context = context
         self.mode = mode
-        self.cuts: list[WatermarkNode | OperatorCut] = []
+        self.cuts: list[Cut] = []
         self.inputs: dict[str, object] = {}
         self._operators = 0
+        self._observed: dict[str, tuple[str, ...]] = {}
 
     def relation(self, node: Relation) -> Relation:
         """The plan with a leaf in the place of every cut."""
@@ -104,6 +118,8 @@ class _Cutter:
         if isinstance(node, Relation) and self.streams(node):
             if isinstance(node, WithWatermark):
                 return self._watermark(node)
+            if isinstance(node, CollectMetrics):
+                return self._observe(node)
             kind = kinds.get(type(node))
             if kind is not None and kind.applies(node, self.streams, self.mode):
                 return self._operator(node, kind)
@@ -114,11 +130,11 @@ class _Cutter:
         return bool(self._sources(node))
 
     def _sources(self, node: Node) -> tuple[str, ...]:
-        return tuple(
-            one.relation_id for one in node.walk() if isinstance(one, CachedRemote) and self.context.knows(one)
-        )
+        """What flows into a node; an `observe` lets through what flows into it."""
+        found = (one.relation_id for one in node.walk() if isinstance(one, CachedRemote) and self.context.knows(one))
+        return tuple(source for name in found for source in self._observed.get(name, (name,)))
 
-    # ── the two cuts ────────────────────────────────────────────────────────────────────────────────────────
+    # ── the cuts ────────────────────────────────────────────────────────────────────────────────────────
 
     def _watermark(self, node: WithWatermark) -> Relation:
         below = node.map_children(self._cut)
@@ -139,6 +155,20 @@ class _Cutter:
         cut = WatermarkNode(number, made.query, time, int(cast(int, event.metadata[DELAY])))
         self.cuts.append(cut)
         return self._leaf(cut.output, _over(cut.output, made), node)
+
+    def _observe(self, node: CollectMetrics) -> Relation:
+        check_metrics(node)
+        below = node.map_children(self._cut)
+        sources = self._sources(below)
+        made = compiler.compile_cut(below, self.context)
+        number = len(self._observed)
+        name = f"observe_{number}"
+        leaf = self._leaf(name, _over(name, made), node)
+        metrics = compiler.compile_relation(Aggregate(leaf, "groupby", (), node.metrics), self.context)
+        self._observed[name] = sources
+        self.inputs.update({**made.inputs, **metrics.inputs})
+        self.cuts.append(ObserveNode(number, node.name, made.query, metrics, self.context.time_zone))
+        return leaf
 
     def _has_watermark(self, source: str) -> bool:
         if source.startswith("watermark_"):

@@ -18,7 +18,9 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.duck import Connection
+from headwater.state.store import StateStore
 from headwater.streaming.leaves import BATCH_TIME
+from headwater.streaming.observing import ObserveNode, ObserveStage
 from headwater.streaming.operators.base import Moment, StatefulOperator
 from headwater.streaming.progress import StateReport
 from headwater.streaming.statics import StaticSide
@@ -34,14 +36,15 @@ from headwater.streaming.watermark import (
 
 @dataclass(frozen=True)
 class OperatorNode:
-    """A stateful operator and what flows into it, see `Feed`."""
+    """A stateful operator, what flows into it (see `Feed`), and where it keeps its state."""
 
     number: int
     operator: StatefulOperator
     sources: tuple[str, ...]
+    stores: Sequence[StateStore] = ()
 
 
-Node = WatermarkNode | OperatorNode
+Node = WatermarkNode | ObserveNode | OperatorNode
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,12 @@ class Dataflow:
         """The watermark nodes, in the order they run."""
         return [node for node in self.nodes if isinstance(node, WatermarkNode)]
 
+    def close(self) -> None:
+        """Free the state of all operators."""
+        for node in self.operators:
+            for store in node.stores:
+                store.close()
+
 
 @dataclass(frozen=True)
 class BatchTime:
@@ -98,7 +107,7 @@ class DataflowRun:
         self._operators = flow.operators
         self._feeds = [Feed(o.number, o.sources, o.operator.output_watermark) for o in self._operators]
         self.tracker = WatermarkTracker([node.delay_ms for node in flow.watermarks], policy)
-        self._stages: list[WatermarkStage | OperatorNode] = []
+        self._stages: list[WatermarkStage | ObserveStage | OperatorNode] = []
         self._moments: dict[int, Moment] = {}
         self._statics = flow.statics
         _set_times(connection, {BATCH_TIME: 0})
@@ -130,7 +139,7 @@ class DataflowRun:
         _set_times(self._connection, {BATCH_TIME: time.timestamp_ms})
         self._refresh()
         for stage in self._stages:
-            if isinstance(stage, WatermarkStage):
+            if isinstance(stage, WatermarkStage | ObserveStage):
                 stage.advance(ran)
                 continue
             number = stage.number
@@ -156,6 +165,11 @@ class DataflowRun:
         """The event times of the topmost node that had any in this batch, as Spark reports them."""
         found = [stage.times for stage in self._stages if isinstance(stage, WatermarkStage) and stage.times]
         return found[-1] if found else None
+
+    def observed(self) -> dict[str, Mapping[str, Any]]:
+        """The batch's observed metrics by their names, sorted, as Spark reports them."""
+        found = {stage.node.name: stage.values for stage in self._stages if isinstance(stage, ObserveStage)}
+        return dict(sorted(found.items()))
 
     def due(self) -> bool:
         """Whether a batch without data has work: the watermark has moved, or time has passed."""

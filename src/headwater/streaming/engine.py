@@ -352,6 +352,7 @@ class MicroBatchEngine:
                 sink,
                 tuple(states),
                 self._event_time(planned),
+                self._flow.observed(),
             )
         )
         self._previous_ms = started
@@ -377,4 +378,5 @@ class MicroBatchEngine:
         for source in self._parts.sources:
             source.stop()
         self._parts.sink.stop()
+        self._parts.stream.close()
         self._parts.connection.close()

@@ -168,5 +168,5 @@ def _same(node: plan.Relation, frame: Frame, compiler: Compiler) -> Frame:
     return frame
 
 
-for _kind in (plan.Repartition, plan.Hint, plan.CollectMetrics):
+for _kind in (plan.Repartition, plan.Hint):
     on(_kind)(_same)
