@@ -31,7 +31,6 @@ from headwater.plan.relations import (
     Aggregate,
     ApplyInPandasWithState,
     CachedRemote,
-    CollectMetrics,
     Deduplicate,
     Distinct,
     Join,
@@ -481,7 +480,6 @@ _RULES: dict[type[Relation], Callable[[_Check, Any], None]] = {
 }
 
 _MISSING: dict[type[Relation], str] = {
-    CollectMetrics: "observe on a stream",
     Statistic: "a statistic of a stream",
     Tail: "tail on a stream",
     Transpose: "transpose on a stream",
