@@ -42,7 +42,7 @@ def analyze(holder: SessionHolder, request: Any) -> Any:
 
 
 def _relation(holder: SessionHolder, message: Any) -> Relation:
-    return decoder_for(holder.session, holder.artifacts.cached).relation(message)
+    return decoder_for(holder.session, holder.artifacts).relation(message)
 
 
 def _plan(holder: SessionHolder, message: Any) -> Relation:

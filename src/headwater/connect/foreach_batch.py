@@ -10,7 +10,6 @@ traceback.
 from __future__ import annotations
 
 import pickle
-import sys
 import traceback
 from collections.abc import Callable
 from functools import cached_property
@@ -25,6 +24,7 @@ from headwater.errors import SparkError
 from headwater.plan.commands import PythonFunction
 from headwater.sessions.session import Session
 from headwater.sinks.foreach_batch import KeptRows
+from headwater.udf.function import check_python, extend_path
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -46,13 +46,6 @@ class ForeachBatchFunctions:
         starter = self._server.find(session)
         assert starter is not None
         return UserFunction(function, starter, self._server)
-
-
-def check_python(version: str) -> None:
-    """Raises PYTHON_VERSION_MISMATCH unless `version` (`3.11`) is this Python."""
-    mine = "{}.{}".format(*sys.version_info[:2])
-    if version and version != mine:
-        raise SparkError("PYTHON_VERSION_MISMATCH", worker_version=mine, driver_version=version)
 
 
 class UserFunction:
@@ -91,7 +84,7 @@ class UserFunction:
     @cached_property
     def _function(self) -> Callable[[Any, int], object]:
         _activate(self._connect(self._starter))
-        sys.path[:0] = [path for path in self._starter.artifacts.python_paths() if path not in sys.path]
+        extend_path(self._starter.artifacts.python_paths())
         function: Callable[[Any, int], object] = pickle.loads(self._command)
         return function
 

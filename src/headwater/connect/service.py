@@ -138,7 +138,7 @@ class Service(SparkConnectServiceServicer):  # type: ignore[misc]
 def _run_plan(operation: Operation, plan: Any) -> None:
     holder = operation.holder
     plan = decompress(plan)
-    decoder = decoder_for(holder.session, holder.artifacts.cached)
+    decoder = decoder_for(holder.session, holder.artifacts)
     if plan.WhichOneof("op_type") == "command":
         run_protocol_command(operation, decoder, plan.command)
     else:

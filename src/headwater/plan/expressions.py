@@ -201,3 +201,5 @@ class PythonUDF(Expression):
     deterministic: bool = True
     python_version: str = ""
     distinct: bool = False
+    paths: tuple[str, ...] = field(default=(), compare=False)
+    """What `sys.path` needs for it: the Python files the client has sent."""

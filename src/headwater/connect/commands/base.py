@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from headwater.connect.artifacts import Artifacts
 from headwater.connect.decode.base import Decoder
 from headwater.connect.execute import Operation
 from headwater.connect.session import SessionHolder
@@ -50,13 +51,13 @@ handlers: Registry[Callable[[Call, Any], None]] = Registry("headwater.connect.co
 handler = handlers.register
 
 
-def decoder_for(session: Session, artifact: Callable[[str], bytes]) -> Decoder:
+def decoder_for(session: Session, artifacts: Artifacts) -> Decoder:
     """A decoder that sees the session's artifacts and settings."""
 
     def run(command: Command) -> Relation:
         return session.run(command) or LocalData(pa.table({}))
 
-    return Decoder(artifact, run, session.settings["spark.sql.sources.default"])
+    return Decoder(artifacts.cached, run, session.settings["spark.sql.sources.default"], artifacts.python_paths)
 
 
 def run_protocol_command(operation: Operation, decoder: Decoder, message: Any) -> None:

@@ -9,14 +9,14 @@ nested relations is refused before it can exhaust the stack.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pyspark.sql.types import DataType, StructType
 
 from headwater.connect.proto import pb2, type_from_proto
-from headwater.errors import PYTHON_WAY_OUT, SparkError, unsupported
+from headwater.errors import PYTHON_WAY_OUT, ParseError, SparkError, unsupported
 from headwater.plan.commands import Command
 from headwater.plan.expressions import Expression
 from headwater.plan.relations import Relation
@@ -70,7 +70,6 @@ _PYTHON = {
     "map_partitions": "mapInPandas, mapInArrow or foreachPartition",
     "group_map": "applyInPandas or applyInArrow",
     "co_group_map": "cogroup().applyInPandas or applyInArrow",
-    "apply_in_pandas_with_state": "applyInPandasWithState",
     "register_function": "spark.udf.register",
     "common_inline_user_defined_table_function": "a Python UDTF",
     "register_table_function": "spark.udtf.register",
@@ -87,11 +86,13 @@ class Decoder:
         artifact: bytes the client has cached in the session, by hash.
         run: executes a catalog call, whose protocol message is a relation.
         default_format: for `load` and `start` without `format`.
+        python_paths: what `sys.path` needs for the client's functions.
     """
 
     artifact: Callable[[str], bytes] = _no_artifact
     run: Callable[[Command], Relation] = _no_run
     default_format: str = "delta"
+    python_paths: Callable[[], Sequence[str]] = tuple
     _depth: int = field(default=0, init=False)
 
     def relation(self, message: Any) -> Relation:
@@ -127,9 +128,7 @@ class Decoder:
     def type(self, message: Any) -> DataType:
         """A `DataType` message as a Spark type."""
         if message.WhichOneof("kind") == "unparsed":
-            from headwater.types.ddl import parse_type
-
-            return parse_type(message.unparsed.data_type_string)
+            return _parsed(message.unparsed.data_type_string)
         return type_from_proto(message)
 
     def struct(self, message: Any) -> StructType:
@@ -145,6 +144,19 @@ class Decoder:
         if found is None:
             raise unsupported(f"the {what} `{kind or 'unknown'}` of the Spark Connect protocol")
         return found
+
+
+def _parsed(text: str) -> DataType:
+    """The type, or the struct of the columns, that a text describes."""
+    from headwater.types.ddl import parse_schema, parse_type
+
+    try:
+        return parse_type(text)
+    except ParseError as error:
+        try:
+            return parse_schema(text)
+        except ParseError:
+            raise error from None
 
 
 def understood() -> dict[str, list[str]]:

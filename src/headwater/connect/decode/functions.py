@@ -29,6 +29,7 @@ def inline_function(decoder: Decoder, message: Any) -> PythonUDF:
         message.deterministic,
         function.python_ver,
         message.is_distinct,
+        tuple(decoder.python_paths()),
     )
 
 

@@ -1,0 +1,335 @@
+"""`transformWithState` and `transformWithStateInPandas`: a user's StatefulProcessor over the groups of each batch.
+
+    first batch   handleInitialState for the groups of the initial state
+    every batch   handleInputRows for its groups, then handleExpiredTimer for what is due, then values past their
+                  time to live go
+
+Invariants: only the groups at hand are looked up; what a batch does depends on its rows, its times and the state
+alone, so a replay does the same; timers fire in the order of their times.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+from pyspark.sql.types import StructField, StructType
+from sqlglot import exp
+
+from headwater.compile.grouping import GROUP, GroupedRows, create, keyed, same_keys
+from headwater.compile.relations.watermark import DELAY
+from headwater.compile.resolved import Resolved
+from headwater.duck import Connection, sql_text
+from headwater.errors import AnalysisError, RuntimeSparkError
+from headwater.plan.relations import TransformWithState
+from headwater.state.store import StateStore
+from headwater.streaming.handed import OutputRows
+from headwater.streaming.operators.base import Moment, Site, at_or_before, stateful
+from headwater.streaming.progress import StateReport
+from headwater.streaming.variable_tables import EXPIRES, VariableTables
+from headwater.udf.failures import user_code
+from headwater.udf.processor import Processor, StateOfBatch, variables_of
+from headwater.udf.shapes import PANDAS_TYPES, shape_of
+from headwater.udf.variables import Variable, Variables
+
+_TIMERS_AT_ONCE = 20_000
+
+
+@stateful(TransformWithState)
+def transform_with_state(node: TransformWithState, site: Site) -> TransformPlan:
+    """The operator of a node."""
+    rows = site.compile(keyed(node.input, node.grouping))
+    initial = None if node.initial is None else site.compile(keyed(node.initial, node.initial_grouping))
+    return TransformPlan(node, site, rows, initial)
+
+
+@dataclass(frozen=True)
+class TransformPlan:
+    """The compiled operator, its state without a place."""
+
+    node: TransformWithState
+    site: Site
+    rows: Resolved
+    initial: Resolved | None
+
+    @property
+    def result(self) -> Resolved:
+        """See `OperatorPlan`."""
+        return OutputRows(self.site.output, self.output).resolved()
+
+    @property
+    def output(self) -> StructType:
+        """The output's schema; its event time carries the watermark's delay."""
+        return StructType([self._field(field) for field in self.node.output.fields])
+
+    def _field(self, field: StructField) -> StructField:
+        if field.name.lower() != self.node.event_time.lower():
+            return field
+        delay = next((a.metadata[DELAY] for a in self.rows.attributes if DELAY in a.metadata), 0)
+        return StructField(field.name, field.dataType, field.nullable, {**(field.metadata or {}), DELAY: delay})
+
+    def opened(self, stores: Callable[[str], StateStore]) -> Transform:
+        """See `OperatorPlan`."""
+        return Transform(self, stores)
+
+
+@dataclass
+class _Counters:
+    """What a batch did, for its report."""
+
+    updated: int = 0
+    removed: int = 0
+    expired_values: int = 0
+    forgotten: int = 0
+    milliseconds: dict[str, int] = field(default_factory=dict)
+    timers: Any = None
+
+
+class Transform:
+    """See the module."""
+
+    def __init__(self, plan: TransformPlan, stores: Callable[[str], StateStore]) -> None:
+        self._node = node = plan.node
+        site = plan.site
+        pandas = node.function.eval_type in PANDAS_TYPES
+        self.name = "transformWithStateInPandasExec" if pandas else "transformWithStateInPySparkExec"
+        self._store = stores("")
+        prefix = f"operator_{site.number}"
+        self._rows = GroupedRows(prefix, plan.rows, len(node.grouping), lambda c, kind: at_or_before(c, kind, site.late))
+        self._initial: GroupedRows | None = None
+        if plan.initial is not None:
+            self._initial = GroupedRows(
+                f"{prefix}_initial", plan.initial, len(node.initial_grouping), wanted=self._rows.wanted
+            )
+        self._tables = VariableTables(stores, prefix, self._rows)
+        self._schema = node.output
+        self._output = OutputRows(site.output, plan.output)
+        self._shape = shape_of(node.function, site.context.settings, site.context.time_zone)
+        self._timers = _Timers(prefix, self._rows, self._tables.timers.state.relation)
+        self._event = next((i for i, f in enumerate(plan.output.fields) if DELAY in (f.metadata or {})), None)
+        self._old_rows = self._older(site, plan.output)
+        self._declared: list[Variable] = []
+        self._counters = _Counters()
+        self._now = 0
+
+    # ── the contract ────────────────────────────────────────────────────────────────────────────────────────
+
+    def prepare(self, connection: Connection) -> None:
+        """See `StatefulOperator`."""
+        self._rows.prepare(connection)
+        if self._initial is not None:
+            self._initial.prepare(connection)
+            self._rows.prepare(connection)
+        self._tables.prepare(connection)
+        self._output.clear(connection)
+
+    def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
+        """See `StatefulOperator`; runs the processor's `init` to learn its variables."""
+        described = {"operator": "transformWithState", "timeMode": self._node.time_mode, "outputMode": self._node.output_mode}
+        difference = self._store.check_operator(described)
+        if difference is not None:
+            raise RuntimeSparkError("STATE_STORE_OPERATOR_MISMATCH", path=self._store.folder, reason=difference)
+        self._declared = variables_of(self._node.function, self._node.time_mode)
+        self._tables.restore(connection, version, ids, self._declared)
+
+    def advance(self, connection: Connection, moment: Moment) -> None:
+        """See `StatefulOperator`."""
+        begin = time.perf_counter()
+        self._counters = _Counters()
+        self._now = moment.timestamp_ms
+        self._output.clear(connection)
+        for table in self._tables.all:
+            table.turn(moment.timestamp_ms)
+        state = StateOfBatch(
+            Variables(moment.timestamp_ms),
+            lambda variable: self._tables.by_name[variable.name].cells,
+            self._tables.timers.cells,
+            moment.eviction_ms or 0,
+        )
+        processor = Processor(self._node.function, self._node.time_mode, state)
+        processor.open()
+        self._forget(connection, processor)
+        if self._initial is not None and moment.batch_id == 0:
+            self._start(connection, processor)
+        for chunk in self._rows.chunks(connection):
+            self._begin(connection)
+            with user_code():
+                keys = self._shape.keys(chunk.keys, self._rows.key_schema)
+                groups = self._shape.groups(chunk.rows, self._rows.data_schema, chunk.bounds)
+                given = (processor.rows(*each) for each in zip(chunk.groups, keys, groups, strict=True))
+                self._give(connection, chain.from_iterable(given))
+            self._flush(connection)
+        self._counters.milliseconds["rows"] = _since(begin)
+        self._expire(connection, processor, moment)
+        processor.close()
+        self._sweep(connection)
+        counts = state.shared.counts
+        self._counters.updated, self._counters.removed = counts.updated, counts.removed
+        self._counters.timers = state.timer_counts
+
+    def commit(self, connection: Connection, version: int) -> StateReport:
+        """See `StatefulOperator`."""
+        counted = sum(table.count(connection) for table in self._tables.by_name.values())
+        ids, milliseconds = self._tables.commit(connection, version)
+        return StateReport(
+            self.name,
+            counted,
+            self._counters.updated,
+            self._counters.removed,
+            updates_ms=self._counters.milliseconds["rows"],
+            removals_ms=self._counters.milliseconds["timers"],
+            commit_ms=milliseconds,
+            memory_bytes=sum(table.state.memory_bytes for table in self._tables.all),
+            rows_dropped=self._rows.dropped,
+            metrics=self._metrics(),
+            ids=ids,
+        )
+
+    def purge(self, before: int) -> None:
+        """See `StatefulOperator`."""
+        self._tables.purge(before)
+
+    def output_watermark(self, input_ms: int) -> int | None:
+        """The input's; None where rows have no event time."""
+        return None if self._node.time_mode == "processingtime" else input_ms
+
+    def due(self, moment: Moment, next_ms: int | None) -> bool:
+        """Whether a timer may fire, or a value expire, without data."""
+        if self._node.time_mode == "processingtime":
+            expiring = any(t.variable.ttl_ms is not None and t.state.rows for t in self._tables.by_name.values())
+            return self._tables.timers.state.rows > 0 or expiring
+        return next_ms is not None and (moment.eviction_ms is None or next_ms > moment.eviction_ms)
+
+    # ── the parts of a batch ────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, connection: Connection, processor: Processor) -> None:
+        """The first batch's initial state."""
+        assert self._initial is not None
+        begin = time.perf_counter()
+        for chunk in self._initial.chunks(connection):
+            self._begin(connection)
+            with user_code():
+                keys = self._shape.keys(chunk.keys, self._initial.key_schema)
+                groups = self._shape.groups(chunk.rows, self._initial.data_schema, chunk.bounds)
+            for group, key, states in zip(chunk.groups, keys, groups, strict=True):
+                processor.initial(group, key, states)
+            self._flush(connection)
+        self._counters.milliseconds["initial"] = _since(begin)
+
+    def _expire(self, connection: Connection, processor: Processor, moment: Moment) -> None:
+        """Fire what is due, earliest first; timers that this sets and that are due as well fire too."""
+        begin = time.perf_counter()
+        processor.timers()
+        due = {"processingtime": moment.timestamp_ms, "eventtime": moment.eviction_ms or 0}.get(self._node.time_mode)
+        while due is not None and (fired := self._timers.take(connection, due)):
+            self._begin(connection)
+            groups, keys = self._rows.chosen_keys(connection)
+            with user_code():
+                by_group = dict(zip(groups, self._shape.keys(keys, self._rows.key_schema), strict=True))
+                given = (self._fire(processor, group, by_group[group], expires) for group, expires in fired)
+                self._give(connection, chain.from_iterable(given))
+            self._flush(connection)
+        self._counters.milliseconds["timers"] = _since(begin)
+
+    def _fire(self, processor: Processor, group: int, key: tuple[Any, ...], expires: int) -> Iterator[Any]:
+        if expires in self._tables.timers.cells.of(group):
+            yield from processor.expired(group, key, expires)
+
+    def _sweep(self, connection: Connection) -> None:
+        """Remove values past their time to live."""
+        for table in self._tables.by_name.values():
+            self._counters.expired_values += table.expire(connection, self._now)
+
+    def _forget(self, connection: Connection, processor: Processor) -> None:
+        """Remove what the processor's `init` deleted."""
+        for name in processor.handle.deleted:
+            table = self._tables.by_name.get(name)
+            self._counters.forgotten += table is not None and table.forget(connection) > 0
+
+    def _begin(self, connection: Connection) -> None:
+        for table in self._tables.all:
+            table.begin(connection)
+
+    def _flush(self, connection: Connection) -> None:
+        for table in self._tables.all:
+            table.flush(connection)
+
+    def _give(self, connection: Connection, given: Iterator[Any]) -> None:
+        for rows in self._shape.tables(given, self._schema):
+            self._output.add(connection, rows)
+        if self._old_rows is not None:
+            self._check(connection, self._old_rows)
+
+    # ── the watermark of the output ─────────────────────────────────────────────────────────────────────────
+
+    def _older(self, site: Site, output: StructType) -> str | None:
+        """The query of one output row that the watermark has passed."""
+        if self._event is None:
+            return None
+        column = exp.column(f"out_{self._event}", quoted=True)
+        old = at_or_before(column, output.fields[self._event].dataType, site.evict)
+        limit = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(site.evict)])
+        shown = [exp.cast(exp.func("epoch_us", tree), "BIGINT") for tree in (column, limit)]
+        return sql_text(exp.select(*shown).from_(site.output).where(old).limit(1))
+
+    def _check(self, connection: Connection, text: str) -> None:
+        old = connection.execute(text).fetchall()
+        if old:
+            raise RuntimeSparkError(
+                "EMITTING_ROWS_OLDER_THAN_WATERMARK_NOT_ALLOWED",
+                emittedRowEventTime=old[0][0],
+                currentWatermark=old[0][1],
+            )
+
+    # ── the report ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _metrics(self) -> dict[str, int]:
+        counters, timers = self._counters, self._counters.timers
+        kinds = [(variable.kind, variable.ttl_ms is not None) for variable in self._declared]
+        metrics = {
+            "initialStateProcessingTimeMs": counters.milliseconds.get("initial", 0),
+            "numDeletedStateVars": counters.forgotten,
+            "numDeletedTimers": timers.deleted,
+            "numExpiredTimers": timers.expired,
+            "numRegisteredTimers": timers.registered,
+            "numValuesRemovedDueToTTLExpiry": counters.expired_values,
+            "timerProcessingTimeMs": counters.milliseconds["timers"],
+        }
+        for kind in ("list", "map", "value"):
+            metrics[f"num{kind.title()}StateVars"] = kinds.count((kind, False)) + kinds.count((kind, True))
+            metrics[f"num{kind.title()}StateWithTTLVars"] = kinds.count((kind, True))
+        return dict(sorted(metrics.items()))
+
+
+class _Timers:
+    """The timers that are due, some at a time, earliest first."""
+
+    def __init__(self, prefix: str, rows: GroupedRows, relation: str) -> None:
+        self._variable = f"{prefix}_due"
+        due = f"{prefix}_timers_due"
+        names = [column.name for column in rows.columns()]
+        keys = [exp.column(name, quoted=True) for name in names]
+        limit = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(self._variable)])
+        passed = exp.LTE(this=exp.column(EXPIRES), expression=exp.cast(limit, "BIGINT"))
+        order = [exp.Ordered(this=column, nulls_first=True) for column in (exp.column(EXPIRES), *keys)]
+        taken = exp.select(*keys, EXPIRES).from_(relation).where(passed).order_by(*order).limit(_TIMERS_AT_ONCE)
+        self._due = create(due, taken)
+        self._wanted = rows.chosen(exp.select(*(key.copy() for key in keys)).distinct().from_(due))
+        joined = exp.select(exp.column(GROUP, "w"), exp.column(EXPIRES, "d")).from_(f"{due} AS d")
+        joined = joined.join(f"{rows.wanted} AS w", on=same_keys(names, "d", "w"))
+        self._fired = sql_text(joined.order_by(exp.column(EXPIRES, "d"), exp.column(GROUP, "w")))
+
+    def take(self, connection: Connection, due: int) -> list[tuple[int, int]]:
+        """Group and time of the timers that are due; their groups are at hand then."""
+        connection.execute(f"SET VARIABLE {self._variable} = {due}").fetchall()
+        if not connection.execute(self._due).fetchall()[0][0]:
+            return []
+        connection.execute(self._wanted).fetchall()
+        return [(int(group), int(expires)) for group, expires in connection.execute(self._fired).fetchall()]
+
+
+def _since(begin: float) -> int:
+    return int((time.perf_counter() - begin) * 1000)
