@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyspark.sql.types import StructType
-
 from headwater.connect.decode.base import Decoder, relation
 from headwater.connect.decode.functions import inline_function
 from headwater.errors import PYTHON_WAY_OUT, IllegalArgumentError, unsupported
@@ -26,14 +24,19 @@ def apply_in_pandas_with_state(decoder: Decoder, message: Any) -> p.ApplyInPanda
     """`groupBy(…).applyInPandasWithState(…)`."""
     timeout = _TIMEOUTS.get(message.timeout_conf.lower())
     if timeout is None:
-        raise IllegalArgumentError("_LEGACY_ERROR_TEMP_HEADWATER", message=message.timeout_conf)
+        reason = f"{message.timeout_conf!r} is no timeout; there are {', '.join(_TIMEOUTS.values())}"
+        raise IllegalArgumentError("CONNECT_INVALID_PLAN.CANNOT_PARSE", errorMsg=reason)
+    mode = _output_mode(message.output_mode)
+    if mode == "complete":
+        reason = "The output mode of function should be append or update"
+        raise IllegalArgumentError("_LEGACY_ERROR_TEMP_3102", msg=reason)
     return p.ApplyInPandasWithState(
         decoder.relation(message.input),
         decoder.expressions(message.grouping_expressions),
         inline_function(decoder, message.func),
-        _schema(message.output_schema),
-        _schema(message.state_schema),
-        _output_mode(message.output_mode),  # type: ignore[arg-type]
+        parse_schema(message.output_schema),
+        parse_schema(message.state_schema),
+        mode,  # type: ignore[arg-type]
         timeout,  # type: ignore[arg-type]
     )
 
@@ -55,10 +58,6 @@ def group_map(decoder: Decoder, message: Any) -> p.TransformWithState:
         decoder.relation(message.initial_input) if message.HasField("initial_input") else None,
         decoder.expressions(message.initial_grouping_expressions),
     )
-
-
-def _schema(text: str) -> StructType:
-    return parse_schema(text)
 
 
 def _output_mode(text: str) -> str:
