@@ -105,7 +105,7 @@ class StateStore:
     """
 
     def __init__(self, storage: Storage, folder: str, run: str | None = None) -> None:
-        self._storage = storage
+        self.storage = storage
         self.folder = folder
         self.run = run or secrets.token_hex(8)
         self._line: dict[int, str] = {0: EMPTY}
@@ -129,9 +129,9 @@ class StateStore:
         path = f"{self.folder}/operator.json"
         now = {"version": FORMAT_VERSION, **operator}
         try:
-            noted = json.loads(self._storage.read(path))
+            noted = json.loads(self.storage.read(path))
         except FileNotFoundError:
-            self._storage.replace(path, json.dumps(now, indent=1, ensure_ascii=False).encode())
+            self.storage.replace(path, json.dumps(now, indent=1, ensure_ascii=False).encode())
             return None
         for key, value in now.items():
             if noted.get(key) != value:
@@ -143,14 +143,14 @@ class StateStore:
     def write_changelog(self, version: int, rows: pa.Table) -> tuple[str, int]:
         """Write what changed since the version before; the id `version` has now, and the file's size in bytes."""
         data = encode(rows.schema, rows.to_batches())
-        replace_checked(self._storage, self._changelog((version, self.run), self._line[version - 1]), data)
+        replace_checked(self.storage, self._changelog((version, self.run), self._line[version - 1]), data)
         self._line[version] = self.run
         self._changed[version] = rows.num_rows
         return self.run, len(data)
 
     def write_snapshot(self, version: Version, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         """Write all rows of a version; safe in a thread of its own, and whoever writes: its id tells its rows."""
-        replace_checked(self._storage, self._snapshot(version), encode(schema, batches))
+        replace_checked(self.storage, self._snapshot(version), encode(schema, batches))
         self._snapshots.add(version[0])
 
     def snapshot_due(self, total_rows: int) -> bool:
@@ -161,14 +161,14 @@ class StateStore:
 
     def purge(self, before: int) -> None:
         """Delete what no version ≥ `before` needs, and what lost; repeating it does no harm."""
-        files = StateFiles(self._storage.list(self.folder))
+        files = StateFiles(self.storage.list(self.folder))
         base = files.base(self._line, before)
         for version in files.snapshots:
             if version[0] < base or self._lost(version, before):
-                delete_checked(self._storage, self._snapshot(version))
+                delete_checked(self.storage, self._snapshot(version))
         for version, previous in files.changelogs.items():
             if version[0] <= base or self._lost(version, before):
-                delete_checked(self._storage, self._changelog(version, previous))
+                delete_checked(self.storage, self._changelog(version, previous))
         self._line = {number: version_id for number, version_id in self._line.items() if number >= base}
         self._changed = {number: count for number, count in self._changed.items() if number > base}
 
@@ -204,7 +204,7 @@ class StateStore:
         if version == 0 or version_id is None:
             self._line = {0: EMPTY}
             return Saved(iter(()), iter(()))
-        files = StateFiles(self._storage.list(self.folder))
+        files = StateFiles(self.storage.list(self.folder))
         self._line = files.line((version, version_id))
         base = files.base(self._line, version)
         steps = [(number, self._link(number, version)) for number in range(base + 1, version + 1)]
@@ -249,10 +249,10 @@ class StateStore:
 
     def _whole(self, path: str, version: int, decoded: Callable[[bytes], T]) -> T:
         try:
-            data = self._storage.read(path)
+            data = self.storage.read(path)
         except FileNotFoundError as cause:
             raise _damaged(version, path, "the file is missing") from cause
-        if not matches(self._storage, path, data):
+        if not matches(self.storage, path, data):
             raise _damaged(version, path, "its checksum does not match")
         try:
             return decoded(data)

@@ -22,6 +22,7 @@ from headwater.duck import Connection, DuckError, arrow, arrow_batches
 from headwater.errors import RuntimeSparkError
 from headwater.state.background import Background
 from headwater.state.column import StateColumn
+from headwater.state.schema import StateSchema, check_schema
 from headwater.state.statements import FILE, ROW, Statements
 from headwater.state.store import REMOVED, StateStore
 
@@ -61,7 +62,7 @@ class StateTable:
         like: exp.Query | None = None,
     ) -> None:
         self._store = store
-        self._columns = (*keys, *values)
+        self._schema = StateSchema.of(keys, values)
         self._sql = Statements(f"state_{secrets.token_hex(8)}", prefix, keys, values, like)
         self.relation = self._sql.relation
         self._background = Background()
@@ -109,8 +110,10 @@ class StateTable:
     def restore(self, connection: Connection, version: int, version_id: str | None) -> None:
         """Load `version`, written as `version_id`; version 0 is empty and has no id.
 
-        Raises STATE_STORE_DAMAGED naming the file, STATE_STORE_OPERATOR_MISMATCH.
+        Raises STATE_STORE_DAMAGED naming the file; STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE and
+        STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE if another state lies there.
         """
+        check_schema(self._store.storage, self._store.folder, self._schema)
         saved = self._store.read(version, version_id)
         for rows in saved.snapshot:
             self.rows += self._load(connection, rows, self._sql.relation_rows)
