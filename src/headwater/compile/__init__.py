@@ -12,6 +12,7 @@ from headwater.compile import windows as _windows  # noqa: F401
 from headwater.compile.compiler import Compiler
 from headwater.compile.context import Context
 from headwater.compile.relations.aggregate import AggregatePieces, compile_aggregate
+from headwater.compile.relations.joins import JoinKey, JoinPieces, compile_join
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.compile.scope import Scope
 from headwater.functions.base import Typed
@@ -23,10 +24,13 @@ __all__ = [
     "Attribute",
     "Compiler",
     "Context",
+    "JoinKey",
+    "JoinPieces",
     "Resolved",
     "compile_aggregate",
     "compile_cut",
     "compile_expression",
+    "compile_join",
     "compile_relation",
 ]
 
@@ -52,4 +56,5 @@ def compile_expression(expression: Expression, attributes: tuple[Attribute, ...]
     """A DuckDB expression over columns named by `attributes[i].sql`. Raises as `compile_relation`."""
     compiler = Compiler(context)
     compiler.types.update({a.sql: a.type for a in attributes})
+    compiler.remember(attributes)
     return compiler.expression(expression, Scope(attributes, fold=compiler.fold))

@@ -53,7 +53,7 @@ class Shape(NamedTuple):
 _PLAIN = Shape(1, True, True, False, False)
 
 
-def shape_of(tree: exp.Expression) -> Shape:
+def shape_of(tree: exp.Expr) -> Shape:
     """The shape of an expression tree."""
     if isinstance(tree, exp.Column | exp.Literal | exp.Boolean | exp.Null):
         return _PLAIN
@@ -91,7 +91,7 @@ def reference(attribute: Attribute) -> exp.Column:
     return exp.Column(this=exp.Identifier(this=attribute.sql, quoted=True))
 
 
-def used_names(trees: Iterable[exp.Expression]) -> Counter[str]:
+def used_names(trees: Iterable[exp.Expr]) -> Counter[str]:
     """How often each attribute name is referred to."""
     return Counter(node.this.this for tree in trees for node in tree.find_all(exp.Column) if not node.args.get("table"))
 

@@ -1,5 +1,7 @@
 """Joins of all kinds.
 
+A join of two streams is run by an operator, which needs the join's parts instead of its SELECT (`compile_join`).
+
 Invariants: output columns and nullability are Spark's: USING and natural joins give the shared columns once and
 first; semi and anti joins give the left side only; the padded side of an outer join becomes nullable.
 """
@@ -7,19 +9,22 @@ first; semi and anti joins give the left side only; the padded side of an outer 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from pyspark.sql.types import DataType
 from sqlglot import exp
 
 from headwater.compile.compiler import Compiler, merged_inputs, on
+from headwater.compile.context import Context
 from headwater.compile.expressions import call_of, column
-from headwater.compile.frame import Frame, Item, Slot, conjunction, substitute
-from headwater.compile.resolved import Attribute
+from headwater.compile.frame import Frame, Item, Slot, conjunction, reference, shape_of, substitute, used_names
+from headwater.compile.resolved import Attribute, Resolved
 from headwater.compile.scope import Scope
 from headwater.errors import AnalysisError
 from headwater.functions.base import Typed, functions
 from headwater.functions.operators import compared
 from headwater.plan import relations as plan
+from headwater.plan.relations import names_file_column
 
 _SIDES = {"inner": "", "cross": "", "left_outer": "LEFT", "right_outer": "RIGHT", "full_outer": "FULL"}
 _KINDS = {"left_semi": "SEMI", "left_anti": "ANTI"}
@@ -36,11 +41,18 @@ def _join(node: plan.Join, compiler: Compiler) -> Frame:
 def join_frames(left: Frame, right: Frame, node: plan.Join, compiler: Compiler) -> Frame:
     """The join of two frames."""
     one, other = _side(left, compiler, joined=True), _side(right, compiler)
-    using = _shared(left, right, compiler) if node.natural else node.using
-    condition = _using_condition(left, right, using, compiler) if using else _condition(node, left, right, compiler)
+    using, condition = _matching(left, right, node, compiler)
     frame = _joined(one, other, node.kind, condition)
     frame = replace(frame, inputs=merged_inputs((left, right)), streaming=left.streaming or right.streaming)
     return _merged(frame, left, right, using, node.kind, compiler) if using else frame
+
+
+def _matching(
+    left: Frame, right: Frame, node: plan.Join, compiler: Compiler
+) -> tuple[Sequence[str], exp.Expression | None]:
+    """The columns that both sides share by USING, and the condition."""
+    using = _shared(left, right, compiler) if node.natural else node.using
+    return using, _using_condition(left, right, using, compiler) if using else _condition(node, left, right, compiler)
 
 
 def _side(frame: Frame, compiler: Compiler, joined: bool = False) -> Frame:
@@ -167,3 +179,119 @@ def _lateral(node: plan.Join, left: Frame, compiler: Compiler) -> Frame:
     condition = _condition(node, left, right, compiler)
     frame = _joined(one, other, node.kind, condition if condition is not None else exp.true())
     return replace(frame, inputs=merged_inputs((left, right)), streaming=left.streaming or right.streaming)
+
+
+# ── the parts of a join ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True)
+class JoinKey:
+    """An equality between the sides, both operands in the type they are compared in.
+
+    Attributes:
+        left, right: over the columns of one side, named by `Attribute.sql`.
+        null_safe: whether nulls are equal (`<=>`).
+    """
+
+    left: exp.Expr
+    right: exp.Expr
+    type: DataType
+    null_safe: bool = False
+
+
+@dataclass(frozen=True)
+class JoinPieces:
+    """A join taken apart. No column name occurs on both sides.
+
+    Attributes:
+        kind: as in `plan.Join`.
+        left, right: the inputs.
+        keys: the equalities, in the order of the condition.
+        rest: what else must be true of a pair, each part of the condition's AND by itself.
+        outputs: the output columns, expressions over the inputs' columns.
+        hidden: columns of a USING join that can still be named by qualifier.
+    """
+
+    kind: str
+    left: Resolved
+    right: Resolved
+    keys: tuple[JoinKey, ...]
+    rest: tuple[exp.Expr, ...]
+    outputs: tuple[Item, ...]
+    hidden: tuple[Item, ...] = ()
+
+
+def compile_join(node: plan.Join, context: Context) -> JoinPieces:
+    """The pieces of a join. Raises as `compile_relation`."""
+    compiler = Compiler(context)
+    compiler.file_column = names_file_column(node)
+    left, right = compiler.relation(node.left), compiler.relation(node.right)
+    using, condition = _matching(left, right, node, compiler)
+    frame = _joined(_bare(left), _bare(right), node.kind, None)
+    if using:
+        frame = _merged(frame, left, right, using, node.kind, compiler)
+    one, other = _with_file_columns(left).resolved(), _with_file_columns(right).resolved()
+    keys, rest = _split([] if condition is None else _conjuncts(condition), one, other, compiler)
+    hidden = [slot for slot in frame.hidden if slot.attribute.sql in frame.merged]
+    return JoinPieces(node.kind, one, other, keys, rest, _items(frame.slots, compiler), _items(hidden, compiler))
+
+
+def _bare(frame: Frame) -> Frame:
+    """The frame's columns, each by its name alone."""
+    return Frame(exp.to_table("rows"), tuple(Slot(a, reference(a)) for a in frame.attributes))
+
+
+def _with_file_columns(frame: Frame) -> Frame:
+    return replace(frame, slots=(*frame.slots, *frame.file_slots()), hidden=())
+
+
+def _items(slots: Sequence[Slot], compiler: Compiler) -> tuple[Item, ...]:
+    attributes = compiler.with_plans(slot.attribute for slot in slots)
+    return tuple(Item(attribute, slot.sql) for attribute, slot in zip(attributes, slots, strict=True))
+
+
+def _conjuncts(tree: exp.Expr) -> list[exp.Expr]:
+    """The parts of an AND; BETWEEN is two of them."""
+    tree = tree.unnest()
+    if isinstance(tree, exp.And):
+        return [*_conjuncts(tree.left), *_conjuncts(tree.right)]
+    if isinstance(tree, exp.Between):
+        value, low, high = tree.this, tree.args["low"], tree.args["high"]
+        return [exp.GTE(this=value, expression=low), exp.LTE(this=value.copy(), expression=high)]
+    return [tree]
+
+
+def _split(
+    conjuncts: Sequence[exp.Expr], left: Resolved, right: Resolved, compiler: Compiler
+) -> tuple[tuple[JoinKey, ...], tuple[exp.Expr, ...]]:
+    """The equalities between the sides, and the other parts."""
+    keys: list[JoinKey] = []
+    rest: list[exp.Expr] = []
+    for part in conjuncts:
+        pair = _operands(part, left, right)
+        if pair is None:
+            rest.append(part)
+        else:
+            keys.append(JoinKey(*pair, _type_of(pair[0], left, compiler), isinstance(part, exp.NullSafeEQ)))
+    return tuple(keys), tuple(rest)
+
+
+def _operands(part: exp.Expr, left: Resolved, right: Resolved) -> tuple[exp.Expr, exp.Expr] | None:
+    """The left and the right side's value, if it is an equality between the sides."""
+    if not isinstance(part, exp.EQ | exp.NullSafeEQ) or shape_of(part).volatile:
+        return None
+    for one, other in ((part.left, part.right), (part.right, part.left)):
+        if _only(one, left) and _only(other, right):
+            return one.unnest(), other.unnest()
+    return None
+
+
+def _only(tree: exp.Expr, side: Resolved) -> bool:
+    """Whether columns of the side, and no others, are used."""
+    used = used_names([tree])
+    return bool(used) and used.keys() <= {attribute.sql for attribute in side.attributes}
+
+
+def _type_of(tree: exp.Expr, side: Resolved, compiler: Compiler) -> DataType:
+    found = next((a.type for a in side.attributes if reference(a) == tree), None)
+    return found or compiler.ask(tree)

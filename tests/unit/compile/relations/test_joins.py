@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from sqlglot import exp
 
 from headwater.compile import compile_relation
+from headwater.compile.relations.joins import compile_join
+from headwater.duck import sql_text
 from headwater.errors import AnalysisError
 from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
@@ -63,3 +66,65 @@ def test_a_dataframe_joined_with_one_made_from_it_is_meant_itself_in_the_conditi
     other = replace(plan.Filter(one, call(">", col("id"), lit(1))), plan_id=2)
     condition = call("==", ex.Column(("id",), plan_id=1), ex.Column(("id",), plan_id=2))
     assert session.run(plan.Join(one, other, "inner", condition=condition))[1] == [(2, 2)]
+
+
+# ── pieces for streams ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def texts(trees):
+    return [sql_text(tree) for tree in trees]
+
+
+def pieces_of(session, text):
+    (join,) = (node for node in session.sql(text, {}, ()).walk() if isinstance(node, plan.Join))
+    return compile_join(join, session)
+
+
+def named_by(pieces):
+    """Texts with Spark's names: `d.a` and `e.a`."""
+    names = {a.sql: f"{side}.{a.name}" for side, r in (("d", pieces.left), ("e", pieces.right)) for a in r.attributes}
+
+    def shown(tree):
+        return sql_text(tree.transform(lambda n: exp.column(names[n.name]) if isinstance(n, exp.Column) else n))
+
+    return shown
+
+
+def test_the_pieces_of_a_condition(session):
+    pieces = pieces_of(
+        session,
+        "select * from d join e on d.a + 1 = e.a and e.c <=> d.b and d.b = 'x' and d.a between e.a and e.a + 2 and d.d > 1"
+        " and rand() = d.a",
+    )
+    shown = named_by(pieces)
+    first, second = pieces.keys
+    assert (shown(first.left), shown(first.right), first.null_safe) == ('CAST(("d.a" + 1) AS BIGINT)', '"e.a"', False)
+    assert (shown(second.left), shown(second.right), second.null_safe) == ('"d.b"', '"e.c"', True)
+    assert [key.type.simpleString() for key in pieces.keys] == ["bigint", "string"]
+    assert [shown(tree) for tree in pieces.rest[:4]] == [
+        '''"d.b" = 'x\'''',
+        'CAST("d.a" AS BIGINT) >= "e.a"',
+        'CAST("d.a" AS BIGINT) <= ("e.a" + CAST(2 AS BIGINT))',
+        '"d.d" > CAST(1 AS DOUBLE)',
+    ]
+    assert len(pieces.rest) == 5
+
+
+def test_the_pieces_of_using_give_the_outputs_of_the_join(session):
+    join = plan.Join(session.views["d"], session.views["e"], "full_outer", using=("a",), plan_id=7)
+    pieces = compile_join(join, session)
+    shown = named_by(pieces)
+    assert [(i.attribute.name, i.attribute.nullable, shown(i.sql)) for i in pieces.outputs] == [
+        ("a", True, 'COALESCE(CAST("d.a" AS BIGINT), "e.a")'),
+        ("b", True, '"d.b"'),
+        ("d", True, '"d.d"'),
+        ("c", True, '"e.c"'),
+    ]
+    assert [shown(item.sql) for item in pieces.hidden] == ['"d.a"', '"e.a"']
+    assert pieces.outputs[1].attribute.plan_ids == {1}
+    assert texts(key.left for key in pieces.keys) == [f'CAST("{pieces.left.attributes[0].sql}" AS BIGINT)']
+
+
+def test_semi_joins_give_the_left_side(session):
+    pieces = compile_join(plan.Join(session.views["d"], session.views["e"], "left_semi", using=("a",)), session)
+    assert [item.attribute.name for item in pieces.outputs] == ["a", "b", "d"]
