@@ -32,7 +32,7 @@ FORMAT_VERSION = 1
 REMOVED = "_removed"
 """A changelog's last column: true where the key is gone."""
 EMPTY = "0"
-"""The id of version 0."""
+"""The id of a version without rows: 0, or the one before a state began."""
 
 _NAME = re.compile(r"^(\d+)\.([0-9a-f]+)\.(?:snapshot|([0-9a-f]+)\.changelog)\.parquet$")
 _SNAPSHOT_AFTER = 10
@@ -84,15 +84,17 @@ class StateFiles:
         """The ids of `version` and of the versions it came from, as far back as there are changelogs."""
         number, version_id = version
         ids = {number: version_id}
-        while number > 0 and (number, version_id) in self.changelogs:
+        while (number, version_id) in self.changelogs:
             version_id = self.changelogs[(number, version_id)]
             number -= 1
             ids[number] = version_id
         return ids
 
     def base(self, line: dict[int, str], at_most: int) -> int:
-        """The newest version of the line, at or below a number, that has a snapshot; else 0."""
-        return max((v for v, i in self.snapshots if v <= at_most and line.get(v, i) == i), default=0)
+        """The newest version of the line, at or below a number, that has a snapshot or is empty; else 0."""
+        empty = (number for number, version_id in line.items() if version_id == EMPTY)
+        found = (number for number, version_id in self.snapshots if line.get(number, version_id) == version_id)
+        return max((number for number in (*empty, *found) if number <= at_most), default=0)
 
 
 class StateStore:
@@ -196,16 +198,16 @@ class StateStore:
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def read(self, version: int, version_id: str | None) -> Saved:
-        """What makes up a version; version 0 is empty and has no id.
+        """What makes up a version. Without an id it is empty: version 0, or a state that begins here.
 
         Raises STATE_STORE_DAMAGED naming a missing or broken file, here or while the rows are taken.
         """
-        self._changed, self._snapshots = {}, set()
-        if version == 0 or version_id is None:
-            self._line = {0: EMPTY}
-            return Saved(iter(()), iter(()))
+        self._changed = {}
         files = StateFiles(self.storage.list(self.folder))
-        self._line = files.line((version, version_id))
+        self._line = files.line((version, version_id or EMPTY))
+        begun = [number for number, _ in files.changelogs if number <= version]
+        if version_id is None and begun:
+            raise _damaged(version, self.folder, "the commit log does not say what it was written as")
         base = files.base(self._line, version)
         steps = [(number, self._link(number, version)) for number in range(base + 1, version + 1)]
         self._snapshots = {base}
@@ -221,7 +223,7 @@ class StateStore:
 
     def _rows(self, base: int, version: int) -> Iterator[pa.Table]:
         """The rows of a snapshot, some at a time."""
-        if base == 0:
+        if self._line[base] == EMPTY:
             return
         path = self._snapshot((base, self._line[base]))
         schema, batches = self._whole(path, version, decode_batches)

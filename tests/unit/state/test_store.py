@@ -185,3 +185,25 @@ def test_the_operator_is_noted_and_compared(tmp_path: Path) -> None:
     assert one.check_operator({"keys": ["a"]}) is None
     assert one.check_operator({"keys": ["a"]}) is None
     assert one.check_operator({"keys": ["b"]}) == 'the keys was ["a"] and is now ["b"]'
+
+
+def test_a_state_may_begin_late(tmp_path: Path) -> None:
+    one = store(tmp_path)
+    for part in one.read(7, None):
+        assert list(part) == []
+    one.write_changelog(8, table(8))
+    one.write_changelog(9, table(9))
+
+    assert rows(tmp_path, 9) == ([], [[8], [9]])
+    again = store(tmp_path, "b")
+    again.read(9, "a")
+    again.purge(8)
+    assert rows(tmp_path, 9) == ([], [[8], [9]])
+
+
+def test_a_version_that_was_written_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    written(tmp_path, range(1, 3))
+
+    with pytest.raises(RuntimeSparkError, match="STATE_STORE_DAMAGED.*does not say what it was written as"):
+        store(tmp_path).read(2, None)
+    assert list(store(tmp_path).read(0, None).changelogs) == []
