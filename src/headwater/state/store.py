@@ -128,17 +128,27 @@ class StateStore:
 
     def check_operator(self, operator: dict[str, object]) -> str | None:
         """Note the operator at the first start; later say how the noted one differs, or None."""
-        path = f"{self.folder}/operator.json"
         now = {"version": FORMAT_VERSION, **operator}
-        try:
-            noted = json.loads(self.storage.read(path))
-        except FileNotFoundError:
-            self.storage.replace(path, json.dumps(now, indent=1, ensure_ascii=False).encode())
+        noted = self.noted_operator()
+        if not noted:
+            self.storage.replace(self._operator, json.dumps(now, indent=1, ensure_ascii=False).encode())
             return None
         for key, value in now.items():
             if noted.get(key) != value:
                 return f"the {key} was {json.dumps(noted.get(key))} and is now {json.dumps(value)}"
         return None
+
+    def noted_operator(self) -> dict[str, object]:
+        """What `check_operator` has noted; nothing before the first start."""
+        try:
+            noted: dict[str, object] = json.loads(self.storage.read(self._operator))
+        except FileNotFoundError:
+            return {}
+        return noted
+
+    @property
+    def _operator(self) -> str:
+        return f"{self.folder}/operator.json"
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────
 

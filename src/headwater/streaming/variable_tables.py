@@ -212,13 +212,13 @@ class VariableTables:
         Raises STATE_STORE_INVALID_VARIABLE_TYPE_CHANGE, STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE, STATE_STORE_DAMAGED.
         """
         self._known.restore(connection, version, ids[0] if ids else None)
-        self.timers.state.restore(connection, version, ids[1] if ids else None)
         now = {variable.name: variable for variable in declared}
         for position, known in enumerate(self._noted(connection)):
             variable = _merged(known, now.pop(known.name, None))
             self._add(connection, variable).state.restore(connection, version, ids[2 + position])
         for variable in now.values():
             self._add(connection, variable).state.restore(connection, version, None)
+        self.timers.state.restore(connection, version, ids[1] if ids else None)
         self._note(connection, list(now.values()))
 
     def commit(self, connection: Connection, version: int) -> tuple[tuple[str, ...], int]:

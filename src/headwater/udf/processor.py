@@ -33,7 +33,8 @@ from headwater.udf.function import load
 from headwater.udf.variables import STORED, Kind, Variable, Variables
 
 TimeMode = Literal["none", "processingtime", "eventtime"]
-_MODE_NAMES = {"none": "NoTime", "processingtime": "ProcessingTime", "eventtime": "EventTime"}
+MODE_NAMES: dict[TimeMode, str] = {"none": "NoTime", "processingtime": "ProcessingTime", "eventtime": "EventTime"}
+"""As Spark's errors name them."""
 
 
 @dataclass
@@ -144,7 +145,7 @@ class Handle(StatefulProcessorHandle):
             raise UnsupportedError(
                 "STATEFUL_PROCESSOR_INCORRECT_TIME_MODE_TO_ASSIGN_TTL",
                 stateName=name,
-                timeMode=_MODE_NAMES[self._time_mode],
+                timeMode=MODE_NAMES[self._time_mode],
             )
         if ttl_ms < 0:
             raise UnsupportedError(
@@ -177,7 +178,7 @@ class Handle(StatefulProcessorHandle):
             raise UnsupportedError(
                 "STATEFUL_PROCESSOR_CANNOT_PERFORM_OPERATION_WITH_INVALID_TIME_MODE",
                 operationType=operation,
-                timeMode=_MODE_NAMES[self._time_mode],
+                timeMode=MODE_NAMES[self._time_mode],
             )
         if self.stage not in ("INITIALIZED", "DATA_PROCESSED"):
             raise UnsupportedError(

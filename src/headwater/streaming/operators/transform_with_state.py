@@ -31,7 +31,7 @@ from headwater.streaming.operators.base import Moment, Site, at_or_before, state
 from headwater.streaming.progress import StateReport
 from headwater.streaming.variable_tables import EXPIRES, VariableTables
 from headwater.udf.failures import user_code
-from headwater.udf.processor import Processor, StateOfBatch, variables_of
+from headwater.udf.processor import MODE_NAMES, Processor, StateOfBatch, variables_of
 from headwater.udf.shapes import PANDAS_TYPES, shape_of
 from headwater.udf.variables import Variable, Variables
 
@@ -128,10 +128,7 @@ class Transform:
 
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
         """See `StatefulOperator`; runs the processor's `init` to learn its variables."""
-        described = {"operator": "transformWithState", "timeMode": self._node.time_mode, "outputMode": self._node.output_mode}
-        difference = self._store.check_operator(described)
-        if difference is not None:
-            raise RuntimeSparkError("STATE_STORE_OPERATOR_MISMATCH", path=self._store.folder, reason=difference)
+        self._check_modes()
         self._declared = variables_of(self._node.function, self._node.time_mode)
         self._tables.restore(connection, version, ids, self._declared)
 
@@ -202,6 +199,19 @@ class Transform:
             expiring = any(t.variable.ttl_ms is not None and t.state.rows for t in self._tables.by_name.values())
             return self._tables.timers.state.rows > 0 or expiring
         return next_ms is not None and (moment.eviction_ms is None or next_ms > moment.eviction_ms)
+
+    def _check_modes(self) -> None:
+        """Raises STATE_STORE_INVALID_CONFIG_AFTER_RESTART, STATE_STORE_OPERATOR_MISMATCH."""
+        modes = {"timeMode": MODE_NAMES[self._node.time_mode], "outputMode": self._node.output_mode.title()}
+        noted = self._store.noted_operator()
+        for name, mode in modes.items():
+            if noted.get(name, mode) != mode:
+                raise RuntimeSparkError(
+                    "STATE_STORE_INVALID_CONFIG_AFTER_RESTART", configName=name, oldConfig=noted[name], newConfig=mode
+                )
+        difference = self._store.check_operator({"operator": self.name, **modes})
+        if difference is not None:
+            raise RuntimeSparkError("STATE_STORE_OPERATOR_MISMATCH", path=self._store.folder, reason=difference)
 
     # ── the parts of a batch ────────────────────────────────────────────────────────────────────────────────
 
