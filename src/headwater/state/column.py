@@ -14,8 +14,8 @@ from sqlglot import exp
 
 Loaded = Callable[[exp.Expression, pa.DataType], exp.Expression]
 """From a stored column, and the Arrow type it is stored as, to the value the table holds."""
-Shown = Callable[[exp.Expression], exp.Expression]
-"""From a stored column to the value users see."""
+Shown = Callable[[exp.Column], exp.Expression]
+"""From the table's column to the value users see."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class StateColumn:
         kind: the Spark type of what users see in it.
         label: the name users see; default: `name`.
         loaded: how a stored value becomes the table's; None: as it is.
-        shown: what a reader of the state makes of a stored value; None: a cast to `kind`.
+        shown: what readers of the state see of the table's value; None: the value as a `kind`.
     """
 
     name: str

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 from sqlglot import exp
 
-from headwater.duck import sql_text
+from headwater.duck import Printed, sql_text
 from headwater.errors import RuntimeSparkError
 from headwater.io.checksum import create_checked, read_checked
 from headwater.io.storage import Storage
 from headwater.state.column import StateColumn
-from headwater.types.duck import duck_name
 
 NAME = "schema.json"
 FORMAT_VERSION = 1
@@ -26,30 +26,51 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Stored:
-    """A column as the files have it.
+    """A column as it is noted; the expressions are DuckDB text over the column.
 
     Attributes:
         name: its name in the files.
         field: what users see.
-        shown: the DuckDB expression over the stored column that gives it.
+        loaded: from the stored value to the table's; empty: as it is.
+        shown: from the table's value to what users see.
     """
 
     name: str
     field: StructField
+    loaded: str
     shown: str
+
+    def column(self) -> StateColumn:
+        """The column for a table that is only read."""
+        loaded = Printed(this=self.loaded)
+        return StateColumn(
+            self.name,
+            self.field.dataType,
+            self.field.name,
+            (lambda _value, _type: loaded) if self.loaded else None,
+            lambda _value: Printed(this=self.shown),
+        )
 
 
 @dataclass(frozen=True)
 class StateSchema:
-    """The columns of one state."""
+    """The columns of one state.
+
+    Attributes:
+        like: a DuckDB query that has all columns and names no table, for those whose types have no text; or empty.
+    """
 
     keys: tuple[Stored, ...]
     values: tuple[Stored, ...]
+    like: str = ""
 
     @classmethod
-    def of(cls, keys: Sequence[StateColumn], values: Sequence[StateColumn]) -> StateSchema:
-        """From the columns an operator declares."""
-        return cls(tuple(_stored(column) for column in keys), tuple(_stored(column) for column in values))
+    def of(
+        cls, keys: Sequence[StateColumn], values: Sequence[StateColumn], types: pa.Schema, like: exp.Query | None = None
+    ) -> StateSchema:
+        """From the columns an operator declares, and the Arrow types they are stored as."""
+        made = [tuple(_stored(c, types.field(c.name).type) for c in columns) for columns in (keys, values)]
+        return cls(made[0], made[1], sql_text(like) if like else "")
 
     @property
     def key_type(self) -> StructType:
@@ -65,16 +86,16 @@ class StateSchema:
         """The JSON of `schema.json`."""
         parts = {"keys": self.keys, "values": self.values}
         columns = {
-            part: [{"name": c.name, "field": c.field.jsonValue(), "shown": c.shown} for c in found]
+            part: [{"name": c.name, "field": c.field.jsonValue(), "loaded": c.loaded, "shown": c.shown} for c in found]
             for part, found in parts.items()
         }
-        return json.dumps({"version": FORMAT_VERSION, **columns}, indent=1, ensure_ascii=False)
+        return json.dumps({"version": FORMAT_VERSION, **columns, "like": self.like}, indent=1, ensure_ascii=False)
 
     @classmethod
     def parse(cls, text: bytes) -> StateSchema:
         """From the JSON. Raises ValueError, KeyError."""
         noted = json.loads(text)
-        return cls(_parsed(noted["keys"]), _parsed(noted["values"]))
+        return cls(_parsed(noted["keys"]), _parsed(noted["values"]), noted["like"])
 
 
 def check_schema(storage: Storage, folder: str, now: StateSchema) -> None:
@@ -136,11 +157,12 @@ def shown_type(kind: DataType) -> str:
     return repr(kind).replace("()", "").replace(", ", ",").replace("'", "")
 
 
-def _stored(column: StateColumn) -> Stored:
-    stored: exp.Expression = exp.column(column.name, quoted=True)
-    shown = column.shown(stored) if column.shown else exp.cast(stored, duck_name(column.kind))
-    return Stored(column.name, StructField(column.label or column.name, column.kind, True), sql_text(shown))
+def _stored(column: StateColumn, stored: pa.DataType) -> Stored:
+    value = exp.column(column.name, quoted=True)
+    loaded = sql_text(column.loaded(value.copy(), stored)) if column.loaded else ""
+    shown = sql_text(column.shown(value) if column.shown else value)
+    return Stored(column.name, StructField(column.label or column.name, column.kind, True), loaded, shown)
 
 
 def _parsed(columns: Sequence[dict[str, Any]]) -> tuple[Stored, ...]:
-    return tuple(Stored(c["name"], StructField.fromJson(c["field"]), c["shown"]) for c in columns)
+    return tuple(Stored(c["name"], StructField.fromJson(c["field"]), c["loaded"], c["shown"]) for c in columns)

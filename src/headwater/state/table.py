@@ -51,6 +51,7 @@ class StateTable:
         values: the other columns.
         like: a query with all columns, whose types they take; None: the DuckDB types of the Spark types. It is needed
             for aggregate states, which have no type text.
+        alone: the same as `like` without naming any table; who reads the state in another session needs it.
     """
 
     def __init__(
@@ -60,9 +61,10 @@ class StateTable:
         keys: Sequence[StateColumn],
         values: Sequence[StateColumn],
         like: exp.Query | None = None,
+        alone: exp.Query | None = None,
     ) -> None:
         self._store = store
-        self._schema = StateSchema.of(keys, values)
+        self._keys, self._values, self._alone = tuple(keys), tuple(values), alone
         self._sql = Statements(f"state_{secrets.token_hex(8)}", prefix, keys, values, like)
         self.relation = self._sql.relation
         self._background = Background()
@@ -113,7 +115,9 @@ class StateTable:
         Raises STATE_STORE_DAMAGED naming the file; STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE and
         STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE if another state lies there.
         """
-        check_schema(self._store.storage, self._store.folder, self._schema)
+        types = arrow(connection, self._sql.changed).schema
+        schema = StateSchema.of(self._keys, self._values, types, self._alone)
+        check_schema(self._store.storage, self._store.folder, schema)
         saved = self._store.read(version, version_id)
         for rows in saved.snapshot:
             self.rows += self._load(connection, rows, self._sql.relation_rows)
