@@ -54,7 +54,7 @@ _LOG = logger("streaming.analysis")
 _WAY_OUT = "Do it in foreachBatch, or run the query on Apache Spark."
 _LATE_CHAIN = (
     "Detected pattern of possible 'correctness' issue due to global watermark. The query contains stateful operation "
-    "which can emit rows older than the current watermark plus allowed late record delay, which are \"late rows\" in "
+    'which can emit rows older than the current watermark plus allowed late record delay, which are "late rows" in '
     "downstream stateful operations and these rows can be discarded. Please refer the programming guide doc for more "
     "details. If you understand the possible risk of correctness issue and still need to run the query, you can "
     "disable this check by setting the config `spark.sql.streaming.statefulOperator.checkCorrectness.enabled` to false."
@@ -244,9 +244,7 @@ class _Check:
     def aggregates_of(self, node: Relation) -> list[Relation]:
         """The streaming aggregations at or below a node, topmost first."""
         return [
-            one
-            for one in _downwards(node)
-            if (isinstance(one, Aggregate) or _is_distinct(one)) and self.streams(one)
+            one for one in _downwards(node) if (isinstance(one, Aggregate) or _is_distinct(one)) and self.streams(one)
         ]
 
     def columns(self, node: Relation) -> tuple[Attribute, ...]:

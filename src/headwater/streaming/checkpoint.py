@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,7 @@ from headwater.streaming.logs import (
 from headwater.streaming.protocol import LogConflictError, LogFacts, Position, resume
 
 OPTION = "checkpointlocation"
+_GAPS = "async_progress"
 SETTING = "spark.sql.streaming.checkpointLocation"
 TEMPORARY_SINKS = frozenset({"memory", "console", "noop", "foreach", "foreachbatch"})
 
@@ -78,10 +80,28 @@ class Checkpoint:
         """The folder of a stateful operator's state."""
         return f"{self.path}/state/{operator}"
 
+    @property
+    def gaps(self) -> bool:
+        """Whether batches may be missing in the logs: a run with asynchronous progress tracking wrote only some."""
+        return self.storage.exists(f"{self.path}/{_GAPS}")
+
+    def allow_gaps(self) -> None:
+        """Note that runs from now on write only some of their batches."""
+        if not self.gaps:
+            with suppress(FileExistsError):
+                self.storage.create(f"{self.path}/{_GAPS}", b"")
+
+    def before(self, batch_id: int) -> int | None:
+        """The newest batch in the offset log before `batch_id`."""
+        if not self.gaps:
+            return batch_id - 1 if batch_id > 0 else None
+        return max((known for known in self.offsets.ids(gaps=True) if known < batch_id), default=None)
+
     def position(self) -> Position:
         """Where the query stands. Raises INCOMPLETE_STREAM_LOG naming a missing entry."""
-        planned, committed = self.offsets.ids(), self.commits.ids()
-        facts = LogFacts(planned[-1] if planned else None, committed[-1] if committed else None)
+        gaps = self.gaps
+        planned, committed = self.offsets.ids(gaps=gaps), self.commits.ids(gaps=gaps)
+        facts = LogFacts(planned[-1] if planned else None, committed[-1] if committed else None, gaps)
         try:
             return resume(facts)
         except LogConflictError as conflict:

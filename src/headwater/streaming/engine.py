@@ -37,6 +37,7 @@ from headwater.streaming.naming import unique_names
 from headwater.streaming.progress import BatchReport, SourceReport, StateReport, Status, Stopwatch
 from headwater.streaming.protocol import Action, Facts, Position, must_ask_sources, next_instruction
 from headwater.streaming.views import create_view, no_rows, set_variable
+from headwater.streaming.writing import AsyncWriter, DirectWriter, LogWriter
 
 _POLICY = "spark.sql.streaming.multipleWatermarkPolicy"
 OUTPUT = "stream_output"
@@ -59,6 +60,8 @@ class Parts:
     conf: dict[str, str]
     without_data: bool = True
     """Whether batches without new data may run (`spark.sql.streaming.noDataMicroBatches.enabled`)."""
+    async_ms: int | None = None
+    """The interval of asynchronous progress tracking; None: every batch is logged before and after it runs."""
 
 
 @dataclass
@@ -100,6 +103,8 @@ class MicroBatchEngine:
         self._previous_ms: int | None = None
         self._bound: dict[int, exp.Query] = {}
         self._dataflow: DataflowRun | None = None
+        self._writer: LogWriter = DirectWriter(parts.checkpoint)
+        self._unsettled: list[tuple[int, tuple[Offset | None, ...]]] = []
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
         self._output = exp.select(*names).from_(OUTPUT)
         self.available: tuple[Offset | None, ...] = ()
@@ -118,8 +123,9 @@ class MicroBatchEngine:
         batch = self._position.batch_id
         self._offsets = (None,) * len(parts.sources)
         ids: Mapping[int, Sequence[str]] = {}
-        if batch > 0:
-            ids = self._resume(self._logged(batch - 1))
+        done = parts.checkpoint.before(batch)
+        if done is not None:
+            ids = self._resume(done, self._logged(done))
         if self._position.planned:
             self._replay = self._logged(batch)
             self._conf = {**self._conf, **self._replay.conf}
@@ -127,7 +133,9 @@ class MicroBatchEngine:
         if parts.trigger.kind == "available_now":
             for source in parts.sources:
                 source.prepare_available_now()
-        kept = parts.checkpoint.offsets.ids()
+        if parts.async_ms is not None:
+            self._writer = AsyncWriter(parts.checkpoint, parts.clock, parts.async_ms)
+        kept = parts.checkpoint.offsets.ids(gaps=parts.checkpoint.gaps)
         self._purged = kept[0] if kept else 0
         self._flow.tracker.policy = self._conf[_POLICY]
         self._flow.restore(batch, ids)
@@ -140,9 +148,9 @@ class MicroBatchEngine:
         self._parts.checkpoint.check_sources(entry, len(self._parts.sources))
         return entry
 
-    def _resume(self, done: OffsetEntry) -> Mapping[int, Sequence[str]]:
+    def _resume(self, batch: int, done: OffsetEntry) -> Mapping[int, Sequence[str]]:
         """Take over a finished batch; returns what its state is written as."""
-        commit = self._parts.checkpoint.commits.get(self._position.batch_id - 1)
+        commit = self._parts.checkpoint.commits.get(batch)
         self._offsets = done.offsets
         self._late_ms = done.watermark_ms
         self._flow.tracker.set(commit.next_watermark_ms if commit else done.watermark_ms)
@@ -192,7 +200,7 @@ class MicroBatchEngine:
         numbers = sorted(node.number for node in self._parts.stream.operators)
         ids = {number: report.ids for number, report in zip(numbers, states, strict=True) if report.ids}
         entry = CommitEntry(self._flow.tracker.watermark_ms, ids)
-        self._parts.checkpoint.commits.add(planned.batch_id, entry)
+        self._writer.commit(planned.batch_id, entry)
 
     def _decide(self, stopping: bool, watch: Stopwatch) -> tuple[Action, _Planned | None]:
         kind = self._parts.trigger.kind
@@ -239,7 +247,7 @@ class MicroBatchEngine:
         self._on_status(Status("Writing offsets to log", False, True))
         with watch.part("walCommit"):
             entry = OffsetEntry(planned.ends, planned.watermark_ms, planned.timestamp_ms, self._conf)
-            self._parts.checkpoint.offsets.add(planned.batch_id, entry)
+            self._writer.plan(planned.batch_id, entry)
         crash_point("step3")
 
     # ── steps 4 to 6 ────────────────────────────────────────────────────────────────────────────────────────
@@ -320,10 +328,17 @@ class MicroBatchEngine:
         self._due = self._parts.without_data and self._flow.due()
         self._finished += 1
         self._position = Position(planned.batch_id + 1, False)
-        for source, end in zip(self._parts.sources, planned.ends, strict=True):
-            if end is not None:
-                source.commit(end)
-        self._purge(planned.batch_id - self._parts.retain)
+        self._unsettled.append((planned.batch_id, planned.ends))
+        self._settle(self._writer.settled)
+
+    def _settle(self, settled: int) -> None:
+        """What is on the disk for good needs neither its sources' rows nor old logs."""
+        while self._unsettled and self._unsettled[0][0] <= settled:
+            _, ends = self._unsettled.pop(0)
+            for source, end in zip(self._parts.sources, ends, strict=True):
+                if end is not None:
+                    source.commit(end)
+        self._purge(settled - self._parts.retain)
 
     def _purge(self, before: int) -> None:
         if before <= self._purged:
@@ -375,6 +390,7 @@ class MicroBatchEngine:
 
     def close(self) -> None:
         """Free the sources, the sink and the connection."""
+        self._writer.close()
         for source in self._parts.sources:
             source.stop()
         self._parts.sink.stop()

@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pyarrow as pa
-from pyspark.sql.types import StructType
+from pyspark.sql.types import DataType, StructType
 from sqlglot import exp
 
+from headwater.compile.grouping import GROUP, create, same_keys
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import Connection, arrow, sql_text
+from headwater.state.column import Loaded
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import StateColumn, StateTable
-from headwater.compile.grouping import GROUP, create, same_keys
 from headwater.types.duck import to_duck
 
 
@@ -114,6 +115,30 @@ class GroupTable:
         finally:
             connection.unregister(self._given)
         self.table.apply(connection, self._changed)
+
+
+def by_position(kind: DataType) -> Loaded | None:
+    """For a column of structs: their fields may have other names than those stored."""
+    if not isinstance(kind, StructType):
+        return None
+    return lambda column, stored: _repacked(column, kind, stored)
+
+
+def _repacked(value: exp.Expression, kind: DataType, stored: pa.DataType) -> exp.Expression:
+    """A stored struct under the field names of `kind`."""
+    if not (isinstance(kind, StructType) and pa.types.is_struct(stored)):
+        return value
+    fields = [
+        exp.PropertyEQ(
+            this=exp.to_identifier(field.name, quoted=True), expression=_repacked(_part(value, old), field.dataType, old.type)
+        )
+        for field, old in zip(kind.fields, stored, strict=True)
+    ]
+    return exp.case().when(value.copy().is_(exp.null()), exp.null()).else_(exp.Struct(expressions=fields))
+
+
+def _part(value: exp.Expression, field: pa.Field) -> exp.Expression:
+    return exp.Anonymous(this="struct_extract", expressions=[value.copy(), exp.Literal.string(field.name)])
 
 
 def _named(name: str, alias: str) -> exp.Expression:

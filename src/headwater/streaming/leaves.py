@@ -1,7 +1,7 @@
 """The streams in a plan: each streaming read becomes a numbered leaf that the engine binds per batch.
 
-Views, tables and SQL text are opened only as far as streams may hide in them; everything else stays as it is and is
-resolved by the session.
+Views, tables, common tables and SQL text are opened only as far as streams may hide in them; everything else stays as
+it is and is resolved by the session.
 
 Invariants: leaves are numbered in plan order, from 0, and one read is one source; a leaf has the schema of its source.
 """
@@ -32,10 +32,11 @@ from headwater.plan.relations import (
     Relation,
     SubqueryAlias,
     UnboundSQL,
+    WithRelations,
     names_file_column,
 )
 from headwater.settings import Settings
-from headwater.sources.base import SourceContext, SourceProvider, SourceRequest, sources
+from headwater.sources.base import SourceContext, SourceProvider, SourceRequest
 from headwater.streaming.naming import unique_names
 from headwater.streaming.statics import StaticSide, followed, over
 
@@ -87,27 +88,44 @@ class Leaves:
     def expand(self, plan: Relation) -> Relation:
         """The plan with every streaming read replaced by `CachedRemote("stream_<i>")`."""
         self._file_column = names_file_column(plan)
-        return cast(Relation, self._expand(plan, frozenset()))
+        return cast(Relation, self._expand(plan, {}))
 
-    def _expand(self, node: Node, local: frozenset[str]) -> Node:
+    def _expand(self, node: Node, local: Mapping[str, Relation]) -> Node:
         if isinstance(node, ReadSource) and node.streaming:
             return self._leaf(node)
-        if isinstance(node, ReadTable) and not (len(node.parts) == 1 and node.parts[0].lower() in local):
-            return self._table(node)
+        if isinstance(node, ReadTable):
+            named = local.get(node.parts[0].lower()) if len(node.parts) == 1 else None
+            return self._table(node) if named is None else self._named(node, named)
         if isinstance(node, UnboundSQL):
             inner = self.session.sql(node.query, dict(node.named), node.positional)
             self._file_column = self._file_column or names_file_column(inner)
             return self._replaced(node, self._expand(inner, local))
         if isinstance(node, CommonTables):
             return self._common(node, local)
+        if isinstance(node, WithRelations):
+            return self._with_relations(node, local)
         return node.map_children(lambda child: self._expand(child, local))
 
-    def _common(self, node: CommonTables, local: frozenset[str]) -> Node:
+    def _common(self, node: CommonTables, local: Mapping[str, Relation]) -> Node:
         tables = []
         for name, plan in node.tables:
-            tables.append((name, cast(Relation, self._expand(plan, local))))
-            local = local | {name.lower()}
-        return replace(node, tables=tuple(tables), body=cast(Relation, self._expand(node.body, local)))
+            table = cast(Relation, self._expand(plan, local))
+            local = {**local, name.lower(): table}
+            if not self._has_streams(table):
+                tables.append((name, table))
+        body = cast(Relation, self._expand(node.body, local))
+        return replace(node, tables=tuple(tables), body=body) if tables else body
+
+    def _with_relations(self, node: WithRelations, local: Mapping[str, Relation]) -> Node:
+        references = [cast(Relation, self._expand(one, local)) for one in node.references]
+        named = {one.alias.lower(): one for one in references if isinstance(one, SubqueryAlias)}
+        root = cast(Relation, self._expand(node.root, {**local, **named}))
+        kept = tuple(one for one in references if one not in named.values() or not self._has_streams(one))
+        return replace(node, root=root, references=kept) if kept else root
+
+    def _named(self, read: ReadTable, table: Relation) -> Relation:
+        """A common table. One with streams stands where it is used, for the rules and the cuts to see them there."""
+        return SubqueryAlias(table, read.parts[0], plan_id=read.plan_id) if self._has_streams(table) else read
 
     def _table(self, read: ReadTable) -> Relation:
         found = self.session.catalog.get(read.parts)
@@ -124,14 +142,16 @@ class Leaves:
         if isinstance(plan, Resolved):
             return read
         self._file_column = self._file_column or names_file_column(plan)
-        inner = self._replaced(read, self._expand(plan, frozenset()))
+        inner = self._replaced(read, self._expand(plan, {}))
         return inner if inner is read else SubqueryAlias(inner, read.parts[-1], plan_id=read.plan_id)
 
     def _replaced(self, node: Relation, inner: Node) -> Relation:
         """`inner` if there are streams in it, else `node` as it was."""
+        return cast(Relation, inner) if self._has_streams(inner) else node
+
+    def _has_streams(self, node: Node) -> bool:
         marks = {leaf.relation_id for leaf in self.found}
-        streams = any(isinstance(one, CachedRemote) and one.relation_id in marks for one in inner.walk())
-        return cast(Relation, inner) if streams else node
+        return any(isinstance(one, CachedRemote) and one.relation_id in marks for one in node.walk())
 
     def _leaf(self, read: ReadSource) -> Relation:
         provider: SourceProvider | None = self.session.data_sources.source(read.format)

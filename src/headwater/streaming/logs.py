@@ -159,9 +159,14 @@ class BatchLog(Generic[E]):
             return None
         return self._decode(path, data)
 
-    def ids(self) -> list[int]:
-        """All batch ids, ascending. Raises INCOMPLETE_STREAM_LOG naming the first missing file of a gap."""
+    def ids(self, *, gaps: bool = False) -> list[int]:
+        """All batch ids, ascending. Raises INCOMPLETE_STREAM_LOG naming the first missing file of a gap.
+
+        With `gaps` there may be some: not every batch was written.
+        """
         found = sorted(int(name) for name in self._storage.list(self.folder) if name.isdecimal())
+        if gaps:
+            return found
         for before, after in pairwise(found):
             if after != before + 1:
                 raise damaged(f"{self.folder}/{before + 1}", "the file is missing", "Restore it from a copy.")

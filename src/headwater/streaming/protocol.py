@@ -42,6 +42,8 @@ class LogFacts:
 
     planned: int | None
     committed: int | None
+    gaps: bool = False
+    """Whether batches may be missing because only some were written."""
 
 
 class LogConflictError(ValueError):
@@ -67,7 +69,7 @@ def resume(logs: LogFacts) -> Position:
     committed = -1 if logs.committed is None else logs.committed
     if committed > planned:
         raise LogConflictError("offsets", committed)
-    if planned > committed + 1:
+    if planned > committed + 1 and not logs.gaps:
         raise LogConflictError("commits", committed + 1)
     return Position(planned + 1, False) if planned == committed else Position(planned, True)
 

@@ -249,6 +249,20 @@ class StreamingQuery:
         if not self._ended.is_set():
             self._parts.connection.interrupt()
 
+    def wake(self) -> None:
+        """Trigger now, whatever the clock says."""
+        self._trigger.wake.set()
+
+    def abandon(self) -> None:
+        """Count as ended, though nothing was stopped, freed or told: what is left when the process dies (for tests)."""
+        self._ended.set()
+        with self._moved:
+            self._moved.notify_all()
+
+    def free(self) -> None:
+        """Free what an abandoned run holds."""
+        self._engine.close()
+
     def await_termination(self, timeout_s: float | None = None) -> bool:
         """Wait for the end; whether it has come. Raises the query's exception if it failed."""
         ended = self._ended.wait(timeout_s)
@@ -261,7 +275,7 @@ class StreamingQuery:
         with self._moved:
             self._asked += 1
             mine = self._asked
-            self._trigger.wake.set()
+            self.wake()
             self._moved.wait_for(lambda: self._answered >= mine or self._ended.is_set())
         if self._error is not None:
             raise self._error

@@ -23,10 +23,10 @@ from headwater.duck import Connection, arrow, sql_text
 from headwater.errors import RuntimeSparkError
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import StateColumn, StateTable
-from headwater.streaming.handed import GroupTable
+from headwater.streaming.handed import GroupTable, by_position
 from headwater.udf.cells import Cell, Cells, Key, Loaded
-from headwater.udf.variables import Variable, cell_key
 from headwater.udf.values import codec_of
+from headwater.udf.variables import Variable, cell_key
 
 EXPIRES, POSITION = "expires", "position"
 _TYPES = {"value": "ValueState", "list": "ListState", "map": "MapState"}
@@ -101,7 +101,10 @@ class VariableTable(CellTable):
         self._codec = codec_of(schema)
         named = [f"user_{i}" for i in range(len(key_fields))]
         named += [f"value_{i}" for i in range(len(variable.schema.fields))]
-        columns = [StateColumn(n, f.dataType, f.name) for n, f in zip(named, schema.fields, strict=True)]
+        columns = [
+            StateColumn(name, field.dataType, field.name, by_position(field.dataType))
+            for name, field in zip(named, schema.fields, strict=True)
+        ]
         more, values = columns[: len(key_fields)], columns[len(key_fields) :]
         if variable.kind == "list":
             more = [StateColumn(POSITION, LongType())]

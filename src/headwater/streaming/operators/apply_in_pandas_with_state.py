@@ -19,14 +19,14 @@ from pyspark.sql.streaming.state import GroupState
 from pyspark.sql.types import LongType, StructType
 from sqlglot import exp
 
+from headwater.compile.grouping import GROUP, GroupedRows, keyed
 from headwater.compile.resolved import Resolved
 from headwater.duck import Connection, sql_text
 from headwater.errors import AnalysisError, IllegalArgumentError, RuntimeSparkError
 from headwater.plan.relations import ApplyInPandasWithState
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import StateColumn
-from headwater.compile.grouping import GROUP, GroupedRows, keyed
-from headwater.streaming.handed import GroupTable, OutputRows
+from headwater.streaming.handed import GroupTable, OutputRows, by_position
 from headwater.streaming.operators.base import Moment, Site, at_or_before, stateful, watermarked
 from headwater.streaming.progress import StateReport
 from headwater.udf.failures import user_code
@@ -103,7 +103,9 @@ class ApplyWithState:
         self._rows = GroupedRows(prefix, rows, len(node.grouping), late)
         self._wrapper = StructType().add(STATE, node.state)
         self._codec = codec_of(self._wrapper)
-        values = [StateColumn(STATE, node.state), StateColumn(TIMEOUT, LongType())]
+        values = [StateColumn(STATE, node.state, loaded=by_position(node.state))]
+        if node.timeout != "NoTimeout":
+            values.append(StateColumn(TIMEOUT, LongType()))
         self._state = GroupTable(store, prefix, self._rows.wanted, self._rows.columns(), values)
         self._output = OutputRows(site.output, node.output)
         settings = site.context.settings
@@ -114,9 +116,8 @@ class ApplyWithState:
         self._watermark = self._rows.event is not None
         self._threshold = f"{prefix}_threshold"
         self._timed_out = self._rows.chosen(self._due_rows())
-        self._pending = sql_text(
-            exp.select(exp.Count(this=exp.Star())).from_(self._state.table.relation).where(_set(exp.column(TIMEOUT)))
-        )
+        waiting = exp.select(exp.Count(this=exp.Star())).from_(self._state.table.relation)
+        self._pending = sql_text(waiting.where(_set(exp.column(TIMEOUT, quoted=True))))
         self._waiting = False
         self._updated = self._removed = self._milliseconds = 0
 
@@ -131,8 +132,7 @@ class ApplyWithState:
 
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
         """See `StatefulOperator`."""
-        described = {"operator": self.name, "timeout": self._node.timeout}
-        difference = self._store.check_operator(described)
+        difference = self._store.check_operator({"operator": self.name})
         if difference is not None:
             raise RuntimeSparkError("STATE_STORE_OPERATOR_MISMATCH", path=self._store.folder, reason=difference)
         self._state.table.restore(connection, version, ids[0] if ids else None)

@@ -27,14 +27,14 @@ from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import Connection, sql_text
 from headwater.plan.relations import Deduplicate
 from headwater.state.store import REMOVED, StateStore
-from headwater.state.table import StateColumn, StateTable
+from headwater.state.table import ROW, StateColumn, StateTable
 from headwater.streaming.analysis import event_time, required_event_time
 from headwater.streaming.operators.base import Moment, Site, at_or_before, stateful
 from headwater.streaming.operators.sql import column, count, create, named, run, same, table
 from headwater.streaming.progress import StateReport
 
 _EXPIRY = "expiry"
-_ROW = "row"
+_PLACE = "place"
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class _Texts:
         plan, row = self._plan, column("rowid")
         keys = [named(column(key.sql), kept.name) for key, kept in zip(plan.keys, plan.state_keys, strict=True)]
         values = [named(exp.ArgMin(this=self._expiry(), expression=row.copy()), _EXPIRY)] if plan.within else []
-        query = exp.select(*keys, *values, named(exp.Min(this=row), _ROW)).from_(self._batch)
+        query = exp.select(*keys, *values, named(exp.Min(this=row), _PLACE)).from_(self._batch)
         if plan.event:
             query = query.where(exp.Not(this=exp.Is(this=exp.Paren(this=self._is_late()), expression=exp.true())))
         return query.group_by(*(exp.Literal.number(index + 1) for index in range(len(keys))))
@@ -207,12 +207,13 @@ class _Texts:
         keys = [kept.name for kept in self._plan.state_keys]
         known = self._state.matching(self._first).subquery("known")
         columns = [column(kept.name, "first") for kept in (*self._plan.state_keys, *self._plan.state_values)]
-        query = exp.select(*columns, column(_ROW, "first"), named(exp.false(), REMOVED))
+        unknown = named(exp.cast(exp.null(), "BIGINT"), ROW)
+        query = exp.select(*columns, column(_PLACE, "first"), unknown, named(exp.false(), REMOVED))
         return query.from_(table(self._first, "first")).join(known, on=same(keys, "first", "known"), join_type="anti")
 
     def _output_rows(self) -> exp.Select:
         query = exp.select(*(column(name, "batch") for name in self._plan.columns)).from_(table(self._batch, "batch"))
-        new = exp.EQ(this=column("rowid", "batch"), expression=column(_ROW, "new"))
+        new = exp.EQ(this=column("rowid", "batch"), expression=column(_PLACE, "new"))
         return query.join(table(self.new_rows, "new"), on=new, join_type="semi")
 
     def _gone_rows(self) -> str:
@@ -227,7 +228,7 @@ class _Texts:
             passed = at_or_before(column(f"key_{plan.keys.index(event)}"), event.type, plan.site.evict)
         if passed is None:
             return ""
-        kept = exp.select(*(column(c.name) for c in (*plan.state_keys, *plan.state_values)), named(exp.true(), REMOVED))
+        kept = exp.select("*", named(exp.true(), REMOVED))
         return create(self.gone_rows, kept.from_(self._state.relation).where(passed))
 
 

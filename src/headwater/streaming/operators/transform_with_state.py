@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -23,7 +23,7 @@ from headwater.compile.grouping import GROUP, GroupedRows, create, keyed, same_k
 from headwater.compile.relations.watermark import DELAY
 from headwater.compile.resolved import Resolved
 from headwater.duck import Connection, sql_text
-from headwater.errors import AnalysisError, RuntimeSparkError
+from headwater.errors import RuntimeSparkError
 from headwater.plan.relations import TransformWithState
 from headwater.state.store import StateStore
 from headwater.streaming.handed import OutputRows
