@@ -10,10 +10,10 @@ aggregated is MISSING_AGGREGATION.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pyspark.sql.types import NullType
+from pyspark.sql.types import DataType, NullType
 from sqlglot import exp
 
 from headwater.compile.aggregates import function_of, has_aggregate, is_aggregate, rewrite
@@ -25,6 +25,7 @@ from headwater.compile.relations.all_keys import grouped_by_all
 from headwater.compile.relations.sessions import is_session, merged_sessions
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.compile.scope import Scope
+from headwater.compile.time_windows import with_time_windows
 from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import Typed
 from headwater.plan import expressions as ex
@@ -42,10 +43,11 @@ class Key:
 
 @dataclass(frozen=True)
 class State:
-    """A DuckDB aggregate call over the child's columns, and the name of its value in the grouped rows."""
+    """A DuckDB aggregate call over the child's columns, the name of its value in the grouped rows, and its type."""
 
     name: str
     call: exp.Expression
+    type: DataType = field(default_factory=NullType)
 
     @property
     def distinct(self) -> bool:
@@ -62,12 +64,18 @@ class AggregatePieces:
         keys: grouping keys, in order.
         states: the aggregate calls, each once.
         outputs: the output columns, expressions over key names (`attribute.sql`) and state names.
+        having: which groups go on, over the same names.
+        sets: ROLLUP, CUBE or GROUPING SETS of the keys.
+        session: the key whose sessions are merged; not yet merged in `child`.
     """
 
     child: Resolved
     keys: tuple[Key, ...]
     states: tuple[State, ...]
     outputs: tuple[Item, ...]
+    having: exp.Expression | None = None
+    sets: exp.Expression | None = None
+    session: Key | None = None
 
 
 @dataclass
@@ -79,6 +87,8 @@ class Grouped:
     compiler: Compiler
     sets: exp.Expression | None = None
     visible: Scope | None = None
+    session: Key | None = None
+    """The key whose sessions are merged before rows are grouped."""
 
     def scope(self) -> Scope:
         """The names of the child's columns (without computed keys)."""
@@ -125,6 +135,9 @@ class Grouped:
         states = [Item(Attribute(s.name, placeholder, True, s.name), s.call) for s in self.states.values()]
         keys = [Item(key.attribute, key.sql) for key in self.keys]
         base = self.compiler.closed(self.base) if self.base.limited or self.base.order else self.base
+        if self.session is not None:
+            others = [key.attribute for key in self.keys if key is not self.session]
+            base = merged_sessions(base, self.session.attribute, others, self.compiler)
         inner = self.compiler.project(base, [*keys, *states])
         query = inner.select()
         if self.sets is not None:
@@ -182,6 +195,8 @@ def _of_key(tree: exp.Column, same: Attribute, grouped: Grouped, taken: set[str]
 @on(plan.Aggregate)
 def _aggregate(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> Frame:
     grouped, items = _grouped(node, frame, compiler)
+    if frame.streaming:  # as in Spark
+        items = [item._replace(attribute=replace(item.attribute, nullable=True)) for item in items]
     having = None
     if node.having is not None:
         having = _having(node, grouped, items, compiler)
@@ -277,10 +292,9 @@ def keys_of(named: Sequence[Output], compiler: Compiler) -> list[Key]:
 def _by_sessions(frame: Frame, named: Sequence[Output], compiler: Compiler) -> Grouped:
     """Rows of one group whose sessions touch are one session."""
     base, keys = _with_keys_beneath(frame, [item_of(output, compiler) for output in named], compiler)
-    attributes = [key.attribute for key in keys]
-    session = next(a for a in attributes if is_session(a.metadata))
-    others = [a for a in attributes if a is not session]
-    return _over(frame, merged_sessions(base, session, others, compiler), keys, named, compiler)
+    grouped = _over(frame, base, keys, named, compiler)
+    grouped.session = next(key for key in keys if is_session(key.attribute.metadata))
+    return grouped
 
 
 def _with_sets(node: plan.Aggregate, frame: Frame, named: Sequence[Output], compiler: Compiler) -> Grouped:
@@ -402,13 +416,24 @@ def _requalified(tree: exp.Expression, alias: str) -> exp.Expression:
 
 
 def compile_aggregate(node: plan.Aggregate, context: Context) -> AggregatePieces:
-    """The pieces of an aggregation by plain keys. Raises as `compile_relation`; UnsupportedError for other kinds."""
-    if node.kind != "groupby":
-        raise unsupported(f"{node.kind} on a stream")
+    """The pieces of an aggregation. Raises as `compile_relation`."""
     compiler = Compiler(context)
     compiler.file_column = names_file_column(node)
-    frame = compiler.relation(node.input)
-    frame = replace(frame, slots=(*frame.slots, *frame.file_slots()), hidden=())
+    node, frame = with_time_windows(node, compiler.relation(node.input), compiler)
     grouped, items = _grouped(node, frame, compiler)
-    outputs = tuple(Item(i.attribute, i.sql if i.sql is not None else reference(i.attribute)) for i in items)
-    return AggregatePieces(frame.resolved(), tuple(grouped.keys), tuple(grouped.states.values()), outputs)
+    having = None if node.having is None else _having(node, grouped, items, compiler)
+    attributes = compiler.with_plans([item.attribute for item in items])
+    outputs = [
+        Item(replace(attribute, nullable=True), item.sql or reference(item.attribute))
+        for attribute, item in zip(attributes, items, strict=True)
+    ]
+    sets = None if grouped.sets is None else _unqualified(grouped.sets)
+    states = tuple(replace(state, type=compiler.ask(state.call)) for state in grouped.states.values())
+    child = _with_hidden(grouped.base).resolved()
+    return AggregatePieces(child, tuple(grouped.keys), states, tuple(outputs), having, sets, grouped.session)
+
+
+def _with_hidden(frame: Frame) -> Frame:
+    """The frame with the hidden columns that can be named above it."""
+    hidden = [slot for slot in frame.hidden if slot.attribute.sql in frame.merged]
+    return replace(frame, slots=(*frame.slots, *hidden), hidden=())

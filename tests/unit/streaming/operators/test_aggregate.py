@@ -7,14 +7,17 @@ from pathlib import Path
 
 import pytest
 import sqlglot
+from pyspark.sql.types import NullType
 from sqlglot import exp
 
+from headwater.compile.relations.aggregate import AggregatePieces, Key, State
+from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import Connection, Database
 from headwater.errors import RuntimeSparkError, UnsupportedError
 from headwater.io.local import LocalStorage
 from headwater.state.store import StateStore
-from headwater.streaming.operators.aggregate import AggregatePlan, StreamingAggregate
-from headwater.streaming.operators.base import Moment
+from headwater.streaming.operators.aggregate import AggregatePlan
+from headwater.streaming.operators.base import Moment, Site
 
 STORAGE = LocalStorage("none")
 MEASURES = [
@@ -39,12 +42,13 @@ def parse(text: str) -> exp.Expression:
     return sqlglot.parse_one(text, dialect="duckdb")
 
 
-def plan(keys: Sequence[str] = ("k", "k2"), measures: Sequence[str] = MEASURES) -> AggregatePlan:
-    return AggregatePlan(
-        exp.select("*").from_("stream_0"),
-        tuple(exp.column(name) for name in keys),
-        tuple(parse(text) for text in measures),
-    )
+def plan(
+    mode: str = "complete", keys: Sequence[str] = ("k", "k2"), measures: Sequence[str] = MEASURES
+) -> AggregatePlan:
+    rows = Resolved(exp.select("*").from_("stream_0"), ())
+    grouping = tuple(Key(Attribute(name, NullType(), True, name), exp.column(name)) for name in keys)
+    states = tuple(State(text, parse(text)) for text in measures)
+    return AggregatePlan(Site(0, mode, None), AggregatePieces(rows, grouping, states, ()))  # type: ignore[arg-type]
 
 
 class Run:
@@ -54,15 +58,16 @@ class Run:
         self.folder, self.mode, self.parts = folder, mode, parts
         self.database = Database(threads=1)
         self.version = 0
+        self.ids: dict[int, Sequence[str]] = {}
         self.restart()
 
     def restart(self) -> None:
         self.connection: Connection = self.database.connect()
         self.bind("FALSE")
         store = StateStore(STORAGE, str(self.folder))
-        self.operator = StreamingAggregate(plan(**self.parts), store, self.mode, 0)  # type: ignore[arg-type]
+        self.operator = plan(self.mode, **self.parts).opened(lambda _: store)
         self.operator.prepare(self.connection)
-        self.operator.restore(self.connection, self.version, ())
+        self.operator.restore(self.connection, self.version, self.ids.get(self.version, ()))
 
     def bind(self, condition: str) -> None:
         text = f"CREATE OR REPLACE TEMP VIEW stream_0 AS SELECT * FROM ({ROWS}) WHERE {condition}"
@@ -73,6 +78,7 @@ class Run:
         self.operator.advance(self.connection, Moment(0, 0))
         self.report = self.operator.commit(self.connection, self.version + 1)
         self.version += 1
+        self.ids[self.version] = self.report.ids
         return self.rows()
 
     def rows(self) -> list[tuple[object, ...]]:
@@ -80,9 +86,9 @@ class Run:
 
     def whole(self) -> list[tuple[object, ...]]:
         """What one batch query over all rows gives."""
-        one = plan(**self.parts)
-        keys = one.keys
-        query = exp.select(*keys, *one.measures).from_(parse(ROWS).subquery("t"))
+        one = plan(**self.parts).pieces
+        keys = [key.sql for key in one.keys]
+        query = exp.select(*keys, *(state.call for state in one.states)).from_(parse(ROWS).subquery("t"))
         text = (query.group_by(*keys) if keys else query).sql(dialect="duckdb")
         return sorted(self.connection.execute(text).fetchall(), key=repr)
 
@@ -151,18 +157,25 @@ def test_other_aggregates_than_those_in_the_checkpoint_are_refused(tmp_path: Pat
         Run(tmp_path, measures=["sum(v)"])
 
 
-def test_an_interval_cannot_be_kept(tmp_path: Path) -> None:
+def test_an_interval_is_kept(tmp_path: Path) -> None:
     run = Run(tmp_path, measures=["max(ts - TIMESTAMPTZ '2020-01-01')"])
+    run.batch("w < 20")
+    run.restart()
 
-    with pytest.raises(UnsupportedError, match="interval"):
-        run.batch("TRUE")
+    assert run.batch("w >= 20") == run.whole()
 
 
-def test_a_lost_changelog_is_named(tmp_path: Path) -> None:
-    run = Run(tmp_path, measures=["count(*)"])
-    for begin in range(3):
-        run.batch(f"w = {begin}")
-    (tmp_path / "2.changelog.parquet").unlink()
-
-    with pytest.raises(RuntimeSparkError, match=r"STATE_STORE_DAMAGED.*2\.changelog\.parquet"):
+@pytest.mark.parametrize("measure", ["mode(v)", "mode(s) FILTER (WHERE w > 3)", "histogram(k2)"])
+def test_an_aggregate_without_a_state_is_kept_as_its_values(tmp_path: Path, measure: str) -> None:
+    run = Run(tmp_path, measures=[measure])
+    for begin in range(0, 40, 10):
+        run.batch(f"w >= {begin} AND w < {begin + 10}")
         run.restart()
+
+    assert run.rows() == run.whole()
+
+
+@pytest.mark.parametrize("measure", ["count(DISTINCT v)", "list(v ORDER BY w)", "quantile_cont(DISTINCT w, 0.5)"])
+def test_what_cannot_be_kept_is_refused_by_name(measure: str) -> None:
+    with pytest.raises(UnsupportedError, match="on a stream"):
+        plan(measures=[measure]).measures[0].check()
