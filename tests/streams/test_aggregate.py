@@ -153,7 +153,7 @@ def test_other_aggregates_need_another_checkpoint(stream: StreamTest) -> None:
 def test_a_stateless_query_cannot_take_the_checkpoint_of_an_aggregation(stream: StreamTest) -> None:
     stream.plan(lambda s: total(s, "k"), "complete").start().add_data([row("a", 1)]).check_last(("a", 1, 1)).stop()
 
-    with pytest.raises(Exception, match=r"\[1\] stateful operators in the checkpoint and now there are \[0\]"):
+    with pytest.raises(Exception, match=r"NOT_MATCH_IN_STATE_METADATA"):
         stream.plan(lambda s: s, "append").start()
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from headwater.io.checksum import create_checked, damaged
 from headwater.io.storage import Storage
 from headwater.plan.commands import StartStream
 from headwater.settings import Settings
+from headwater.state.metadata import OperatorMetadata, check_operators
 from headwater.streaming.logs import (
     BatchLog,
     CommitEntry,
@@ -117,15 +119,14 @@ class Checkpoint:
                 "sources requested by the query",
             )
 
-    def check_operators(self, operators: int) -> None:
-        """Raises STREAMING_CHECKPOINT_MISMATCH if another number of stateful operators wrote here."""
-        kept = [name for name in self.storage.list(f"{self.path}/state") if name.isdecimal()]
-        if self.commits.ids() and len(kept) != operators:
-            raise mismatch(
-                self.path,
-                f"There are [{len(kept)}] stateful operators in the checkpoint and now there are [{operators}] "
-                "stateful operators in the query",
-            )
+    def check_operators(self, names: Mapping[int, str]) -> None:
+        """Compare the stateful operators, Spark's names by id, with those that wrote here, or note them.
+
+        Raises STREAMING_STATEFUL_OPERATOR_NOT_MATCH_IN_STATE_METADATA or …_MISSING_STATE_DIRECTORY.
+        """
+        operators = [OperatorMetadata(number, name) for number, name in sorted(names.items())]
+        begun = any(name.isdecimal() for name in self.storage.list(self.commits.folder))
+        check_operators(self.storage, self.path, operators, begun)
 
     def check_identity(self, identity: dict[str, Any]) -> None:
         """Compare with what the first start noted (`headwater.json`), or note it.

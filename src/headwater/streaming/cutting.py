@@ -58,14 +58,11 @@ class CutPlan:
     statics: tuple[StaticSide, ...] = ()
 
     def opened(self, checkpoint: Checkpoint) -> Dataflow:
-        """The stream with its state in a checkpoint. Raises STREAMING_CHECKPOINT_MISMATCH."""
-        checkpoint.check_operators(sum(isinstance(cut, OperatorCut) for cut in self.cuts))
+        """The stream with its state in a checkpoint. Raises if other operators keep theirs there."""
         nodes = tuple(
-            _opened(cut, _Stores(checkpoint, cut.number))
-            if isinstance(cut, OperatorCut)
-            else cut
-            for cut in self.cuts
+            _opened(cut, _Stores(checkpoint, cut.number)) if isinstance(cut, OperatorCut) else cut for cut in self.cuts
         )
+        checkpoint.check_operators({n.number: n.operator.name for n in nodes if isinstance(n, OperatorNode)})
         return Dataflow(self.output.query, self.output.schema, self.leaves, dict(self.inputs), nodes, self.statics)
 
 

@@ -18,6 +18,7 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.duck import Connection
+from headwater.errors import RuntimeSparkError
 from headwater.state.store import StateStore
 from headwater.streaming.leaves import BATCH_TIME
 from headwater.streaming.observing import ObserveNode, ObserveStage
@@ -128,7 +129,13 @@ class DataflowRun:
     def restore(self, version: int, ids: Mapping[int, Sequence[str]]) -> None:
         """Load every operator's state before batch `version`."""
         for node in self._operators:
-            node.operator.restore(self._connection, version, ids.get(node.number, ()))
+            written = ids.get(node.number, ())
+            if version > 0 and node.stores and not written:
+                reason = "the commit log does not say what it was written as"
+                raise RuntimeSparkError(
+                    "STATE_STORE_DAMAGED", version=version, path=node.stores[0].folder, reason=reason
+                )
+            node.operator.restore(self._connection, version, written)
 
     # ── one batch ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -93,10 +93,24 @@ def test_a_checkpoint_that_spark_began_has_no_note(tmp_path: Path) -> None:
     assert not (tmp_path / "headwater.json").exists()
 
 
-def test_the_number_of_stateful_operators_is_fixed(tmp_path: Path) -> None:
+def test_the_stateful_operators_are_fixed(tmp_path: Path) -> None:
     checkpoint = Checkpoint(STORAGE, str(tmp_path))
-    checkpoint.check_operators(1)
+    checkpoint.check_operators({0: "dedupe"})
+    checkpoint.check_operators({0: "stateStoreSave", 1: "dedupe"})
     checkpoint.commits.add(0, CommitEntry())
 
-    with pytest.raises(RuntimeSparkError, match=r"\[0\] stateful operators in the checkpoint and now there are \[1\]"):
-        checkpoint.check_operators(1)
+    checkpoint.check_operators({1: "dedupe", 0: "stateStoreSave"})
+    with pytest.raises(
+        RuntimeSparkError,
+        match=r"(?s)NOT_MATCH_IN_STATE_METADATA.*\[\(OperatorId: 0 -> OperatorName: stateStoreSave\), "
+        r"\(OperatorId: 1 -> OperatorName: dedupe\)\].*\[\(OperatorId: 0 -> OperatorName: dedupe\)\]",
+    ):
+        checkpoint.check_operators({0: "dedupe"})
+
+
+def test_operators_need_the_state_that_was_there(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(STORAGE, str(tmp_path))
+    checkpoint.commits.add(0, CommitEntry())
+
+    with pytest.raises(RuntimeSparkError, match=r"(?s)MISSING_STATE_DIRECTORY.*OperatorId: 0 -> OperatorName: dedupe"):
+        checkpoint.check_operators({0: "dedupe"})
