@@ -8,24 +8,35 @@ Invariants: a value is checked when it is set; `get` of a known key never fails.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from headwater.errors import IllegalArgumentError
 
-Kind = Literal["text", "flag", "int", "duration_ms", "bytes", "zone"]
+Kind = Literal["text", "flag", "int", "long", "float", "duration_ms", "duration_s", "bytes", "zone"]
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One row: `default` is text, or None for a setting that is absent until it is set."""
+    """One row.
+
+    Attributes:
+        default: text, or None for a setting that is absent until it is set.
+        requirement: what Spark says of a value that is not among `choices` or between `least` and `most`.
+    """
 
     key: str
     kind: Kind
     default: str | None
     help: str
+    requirement: str = ""
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+    most: float | None = None
 
 
 def _rows() -> tuple[Setting, ...]:
@@ -47,7 +58,14 @@ def _rows() -> tuple[Setting, ...]:
             "spark.sql.streaming.checkpointLocation", "text", None, "Folder for checkpoints of queries without one."
         ),
         Setting("spark.sql.streaming.schemaInference", "flag", "false", "Let file streams infer their schema."),
-        Setting("spark.sql.streaming.minBatchesToRetain", "int", "100", "Log entries and state versions kept."),
+        Setting(
+            "spark.sql.streaming.minBatchesToRetain",
+            "int",
+            "100",
+            "Log entries and state versions kept.",
+            "minBatchesToRetain must be positive",
+            least=1,
+        ),
         Setting("spark.sql.streaming.pollingDelay", "duration_ms", "10ms", "Pause between looks for new data."),
         Setting("spark.sql.streaming.numRecentProgressUpdates", "int", "100", "Progress reports kept per query."),
         Setting("spark.sql.streaming.noDataProgressEventInterval", "duration_ms", "10s", "Pause between idle reports."),
@@ -58,7 +76,38 @@ def _rows() -> tuple[Setting, ...]:
             "true",
             "Run a batch when only the watermark moved.",
         ),
-        Setting("spark.sql.streaming.multipleWatermarkPolicy", "text", "min", "Watermark of several: min or max."),
+        Setting(
+            "spark.sql.streaming.multipleWatermarkPolicy",
+            "text",
+            "min",
+            "Watermark of several: min or max.",
+            "Invalid value for 'spark.sql.streaming.multipleWatermarkPolicy'. Valid values are 'min' and 'max'",
+            choices=("min", "max"),
+        ),
+        Setting(
+            "spark.sql.streaming.forceDeleteTempCheckpointLocation",
+            "flag",
+            "false",
+            "Delete a temporary checkpoint even if its query failed.",
+        ),
+        Setting(
+            "spark.sql.streaming.realTimeMode.allowlistCheck",
+            "flag",
+            "true",
+            "Refuse operators and sinks that Spark's real-time mode lacks.",
+        ),
+        Setting(
+            "spark.sql.streaming.realTimeMode.minBatchDuration",
+            "duration_ms",
+            "5000ms",
+            "Least duration of a batch of a real-time trigger.",
+        ),
+        Setting(
+            "spark.sql.streaming.streamingQueryListeners",
+            "text",
+            None,
+            "Classes of listeners that each session gets: dotted names of Python classes, separated by commas.",
+        ),
         Setting(
             "spark.sql.streaming.unsupportedOperationCheck",
             "flag",
@@ -126,7 +175,13 @@ def _client_rows() -> tuple[Setting, ...]:
     )
 
 
-SETTINGS: Mapping[str, Setting] = {row.key: row for row in (*_rows(), *_client_rows())}
+def _accepted_rows() -> tuple[Setting, ...]:
+    """Spark's settings of streams that are checked and kept, without effect here."""
+    text = resources.files("headwater").joinpath("accepted_settings.json").read_text("utf-8")
+    return tuple(Setting(**{**row, "choices": tuple(row.get("choices", ()))}) for row in json.loads(text))
+
+
+SETTINGS: Mapping[str, Setting] = {row.key: row for row in (*_accepted_rows(), *_rows(), *_client_rows())}
 
 
 class Settings(Mapping[str, str]):
@@ -200,7 +255,14 @@ def parse_duration_ms(text: str) -> int:
     return int(int(digits) * _UNITS[unit])
 
 
-_SPARK_KINDS: Mapping[Kind, str] = {"flag": "boolean", "int": "int", "duration_ms": "time"}
+_SPARK_KINDS: Mapping[Kind, str] = {
+    "flag": "boolean",
+    "int": "int",
+    "long": "long",
+    "float": "double",
+    "duration_ms": "time in MILLISECONDS",
+    "duration_s": "time in SECONDS",
+}
 
 
 def _check(row: Setting, value: str) -> None:
@@ -209,14 +271,27 @@ def _check(row: Setting, value: str) -> None:
     try:
         if row.kind == "flag" and value.lower() not in {"true", "false"}:
             raise ValueError(value)
-        if row.kind == "int":
+        if row.kind in ("int", "long"):
             int(value)
-        if row.kind == "duration_ms":
+        if row.kind == "float":
+            float(value)
+        if row.kind in ("duration_ms", "duration_s"):
             parse_duration_ms(value)
     except ValueError as cause:
         raise IllegalArgumentError(
             "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=row.key, confValue=value, confType=_SPARK_KINDS[row.kind]
         ) from cause
+    if row.requirement and not _meets(row, value):
+        raise IllegalArgumentError(
+            "INVALID_CONF_VALUE.REQUIREMENT", confName=row.key, confValue=value, confRequirement=row.requirement
+        )
+
+
+def _meets(row: Setting, value: str) -> bool:
+    if row.choices:
+        return value.lower() in row.choices
+    number = float(value)
+    return (row.least is None or number >= row.least) and (row.most is None or number <= row.most)
 
 
 def is_time_zone(name: str) -> bool:

@@ -19,6 +19,8 @@ STATIC = frozenset(
         "spark.master",
         "spark.sql.catalogImplementation",
         "spark.sql.extensions",
+        "spark.sql.streaming.streamingQueryListeners",
+        "spark.sql.streaming.ui.enabled",
         "spark.sql.warehouse.dir",
     }
 )
