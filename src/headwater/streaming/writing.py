@@ -1,0 +1,130 @@
+"""Who writes a run's entries into the logs: the query's thread, before and after each batch, or one thread beside it.
+
+With asynchronous progress tracking only one batch in each interval is written, and nobody waits for it. After a crash
+the newest written batch runs again, or all after it in one: rows may come twice, none is lost.
+
+Invariants: entries are written in the order of their batches; a batch is committed in the log only if its offsets are
+in it too; a failed write ends the query at its next step.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from headwater.clock import Clock
+from headwater.errors import SparkError
+from headwater.streaming.checkpoint import Checkpoint
+from headwater.streaming.logs import CommitEntry, OffsetEntry
+
+_CLOSE_SECONDS = 30.0
+
+
+class LogWriter(Protocol):
+    """Writes the two logs of a run."""
+
+    @property
+    def settled(self) -> int:
+        """The newest batch whose commit is on the disk; -1: none of this run."""
+        ...
+
+    def plan(self, batch_id: int, entry: OffsetEntry) -> None:
+        """Batch `batch_id` is about to run. Raises CONCURRENT_STREAM_LOG_UPDATE."""
+        ...
+
+    def commit(self, batch_id: int, entry: CommitEntry) -> None:
+        """Batch `batch_id` is in the sink."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was begun."""
+        ...
+
+
+class DirectWriter:
+    """Each entry is on the disk when the call returns."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self.settled = -1
+
+    def plan(self, batch_id: int, entry: OffsetEntry) -> None:
+        """See `LogWriter`."""
+        self._checkpoint.offsets.add(batch_id, entry)
+
+    def commit(self, batch_id: int, entry: CommitEntry) -> None:
+        """See `LogWriter`."""
+        self._checkpoint.commits.add(batch_id, entry)
+        self.settled = batch_id
+
+    def close(self) -> None:
+        """See `LogWriter`."""
+
+
+class AsyncWriter:
+    """Entries of one batch in each interval, written by a thread of its own.
+
+    Args:
+        interval_ms: 0: every batch is written, still beside the query.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, clock: Clock, interval_ms: int) -> None:
+        checkpoint.allow_gaps()
+        self._checkpoint = checkpoint
+        self._clock = clock
+        self._interval_ms = interval_ms
+        self._last_ms: int | None = None
+        self._written: int | None = None
+        self._planned: OffsetEntry | None = None
+        self._finished: tuple[int, OffsetEntry, CommitEntry] | None = None
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="async-log-writer", daemon=True)
+        self._thread.start()
+        self.settled = -1
+
+    def plan(self, batch_id: int, entry: OffsetEntry) -> None:
+        """See `LogWriter`. Raises STREAMING_ASYNC_OPERATION_FAILED if an earlier write failed."""
+        self._check()
+        now = self._clock.now_ms()
+        self._planned = entry
+        if self._last_ms is not None and now - self._last_ms < self._interval_ms:
+            return
+        self._last_ms, self._written = now, batch_id
+        self._work.put(lambda: self._checkpoint.offsets.add(batch_id, entry))
+
+    def commit(self, batch_id: int, entry: CommitEntry) -> None:
+        """See `LogWriter`. A batch that is run again after a restart has its offsets in the log."""
+        self._check()
+        if self._written is None or self._written == batch_id:
+            self._written, self._finished = batch_id, None
+            self._work.put(lambda: self._add_commit(batch_id, entry))
+        elif self._planned is not None:
+            self._finished = batch_id, self._planned, entry
+
+    def close(self) -> None:
+        """See `LogWriter`; the newest finished batch is written, so that a query that was stopped runs nothing again."""
+        if self._finished is not None:
+            batch_id, planned, entry = self._finished
+            self._work.put(lambda: self._checkpoint.offsets.add(batch_id, planned))
+            self._work.put(lambda: self._add_commit(batch_id, entry))
+        self._work.put(None)
+        self._thread.join(_CLOSE_SECONDS)
+
+    def _add_commit(self, batch_id: int, entry: CommitEntry) -> None:
+        self._checkpoint.commits.add(batch_id, entry)
+        self.settled = batch_id
+
+    def _run(self) -> None:
+        while (work := self._work.get()) is not None:
+            if self._error is None:
+                try:
+                    work()
+                except Exception as error:
+                    self._error = error
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise SparkError("STREAMING_ASYNC_OPERATION_FAILED", message=str(self._error)) from self._error
