@@ -147,7 +147,7 @@ def test_other_aggregates_need_another_checkpoint(stream: StreamTest) -> None:
 
     stream.plan(lambda s: aggregate(s, "k", m=Call("max", (column("v"),))), "complete").start()
 
-    stream.expect_failure("STATE_STORE_OPERATOR_MISMATCH")
+    stream.expect_failure("STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE")
 
 
 def test_a_stateless_query_cannot_take_the_checkpoint_of_an_aggregation(stream: StreamTest) -> None:

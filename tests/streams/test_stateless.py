@@ -240,7 +240,6 @@ def test_another_number_of_sources_is_refused(tmp_path: Path) -> None:
         (lambda s: Sort(s, (SortOrder(column("k")),)), "append", "Sorting is not supported on streaming"),
         (lambda s: SetOperation(s, STATIC, "union", all=True), "append", "Union between streaming and batch"),
         (lambda s: SetOperation(s, s, "intersect"), "append", "Intersect of streaming"),
-        (lambda s: Join(s, s, "inner", using=("k",)), "append", "a join of two streams"),
     ],
 )  # fmt: skip
 def test_what_spark_refuses_is_refused_before_anything_is_written(

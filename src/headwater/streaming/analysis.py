@@ -25,7 +25,7 @@ from headwater.compile.resolved import Attribute
 from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import functions
 from headwater.log import logger
-from headwater.plan.expressions import Call, Column, Star, Window
+from headwater.plan.expressions import Alias, Call, Column, Window
 from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
@@ -43,6 +43,7 @@ from headwater.plan.relations import (
     Sort,
     Statistic,
     Tail,
+    ToDF,
     TransformWithState,
     Transpose,
     WithRelations,
@@ -58,6 +59,10 @@ _LATE_CHAIN = (
     "downstream stateful operations and these rows can be discarded. Please refer the programming guide doc for more "
     "details. If you understand the possible risk of correctness issue and still need to run the query, you can "
     "disable this check by setting the config `spark.sql.streaming.statefulOperator.checkCorrectness.enabled` to false."
+)
+_NEEDS_START = (
+    "Queries with streaming sources must be executed with writeStream.start(), or from a streaming table or flow "
+    "definition within a Spark Declarative Pipeline."
 )
 _JOINS = {
     "inner": "Inner",
@@ -101,26 +106,32 @@ def _aggregates(expression: Node) -> bool:
     return any(_aggregates(child) for child in expression.children())
 
 
-def _with_distinct_aggregates(plan: Relation, streams: Callable[[Node], bool]) -> Relation:
-    """The plan with SQL's DISTINCT over streams (`SELECT DISTINCT`, `UNION`) as the aggregation by all columns it is."""
+def _with_distinct_aggregates(plan: Relation, check: _Check) -> Relation:
+    """The plan with SQL's DISTINCT over streams (`SELECT DISTINCT`, `UNION`) as an aggregation by all columns."""
 
     def change(node: Node) -> Node:
         changed = node.map_children(change)
-        if not isinstance(node, Relation) or not streams(node):
+        if not isinstance(node, Relation) or not check.streams(node):
             return changed
         if isinstance(changed, Distinct):
-            return _distinct(changed.input, changed.plan_id)
+            return _by_all_columns(changed.input, check.columns(node), changed.plan_id)
         if isinstance(changed, SetOperation) and not changed.all:
-            every = changed.kind == "union"
-            return _distinct(replace(changed, all=every, plan_id=None), changed.plan_id)
+            rows = replace(changed, all=changed.kind == "union", plan_id=None)
+            return _by_all_columns(rows, check.columns(node), changed.plan_id)
         return changed
 
     return cast(Relation, change(plan))
 
 
-def _distinct(rows: Relation, plan_id: int | None) -> Aggregate:
-    every = (Column(("ALL",)),)
-    return Aggregate(rows, "groupby", every, (Star(),), output_grouping=False, plan_id=plan_id)
+def _by_all_columns(rows: Relation, columns: Sequence[Attribute], plan_id: int | None) -> Aggregate:
+    names = [column.name for column in columns]
+    if len({name.lower() for name in names}) < len(names):
+        names = [f"{name}_{index}" for index, name in enumerate(names)]
+        rows = ToDF(rows, tuple(names))
+    keys = tuple(Column((name,)) for name in names)
+    shown = tuple(Alias(key, (column.name,)) for key, column in zip(keys, columns, strict=True))
+    same = all(key.parts[0] == column.name for key, column in zip(keys, columns, strict=True))
+    return Aggregate(rows, "groupby", keys, () if same else shown, output_grouping=same, plan_id=plan_id)
 
 
 def _is_distinct(node: Relation) -> bool:
@@ -172,7 +183,7 @@ def checked(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mode
     if context.settings.flag("spark.sql.streaming.unsupportedOperationCheck"):
         check.spark_rules()
     check.missing()
-    return _with_distinct_aggregates(plan, check.streams)
+    return _with_distinct_aggregates(plan, check)
 
 
 class _Streams:
@@ -240,6 +251,7 @@ class _Check:
                 rule(self, node)
             self.expressions(node)
         self.chains()
+        self.lower_aggregates()
 
     def aggregates_of(self, node: Relation) -> list[Relation]:
         """The streaming aggregations at or below a node, topmost first."""
@@ -251,6 +263,10 @@ class _Check:
         """The columns of a relation."""
         return compiler.compile_cut(node, self.context).attributes
 
+    def watermarked(self, node: Relation) -> bool:
+        """Whether a column of the relation carries a watermark."""
+        return any(DELAY in column.metadata for column in self.columns(node))
+
     def keys(self, node: Relation) -> Sequence[Attribute]:
         """The grouping columns of an aggregation."""
         if not isinstance(node, Aggregate):
@@ -261,9 +277,12 @@ class _Check:
     # ── the query as a whole ────────────────────────────────────────────────────────────────────────────────
 
     def state_functions(self) -> None:
-        """One function with state at most."""
-        found = [one for one in _downwards(self.plan) if isinstance(one, ApplyInPandasWithState) and self.streams(one)]
-        if len(found) > 1:
+        """One `applyInPandasWithState` at most; who names an event time has one."""
+        functions = [one for one in _downwards(self.plan) if self.streams(one)]
+        for one in functions:
+            if isinstance(one, TransformWithState) and one.event_time and not self.watermarked(one.input):
+                raise AnalysisError("CANNOT_ASSIGN_EVENT_TIME_COLUMN_WITHOUT_WATERMARK")
+        if sum(isinstance(one, ApplyInPandasWithState) for one in functions) > 1:
             raise refused("Multiple applyInPandasWithStates are not supported on a streaming DataFrames/Datasets")
 
     def output_mode(self) -> None:
@@ -287,6 +306,17 @@ class _Check:
         if self.context.settings.flag("spark.sql.streaming.statefulOperator.checkCorrectness.enabled"):
             raise refused(_LATE_CHAIN)
         _LOG.warning("%s", _LATE_CHAIN)
+
+    def lower_aggregates(self) -> None:
+        """In append mode every aggregation has a watermark; Spark finds the lower ones out when they run."""
+        excepts = [one for one in _downwards(self.plan) if isinstance(one, SetOperation) and one.kind == "except"]
+        for node in [*self.aggregates, *(one for one in excepts if self.streams(one))]:
+            if self.mode == "append" and not any(DELAY in key.metadata for key in self.keys(node)):
+                raise AnalysisError(
+                    "UNSUPPORTED_STREAMING_OPERATOR_WITHOUT_WATERMARK",
+                    outputMode="Append",
+                    statefulOperator="aggregations",
+                )
 
     def follows_late_rows(self, node: Relation) -> bool:
         if not self.stateful(node):
@@ -328,8 +358,6 @@ class _Check:
     def aggregate(self, node: Aggregate) -> None:
         if not self.streams(node):
             return
-        if node.kind == "pivot" and not node.pivot_values:
-            raise AnalysisError("_LEGACY_ERROR_TEMP_3063")
         own = [*node.aggregates, *([node.having] if node.having else [])]
         calls = [one for child in own for one in (child, *_expressions(child)) if isinstance(one, Call)]
         if any(call.distinct or call.name.lower() in ("count_distinct", "countdistinct") for call in calls):
@@ -342,7 +370,7 @@ class _Check:
         if not self.streams(node):
             return
         self._state_function_mode(node)
-        if node.timeout == "EventTimeTimeout" and not any(DELAY in a.metadata for a in self.columns(node.input)):
+        if node.timeout == "EventTimeTimeout" and not self.watermarked(node.input):
             raise refused(
                 "Watermark must be specified in the query using '[Dataset/DataFrame].withWatermark()' for using "
                 "event-time timeout in a applyInPandasWithState. Event-time timeout not supported without watermark."
@@ -432,19 +460,33 @@ class _Check:
     def expressions(self, node: Relation) -> None:
         """No window functions over a stream; no row numbers that start again with every batch."""
         found = list(_expressions(node))
-        windows = [one for one in found if isinstance(one, Window)]
-        if windows and self.streams(node):
-            raise _window_refused(windows)
+        window = next((one for one in found if isinstance(one, Window)), None)
+        if window is not None and self.streams(node):
+            raise self._window_refused(node, window)
         if any(isinstance(one, Call) and one.name.lower() == "monotonically_increasing_id" for one in found):
             raise refused(
                 "Expression(s): monotonically_increasing_id() is not supported with streaming DataFrames/Datasets"
             )
+
+    def _window_refused(self, node: Any, window: Window) -> AnalysisError:
+        made = Compiler(self.context)
+        name = made.expression(window, made.scope(made.relation(node.input))).name
+        function, _, spec = name.partition(" OVER ")
+        shown = (one.names[0] for one in _expressions(node) if isinstance(one, Alias) and one.child is window)
+        return AnalysisError(
+            "NON_TIME_WINDOW_NOT_SUPPORTED_IN_STREAMING",
+            windowFunc=function.upper(),
+            columnName=f"`{next(shown, name)}`",
+            windowSpec=spec.upper(),
+        )
 
     # ── what is missing here ────────────────────────────────────────────────────────────────────────────────
 
     def missing(self) -> None:
         """Raises UNSUPPORTED_FEATURE for what would be run as if the batch were the whole stream."""
         for node in _upwards(self.plan):
+            if self.streams(node) and isinstance(node, Transpose):
+                raise refused(_NEEDS_START)
             if self.streams(node) and type(node) in _MISSING:
                 raise unsupported(_MISSING[type(node)], _WAY_OUT)
             if isinstance(node, SetOperation) and self.streams(node) and not self._set_operation_runs(node):
@@ -453,16 +495,6 @@ class _Check:
     def _set_operation_runs(self, node: SetOperation) -> bool:
         """Unions do, and a stream without the rows of a static relation."""
         return node.kind == "union" or (node.kind == "except" and not node.all and not self.streams(node.right))
-
-
-def _window_refused(windows: Sequence[Window]) -> AnalysisError:
-    names = [one.function.name if isinstance(one.function, Call) else "" for one in windows]
-    return AnalysisError(
-        "NON_TIME_WINDOW_NOT_SUPPORTED_IN_STREAMING",
-        windowFunc=", ".join(f"'{name}()'" for name in names),
-        columnName="",
-        windowSpec="",
-    )
 
 
 _RULES: dict[type[Relation], Callable[[_Check, Any], None]] = {
@@ -480,5 +512,4 @@ _RULES: dict[type[Relation], Callable[[_Check, Any], None]] = {
 _MISSING: dict[type[Relation], str] = {
     Statistic: "a statistic of a stream",
     Tail: "tail on a stream",
-    Transpose: "transpose on a stream",
 }

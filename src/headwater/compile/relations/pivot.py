@@ -20,7 +20,7 @@ from headwater.compile.literals import literal_sql
 from headwater.compile.outputs import Output, outputs_of
 from headwater.compile.relations.aggregate import Grouped, grouped_by, lifted, shown_keys
 from headwater.compile.sampling import rows_of
-from headwater.errors import AnalysisError, unsupported
+from headwater.errors import AnalysisError
 from headwater.functions.base import Typed
 from headwater.functions.conversion import cast_typed
 from headwater.plan import expressions as ex
@@ -65,7 +65,7 @@ def _text(value: Any) -> str:
 
 def _found(column: Typed, frame: Frame, compiler: Compiler) -> list[tuple[str, exp.Expression]]:
     if frame.streaming:
-        raise unsupported("pivot without values on a stream", "Give the values: pivot(column, values).")
+        raise AnalysisError("_LEGACY_ERROR_TEMP_3063")
     assert column.type is not None
     call = call_of("cast", (), compiler)
     text = cast_typed(column, StringType(), call).sql

@@ -196,13 +196,14 @@ def _deduplicate(node: plan.Deduplicate, frame: Frame, compiler: Compiler) -> Fr
 
 
 def duplicate_keys(node: plan.Deduplicate, attributes: Sequence[Attribute], fold: bool) -> list[Attribute]:
-    """The columns that tell rows apart. Raises UNRESOLVED_COLUMN…, SET_OPERATION_ON_MAP_TYPE."""
+    """The columns that tell rows apart. Raises UNRESOLVED_COLUMN_AMONG_FIELD_NAMES, SET_OPERATION_ON_MAP_TYPE."""
     scope = Scope(tuple(attributes), fold=fold)
     keys = list(attributes) if node.all_columns or not node.names else []
     for name in node.names if not node.all_columns else ():
         matches = [a for a in attributes if scope.key(a.name) == scope.key(name)]
         if not matches:
-            raise scope.unresolved((name,))
+            names = ", ".join(a.name for a in attributes)
+            raise AnalysisError("UNRESOLVED_COLUMN_AMONG_FIELD_NAMES", colName=name, fieldNames=names)
         keys += [a for a in matches if a not in keys]
     _no_maps(keys)
     return keys

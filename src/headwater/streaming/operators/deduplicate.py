@@ -224,7 +224,8 @@ class _Texts:
             limit = exp.func("epoch_us", exp.func("getvariable", exp.Literal.string(plan.site.evict)))
             passed = exp.LTE(this=column(_EXPIRY), expression=limit)
         elif plan.event in plan.keys:
-            event = cast(Attribute, plan.event)
+            event = plan.event
+            assert event is not None
             passed = at_or_before(column(f"key_{plan.keys.index(event)}"), event.type, plan.site.evict)
         if passed is None:
             return ""
