@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPARK := .venv-spark
+ORACLE := .venv-oracle
 PIP := $(BIN)/pip --disable-pip-version-check
 
-.PHONY: demo test check gold doctests spark bench docs lock clean
+.PHONY: demo test check gold doctests spark oracle scenarios bench docs lock clean
 .DEFAULT_GOAL := demo
 
 $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
@@ -47,6 +48,16 @@ $(SPARK)/.ready: requirements/spark.txt
 	    mvn --quiet --batch-mode dependency:copy -Dartifact=io.delta:$$jar:4.3.0 -DoutputDirectory=$(SPARK)/jars || exit 1; done
 	@touch $@
 
+oracle: $(ORACLE)/.ready        ## genuine Spark 4.3, which needs Java 17, to record stream scenarios with
+
+$(ORACLE)/.ready: requirements/oracle.txt
+	test -x $(ORACLE)/bin/python || $(PYTHON) -m venv $(ORACLE)
+	$(ORACLE)/bin/pip install --disable-pip-version-check --quiet -r requirements/oracle.txt
+	@touch $@
+
+scenarios: oracle               ## record what Spark gives for tests/scenarios (all: half an hour; one: ONLY="--only window/tumbling")
+	cd tests && ../$(ORACLE)/bin/python -m support.scenarios_spark $(ONLY)
+
 check: $(VENV)/.dev             ## lint, types, layers, size budgets
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -68,4 +79,4 @@ lock:                           ## renew the locked versions (needs `uv` on the 
 	    --extra dev pyproject.toml -o requirements/dev.lock --constraint requirements/runtime.lock --upgrade
 
 clean:                          ## remove what the targets above made
-	rm -rf $(VENV) $(SPARK) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache benchmarks/out
+	rm -rf $(VENV) $(SPARK) $(ORACLE) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache benchmarks/out

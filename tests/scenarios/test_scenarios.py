@@ -16,21 +16,14 @@ from support import scenarios
 from support.scenarios import BASE_MS, Scenario
 from support.scenarios_headwater import play, scenario_server
 
+ALL = [one for file in scenarios.files() for one in scenarios.load(file)]
 OPEN = set((Path(__file__).parent / "open.txt").read_text("utf-8").split())
-VARIANTS = ("straight", "restarted")
+NAMES = {f"{one.id}/{variant}": (one, variant) for one in ALL for variant in scenarios.variants(one)}
 
 
-def _variants(one: Scenario) -> tuple[str, ...]:
-    return VARIANTS if len(one.steps) > 1 else VARIANTS[:1]
-
-
-def _cases() -> Iterator[object]:
-    for file in scenarios.files():
-        for one in scenarios.load(file):
-            for variant in _variants(one):
-                name = f"{one.id}/{variant}"
-                marks = [pytest.mark.xfail(strict=True, reason="open")] if name in OPEN else []
-                yield pytest.param(one, variant, id=name, marks=marks)
+def _case(name: str) -> object:
+    marks = [pytest.mark.xfail(strict=True, reason="open")] if name in OPEN else []
+    return pytest.param(*NAMES[name], id=name, marks=marks)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +38,7 @@ def clocked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield started
 
 
-@pytest.mark.parametrize(("one", "variant"), list(_cases()))
+@pytest.mark.parametrize(("one", "variant"), [_case(name) for name in NAMES])
 def test_as_spark(one: Scenario, variant: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     wanted = scenarios.expected(one, variant)
     server = request.getfixturevalue("clocked" if one.clock else "server")
@@ -57,9 +50,8 @@ def test_as_spark(one: Scenario, variant: str, request: pytest.FixtureRequest, t
 
 def test_every_scenario_is_recorded_and_nothing_else_is() -> None:
     for file in scenarios.files():
-        assert list(scenarios.recording(file)) == [one.name for one in scenarios.load(file)]
+        assert list(scenarios.recording(file)) == [one.name for one in ALL if one.file == file]
 
 
 def test_what_is_listed_as_open_exists() -> None:
-    names = {f"{one.id}/{v}" for file in scenarios.files() for one in scenarios.load(file) for v in _variants(one)}
-    assert names >= OPEN
+    assert set(NAMES) >= OPEN

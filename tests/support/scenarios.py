@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -164,8 +165,8 @@ def stamp(seconds: float) -> str:
 
 # ── output ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-# Metrics that depend on the machine or on Spark's way of storing.
-_NOISE = re.compile(r"rocksdb|loadedMap|Ms$|SnapshotLast|Size|Snapshot|TimeMs")
+# Metrics that say what an operator did; the others depend on the machine or on the way of storing.
+_TELLING = re.compile(r"num(DroppedDuplicateRows|\w+Vars|\w+Timers|ValuesRemovedDueToTTLExpiry)")
 
 
 def rendered(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
@@ -209,7 +210,7 @@ def batch(batch_id: int, rows: list[list[Any]], progress: Mapping[str, Any]) -> 
 
 
 def _operator(told: Mapping[str, Any]) -> dict[str, Any]:
-    metrics = {key: value for key, value in told.get("customMetrics", {}).items() if not _NOISE.search(key)}
+    metrics = {key: value for key, value in told.get("customMetrics", {}).items() if _TELLING.fullmatch(key)}
     counters = {
         "name": told["operatorName"],
         "total": told["numRowsTotal"],
@@ -245,44 +246,65 @@ def failure(when: str, error: Exception) -> dict[str, Any]:
 # ── comparison ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@cache
 def recording(file: str) -> dict[str, dict[str, Run]]:
     """The recorded runs of a file: by scenario, by variant."""
     path = RECORDED / f"{file}.json"
     return json.loads(path.read_text("utf-8"))["scenarios"] if path.exists() else {}
 
 
+def variants(one: Scenario) -> list[str]:
+    """The recorded variants: `straight`, and `restarted` where Spark was asked."""
+    return list(recording(one.file).get(one.name, ()))
+
+
 def expected(one: Scenario, variant: str) -> Run:
-    """The recorded run; `restarted` is recorded only where it differs."""
+    """The recorded run; `restarted` is spelled out only where it differs."""
     runs = recording(one.file)[one.name]
-    return runs.get(variant, runs["straight"])
+    return runs["straight"] if runs[variant] == "same" else runs[variant]
 
 
 def differences(wanted: Run, found: Run) -> list[str]:
     """What a run does otherwise than recorded, a line each; empty if nothing."""
     lines = _errors(wanted["error"], found["error"])
-    if wanted.get("columns") != found.get("columns"):
-        lines.append(f"columns: {wanted.get('columns')} expected, {found.get('columns')} found")
+    if wanted["columns"] != found["columns"]:
+        lines.append(_line("columns", wanted["columns"], found["columns"]))
     theirs = {one["batch"]: one for one in wanted["batches"]}
     ours = {one["batch"]: one for one in found["batches"]}
     for number in sorted(theirs | ours):
-        if number not in ours or number not in theirs:
-            missing, side = (theirs, "missing") if number in theirs else (ours, "too many")
-            lines.append(f"batch {number}: {side}: {json.dumps(missing[number])}")
+        if number in ours and number in theirs:
+            lines += _batch(f"batch {number}", theirs[number], ours[number])
         else:
-            lines += [
-                f"batch {number} {key}: {json.dumps(theirs[number].get(key))} expected, "
-                f"{json.dumps(ours[number].get(key))} found"
-                for key in sorted(theirs[number] | ours[number])
-                if theirs[number].get(key) != ours[number].get(key)
-            ]
+            lines.append(_line(f"batch {number}", theirs.get(number), ours.get(number)))
     return lines
+
+
+def _batch(where: str, wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    lines = []
+    for key in dict.fromkeys([*wanted, *found]):
+        one, other = wanted.get(key), found.get(key)
+        if one != other and key == "operators" and len(one) == len(other):
+            lines += [line for n, pair in enumerate(zip(one, other, strict=True)) for line in _counters(where, n, *pair)]
+        elif one != other:
+            lines.append(_line(f"{where} {key}", one, other))
+    return lines
+
+
+def _counters(where: str, number: int, wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    keys = [key for key in dict.fromkeys([*wanted, *found]) if wanted.get(key) != found.get(key)]
+    name = wanted["name"]
+    return [_line(f"{where} operator {number} ({name}) {key}", wanted.get(key), found.get(key)) for key in keys]
+
+
+def _line(what: str, wanted: Any, found: Any) -> str:
+    return f"{what}: {json.dumps(wanted)} expected, {json.dumps(found)} found"
 
 
 def _errors(wanted: dict[str, Any] | None, found: dict[str, Any] | None) -> list[str]:
     if wanted is None and found is None:
         return []
     if wanted is None or found is None:
-        return [f"error: {json.dumps(wanted)} expected, {json.dumps(found)} found"]
+        return [_line("error", wanted, found)]
     keys = ("when", "condition", "state", "cause")
     same = all(wanted.get(key) == found.get(key) for key in keys)
-    return [] if same else [f"error: {json.dumps(wanted)} expected, {json.dumps(found)} found"]
+    return [] if same else [_line("error", wanted, found)]

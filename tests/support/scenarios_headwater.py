@@ -191,7 +191,7 @@ def main() -> None:
 
 
 def _compare(server: Server, one: Scenario, place: Path, *, show: bool) -> None:
-    for variant in ("straight", "restarted"):
+    for variant in scenarios.variants(one):
         folder = place / one.name / variant
         folder.mkdir(parents=True)
         found = play(server, one, folder, restarted=variant == "restarted")
