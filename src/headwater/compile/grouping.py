@@ -34,9 +34,9 @@ Late = Callable[[exp.Expression, DataType], exp.Expression]
 """From the column with the event time, and its type, to whether its row is late."""
 
 
-def keyed(input: Relation, grouping: Sequence[Expression]) -> Project:
-    """The relation whose first columns are the grouping, then all of the input's."""
-    return Project(input, (*grouping, Star()))
+def keyed(relation: Relation, grouping: Sequence[Expression]) -> Project:
+    """The relation whose first columns are the grouping, then all of its own."""
+    return Project(relation, (*grouping, Star()))
 
 
 def key_names(count: int) -> list[str]:
@@ -138,7 +138,7 @@ class GroupedRows:
     def _prepared(self, rows: Resolved, late: Late | None) -> dict[str, str]:
         batch, groups = f"{self._prefix}_batch", f"{self._prefix}_groups"
         names = key_names(len(self.keys))
-        values: list[exp.Expression] = [_column(a.sql) for a in self.keys] or [exp.true()]
+        values: list[exp.Expression] = [*(_column(a.sql) for a in self.keys)] or [exp.Boolean(this=True)]
         renamed = [exp.alias_(v, n, quoted=True) for v, n in zip(values, names, strict=True)]
         renamed += [exp.alias_(_column(a.sql), f"data_{i}", quoted=True) for i, a in enumerate(self.data)]
         keys = [_column(name) for name in names]

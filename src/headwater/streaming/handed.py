@@ -128,18 +128,20 @@ def _repacked(value: exp.Expression, kind: DataType, stored: pa.DataType) -> exp
     """A stored struct under the field names of `kind`."""
     if not (isinstance(kind, StructType) and pa.types.is_struct(stored)):
         return value
-    fields = [
-        exp.PropertyEQ(
-            this=exp.to_identifier(field.name, quoted=True), expression=_repacked(_part(value, old), field.dataType, old.type)
-        )
-        for field, old in zip(kind.fields, stored, strict=True)
+    parts = [
+        _repacked(_part(value, old), field.dataType, old.type) for field, old in zip(kind.fields, stored, strict=True)
     ]
-    return exp.case().when(value.copy().is_(exp.null()), exp.null()).else_(exp.Struct(expressions=fields))
+    fields = [
+        exp.PropertyEQ(this=exp.to_identifier(field.name, quoted=True), expression=part)
+        for field, part in zip(kind.fields, parts, strict=True)
+    ]
+    absent = exp.Is(this=value.copy(), expression=exp.Null())
+    return exp.Case(ifs=[exp.If(this=absent, true=exp.Null())], default=exp.Struct(expressions=fields))
 
 
 def _part(value: exp.Expression, field: pa.Field) -> exp.Expression:
     return exp.Anonymous(this="struct_extract", expressions=[value.copy(), exp.Literal.string(field.name)])
 
 
-def _named(name: str, alias: str) -> exp.Expression:
+def _named(name: str, alias: str) -> exp.Expr:
     return exp.alias_(exp.to_table(name, quoted=True), alias, table=True)

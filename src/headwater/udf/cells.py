@@ -77,6 +77,12 @@ class Cells:
             self.remove(group, key)
         return len(keys)
 
+    def all(self) -> Iterator[tuple[int, Key]]:
+        """Group and key of every cell that is loaded."""
+        for group, cells in self._groups.items():
+            for key in cells:
+                yield group, key
+
     def taken(self) -> Iterator[Change]:
         """What has changed since the last time."""
         changed, self._changed = self._changed, {}

@@ -134,9 +134,7 @@ def checked(frames: Any, schema: StructType) -> Iterator[Any]:
 
 
 def _no_frames(expected: str, actual: str) -> PySparkTypeError:
-    return PySparkTypeError(
-        errorClass="UDF_RETURN_TYPE", messageParameters={"expected": expected, "actual": actual}
-    )
+    return PySparkTypeError(errorClass="UDF_RETURN_TYPE", messageParameters={"expected": expected, "actual": actual})
 
 
 def _runs(frames: Iterable[Any]) -> Iterator[list[Any]]:

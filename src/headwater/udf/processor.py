@@ -30,6 +30,7 @@ from headwater.types.ddl import parse_schema
 from headwater.udf.cells import Cell, Cells
 from headwater.udf.failures import user_code
 from headwater.udf.function import load
+from headwater.udf.values import order_of
 from headwater.udf.variables import STORED, Kind, Variable, Variables
 
 TimeMode = Literal["none", "processingtime", "eventtime"]
@@ -39,11 +40,10 @@ MODE_NAMES: dict[TimeMode, str] = {"none": "NoTime", "processingtime": "Processi
 
 @dataclass
 class TimerCounts:
-    """What happened to the timers in a batch."""
+    """What happened to the timers in a batch, as Spark counts it: a timer that has fired is deleted."""
 
     registered: int = 0
     deleted: int = 0
-    expired: int = 0
 
 
 @dataclass
@@ -63,12 +63,13 @@ class StateOfBatch:
     timer_counts: TimerCounts = field(default_factory=TimerCounts)
 
 
-class Handle(StatefulProcessorHandle):
+class Handle(StatefulProcessorHandle):  # type: ignore[misc]
     """PySpark's handle, answered in process."""
 
     def __init__(self, time_mode: TimeMode, state: StateOfBatch) -> None:
         self._time_mode = time_mode
         self._state = state
+        self._open: set[str] = set()
         self._declared: dict[str, Variable] = {}
         self.deleted: list[str] = []
         self.stage = "CREATED"
@@ -79,14 +80,20 @@ class Handle(StatefulProcessorHandle):
         return list(self._declared.values())
 
     def getValueState(  # noqa: N802
-        self, stateName: str, schema: StructType | str, ttlDurationMs: int | None = None  # noqa: N803
+        self,
+        stateName: str,
+        schema: StructType | str,
+        ttlDurationMs: int | None = None,  # noqa: N803
     ) -> ValueState:
         """Declare a value."""
         made: ValueState = self._made("value", stateName, schema, None, ttlDurationMs)
         return made
 
     def getListState(  # noqa: N802
-        self, stateName: str, schema: StructType | str, ttlDurationMs: int | None = None  # noqa: N803
+        self,
+        stateName: str,
+        schema: StructType | str,
+        ttlDurationMs: int | None = None,  # noqa: N803
     ) -> ListState:
         """Declare a list."""
         made: ListState = self._made("list", stateName, schema, None, ttlDurationMs)
@@ -107,7 +114,7 @@ class Handle(StatefulProcessorHandle):
         """Forget a variable that was declared."""
         with _reported("deleting state"):
             self._in_init("delete_if_exists")
-            self._declared.pop(stateName, None)
+            self._open.discard(stateName)
             self.deleted.append(stateName)
 
     def _made(
@@ -118,6 +125,7 @@ class Handle(StatefulProcessorHandle):
             self._check(name, ttl_ms)
             variable = Variable(name, kind, _schema(schema), None if key is None else _schema(key), ttl_ms or None)
             self._declared[name] = variable
+            self._open.add(name)
             return STORED[kind](variable, self._state.cells(variable), self._state.shared)
 
     def _in_init(self, operation: str) -> None:
@@ -129,7 +137,7 @@ class Handle(StatefulProcessorHandle):
             )
 
     def _check(self, name: str, ttl_ms: int | None) -> None:
-        if name in self._declared:
+        if name in self._open:
             raise RuntimeSparkError("STATEFUL_PROCESSOR_DUPLICATE_STATE_VARIABLE_DEFINED", stateVarName=name)
         if not name or name != name.strip() or name == "default":
             raise UnsupportedError(
@@ -158,20 +166,22 @@ class Handle(StatefulProcessorHandle):
         """Have `handleExpiredTimer` called for the group at hand."""
         with _reported("register timer"):
             group = self._timers_of("register_timer")
+            self._state.timer_counts.registered += 1
             if expiryTimestampMs not in self._state.timers.of(group):
                 self._state.timers.put(group, int(expiryTimestampMs), Cell(()))
-                self._state.timer_counts.registered += 1
 
     def deleteTimer(self, expiryTimestampMs: int) -> None:  # noqa: N802, N803
         """Take a timer back."""
         with _reported("deleting timer"):
             group = self._timers_of("delete_timer")
-            self._state.timer_counts.deleted += self._state.timers.remove(group, int(expiryTimestampMs))
+            self._state.timer_counts.deleted += 1
+            self._state.timers.remove(group, int(expiryTimestampMs))
 
     def listTimers(self) -> Iterator[int]:  # noqa: N802
-        """The timers of the group at hand, earliest first."""
+        """The timers of the group at hand, in Spark's order: that of its rows' bytes."""
         with _reported("listing timers"):
-            return iter(sorted(self._state.timers.of(self._timers_of("list_timers"))))
+            timers = self._state.timers.of(self._timers_of("list_timers"))
+            return iter(sorted(timers, key=lambda expires: order_of((expires,))))
 
     def _timers_of(self, operation: str) -> int:
         if self._time_mode == "none":
@@ -199,9 +209,7 @@ class Processor:
     def __init__(self, function: PythonUDF, time_mode: TimeMode, state: StateOfBatch) -> None:
         self._state = state
         self._processor = load(function).__self__._stateful_processor
-        self._times = (
-            TimerValues(-1, -1) if time_mode == "none" else TimerValues(state.shared.now, state.watermark)
-        )
+        self._times = TimerValues(-1, -1) if time_mode == "none" else TimerValues(state.shared.now, state.watermark)
         self.handle = Handle(time_mode, state)
 
     def open(self) -> None:
@@ -235,7 +243,7 @@ class Processor:
                 key=key, timerValues=self._times, expiredTimerInfo=ExpiredTimerInfo(expires)
             )
         self._state.timers.remove(group, expires)
-        self._state.timer_counts.expired += 1
+        self._state.timer_counts.deleted += 1
 
     def close(self) -> None:
         """`close`."""

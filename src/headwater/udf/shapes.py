@@ -6,6 +6,7 @@ Invariant: rows of a chunk are converted at once; what a processor gives is gath
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -15,7 +16,6 @@ from headwater.plan.expressions import PythonUDF
 from headwater.settings import Settings
 from headwater.types.arrow import conform
 from headwater.udf.frames import Frames, checked, pieces, rows_of, table_of_rows, values_of
-
 
 PANDAS_TYPES = (211, 212)
 """PySpark's eval types of processors that take frames."""
@@ -66,7 +66,7 @@ class InFrames:
     def groups(self, rows: pa.Table, schema: StructType, bounds: Sequence[int]) -> Iterator[Iterator[Any]]:
         """See `Shape`."""
         frame = self._frames.frame(rows, schema)
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             yield pieces(frame, start, stop, self._most)
 
     def tables(self, given: Iterable[Any], schema: StructType) -> Iterator[pa.Table]:
@@ -91,7 +91,7 @@ class InRows:
     def groups(self, rows: pa.Table, schema: StructType, bounds: Sequence[int]) -> Iterator[Iterator[Any]]:
         """See `Shape`."""
         made = rows_of(conform(rows, schema, self._time_zone), schema.names)
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             yield iter(made[start:stop])
 
     def tables(self, given: Iterable[Any], schema: StructType) -> Iterator[pa.Table]:

@@ -210,11 +210,13 @@ def _loader(kind: DataType) -> _Convert:
 def _listed(column: pa.ChunkedArray, load: _Convert) -> list[Any]:
     """The kept values of a column; times come as numbers, not through Python's."""
     kind = column.type
-    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
-        return column.cast(pa.duration("us") if pa.types.is_duration(kind) else pa.timestamp("us", kind.tz)).cast(pa.int64()).to_pylist()
-    if pa.types.is_date32(kind):
-        return column.cast(pa.int32()).to_pylist()
-    values = column.to_pylist()
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us", kind.tz)).cast(pa.int64())
+    elif pa.types.is_duration(kind):
+        column = column.cast(pa.duration("us")).cast(pa.int64())
+    elif pa.types.is_date32(kind):
+        column = column.cast(pa.int32())
+    values: list[Any] = column.to_pylist()
     return [None if value is None else load(value) for value in values] if pa.types.is_nested(kind) else values
 
 

@@ -92,7 +92,7 @@ class _Stored:
         return bool(self._own())
 
 
-class StoredValue(_Stored, ValueState):
+class StoredValue(_Stored, ValueState):  # type: ignore[misc]
     """A single value per group."""
 
     def get(self) -> tuple[Any, ...] | None:
@@ -110,7 +110,7 @@ class StoredValue(_Stored, ValueState):
         self._put(_WHOLE, self._kept(newValue, "updating value state"))
 
 
-class StoredList(_Stored, ListState):
+class StoredList(_Stored, ListState):  # type: ignore[misc]
     """A list of values per group; its keys are positions that only grow."""
 
     def get(self) -> Iterator[tuple[Any, ...]]:
@@ -146,7 +146,7 @@ class StoredList(_Stored, ListState):
             self._put(position, kept)
 
 
-class StoredMap(_Stored, MapState):
+class StoredMap(_Stored, MapState):  # type: ignore[misc]
     """Values by a key of the user's, per group. A cell holds the user's key and the value, one after the other."""
 
     def __init__(self, variable: Variable, cells: Cells, shared: Variables) -> None:
@@ -224,4 +224,3 @@ def _kept(codec: Codec, value: Any, doing: str) -> Kept:
 
 def _refused(doing: str, error: SparkError) -> PySparkRuntimeError:
     return PySparkRuntimeError(f"Error {doing}: {error}")
-

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -146,10 +147,7 @@ class ApplyWithState:
         function = load(self._node.function)
         for chunk in self._rows.chunks(connection):
             frame = self._frames.frame(chunk.rows, self._rows.data_schema)
-            frames = (
-                pieces(frame, start, stop, self._most)
-                for start, stop in zip(chunk.bounds, chunk.bounds[1:], strict=False)
-            )
+            frames = (pieces(frame, start, stop, self._most) for start, stop in pairwise(chunk.bounds))
             self._call(connection, function, moment, (chunk.groups, chunk.keys, frames), timed_out=False)
         self._time_out(connection, function, moment)
         self._look_ahead(connection)

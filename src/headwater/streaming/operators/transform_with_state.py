@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import Row, StructType
 from sqlglot import exp
 
 from headwater.compile.grouping import GROUP, GroupedRows, create, keyed, same_keys
+from headwater.compile.relations.grouped import output_schema
 from headwater.compile.relations.watermark import DELAY
 from headwater.compile.resolved import Resolved
 from headwater.duck import Connection, sql_text
@@ -62,14 +63,8 @@ class TransformPlan:
 
     @property
     def output(self) -> StructType:
-        """The output's schema; its event time carries the watermark's delay."""
-        return StructType([self._field(field) for field in self.node.output.fields])
-
-    def _field(self, field: StructField) -> StructField:
-        if field.name.lower() != self.node.event_time.lower():
-            return field
-        delay = next((a.metadata[DELAY] for a in self.rows.attributes if DELAY in a.metadata), 0)
-        return StructField(field.name, field.dataType, field.nullable, {**(field.metadata or {}), DELAY: delay})
+        """The output's schema."""
+        return output_schema(self.node, self.rows.attributes)
 
     def opened(self, stores: Callable[[str], StateStore]) -> Transform:
         """See `OperatorPlan`."""
@@ -98,7 +93,8 @@ class Transform:
         self.name = "transformWithStateInPandasExec" if pandas else "transformWithStateInPySparkExec"
         self._store = stores("")
         prefix = f"operator_{site.number}"
-        self._rows = GroupedRows(prefix, plan.rows, len(node.grouping), lambda c, kind: at_or_before(c, kind, site.late))
+        late = (lambda column, kind: at_or_before(column, kind, site.late)) if node.time_mode == "eventtime" else None
+        self._rows = GroupedRows(prefix, plan.rows, len(node.grouping), late)
         self._initial: GroupedRows | None = None
         if plan.initial is not None:
             self._initial = GroupedRows(
@@ -230,23 +226,21 @@ class Transform:
         self._counters.milliseconds["initial"] = _since(begin)
 
     def _expire(self, connection: Connection, processor: Processor, moment: Moment) -> None:
-        """Fire what is due, earliest first; timers that this sets and that are due as well fire too."""
+        """Fire what is due now, earliest first; timers set meanwhile wait for the next batch."""
         begin = time.perf_counter()
         processor.timers()
         due = {"processingtime": moment.timestamp_ms, "eventtime": moment.eviction_ms or 0}.get(self._node.time_mode)
-        while due is not None and (fired := self._timers.take(connection, due)):
+        for fired in self._timers.take(connection, due) if due is not None else ():
             self._begin(connection)
             groups, keys = self._rows.chosen_keys(connection)
+            make = Row(*self._rows.key_schema.names)
             with user_code():
-                by_group = dict(zip(groups, self._shape.keys(keys, self._rows.key_schema), strict=True))
-                given = (self._fire(processor, group, by_group[group], expires) for group, expires in fired)
+                rows = [make(*key) for key in self._shape.keys(keys, self._rows.key_schema)]
+                by_group = dict(zip(groups, rows, strict=True))
+                given = (processor.expired(group, by_group[group], expires) for group, expires in fired)
                 self._give(connection, chain.from_iterable(given))
             self._flush(connection)
         self._counters.milliseconds["timers"] = _since(begin)
-
-    def _fire(self, processor: Processor, group: int, key: tuple[Any, ...], expires: int) -> Iterator[Any]:
-        if expires in self._tables.timers.cells.of(group):
-            yield from processor.expired(group, key, expires)
 
     def _sweep(self, connection: Connection) -> None:
         """Remove values past their time to live."""
@@ -276,13 +270,14 @@ class Transform:
     # ── the watermark of the output ─────────────────────────────────────────────────────────────────────────
 
     def _older(self, site: Site, output: StructType) -> str | None:
-        """The query of one output row that the watermark has passed."""
+        """The query of one output row that the watermark of the batch before has passed."""
         if self._event is None:
             return None
         column = exp.column(f"out_{self._event}", quoted=True)
-        old = at_or_before(column, output.fields[self._event].dataType, site.evict)
-        limit = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(site.evict)])
-        shown = [exp.cast(exp.func("epoch_us", tree), "BIGINT") for tree in (column, limit)]
+        reached = at_or_before(column, output.fields[self._event].dataType, site.late)
+        old = exp.LT(this=reached.this, expression=reached.expression)
+        limit = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(site.late)])
+        shown = [exp.func("epoch_us", reached.this.copy()), exp.func("epoch_ms", limit)]
         return sql_text(exp.select(*shown).from_(site.output).where(old).limit(1))
 
     def _check(self, connection: Connection, text: str) -> None:
@@ -303,7 +298,7 @@ class Transform:
             "initialStateProcessingTimeMs": counters.milliseconds.get("initial", 0),
             "numDeletedStateVars": counters.forgotten,
             "numDeletedTimers": timers.deleted,
-            "numExpiredTimers": timers.expired,
+            "numExpiredTimers": 0,
             "numRegisteredTimers": timers.registered,
             "numValuesRemovedDueToTTLExpiry": counters.expired_values,
             "timerProcessingTimeMs": counters.milliseconds["timers"],
@@ -318,27 +313,37 @@ class _Timers:
     """The timers that are due, some at a time, earliest first."""
 
     def __init__(self, prefix: str, rows: GroupedRows, relation: str) -> None:
-        self._variable = f"{prefix}_due"
+        self._variable, self._part = f"{prefix}_due", f"{prefix}_due_part"
         due = f"{prefix}_timers_due"
         names = [column.name for column in rows.columns()]
         keys = [exp.column(name, quoted=True) for name in names]
-        limit = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(self._variable)])
-        passed = exp.LTE(this=exp.column(EXPIRES), expression=exp.cast(limit, "BIGINT"))
-        order = [exp.Ordered(this=column, nulls_first=True) for column in (exp.column(EXPIRES), *keys)]
-        taken = exp.select(*keys, EXPIRES).from_(relation).where(passed).order_by(*order).limit(_TIMERS_AT_ONCE)
-        self._due = create(due, taken)
-        self._wanted = rows.chosen(exp.select(*(key.copy() for key in keys)).distinct().from_(due))
+        passed = exp.LTE(this=exp.column(EXPIRES), expression=_variable(self._variable))
+        order = exp.Order(expressions=[exp.Ordered(this=c, nulls_first=True) for c in (exp.column(EXPIRES), *keys)])
+        number = exp.Paren(this=exp.Sub(this=exp.Window(this=exp.RowNumber(), order=order), expression=_number(1)))
+        part = exp.alias_(exp.IntDiv(this=number, expression=_number(_TIMERS_AT_ONCE)), "part")
+        self._due = create(due, exp.select(*keys, EXPIRES, part).from_(relation).where(passed))
+        here = exp.EQ(this=exp.column("part"), expression=_variable(self._part))
+        self._wanted = rows.chosen(exp.select(*(key.copy() for key in keys)).distinct().from_(due).where(here))
         joined = exp.select(exp.column(GROUP, "w"), exp.column(EXPIRES, "d")).from_(f"{due} AS d")
-        joined = joined.join(f"{rows.wanted} AS w", on=same_keys(names, "d", "w"))
+        joined = joined.join(f"{rows.wanted} AS w", on=same_keys(names, "d", "w")).where(here.copy())
         self._fired = sql_text(joined.order_by(exp.column(EXPIRES, "d"), exp.column(GROUP, "w")))
 
-    def take(self, connection: Connection, due: int) -> list[tuple[int, int]]:
-        """Group and time of the timers that are due; their groups are at hand then."""
+    def take(self, connection: Connection, due: int) -> Iterator[list[tuple[int, int]]]:
+        """Group and time of the timers that are due now; the groups of the last ones given are at hand."""
         connection.execute(f"SET VARIABLE {self._variable} = {due}").fetchall()
-        if not connection.execute(self._due).fetchall()[0][0]:
-            return []
-        connection.execute(self._wanted).fetchall()
-        return [(int(group), int(expires)) for group, expires in connection.execute(self._fired).fetchall()]
+        count = int(connection.execute(self._due).fetchall()[0][0])
+        for part in range(-(-count // _TIMERS_AT_ONCE)):
+            connection.execute(f"SET VARIABLE {self._part} = {part}").fetchall()
+            connection.execute(self._wanted).fetchall()
+            yield [(int(group), int(expires)) for group, expires in connection.execute(self._fired).fetchall()]
+
+
+def _variable(name: str) -> exp.Expression:
+    return exp.cast(exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(name)]), "BIGINT")
+
+
+def _number(value: int) -> exp.Expression:
+    return exp.Literal.number(value)
 
 
 def _since(begin: float) -> int:
