@@ -41,6 +41,12 @@ def server(settings: Mapping[str, str]) -> Server:
         return _server
 
 
+def running() -> tuple[Server, ...]:
+    """The process's server, if it runs."""
+    with _lock:
+        return () if _server is None else (_server,)
+
+
 def stop() -> None:
     """Stop the process's server, if it runs."""
     global _server

@@ -22,6 +22,7 @@ from headwater.duck import Connection, Database
 from headwater.io.formats.base import FormatOptions
 from headwater.io.storage import Storage
 from headwater.registry import Registry
+from headwater.types.duck import to_duck
 
 Offset = str
 """One source's position, as JSON text on one line."""
@@ -151,6 +152,15 @@ class SourceProvider(Protocol):
     def open(self, request: SourceRequest, context: SourceContext) -> StreamSource:
         """Open the source for a running query."""
         ...
+
+
+def arrow_query(name: str, schema: StructType) -> exp.Query:
+    """The columns of the Arrow data registered as `name`, in our DuckDB types."""
+    columns = [
+        exp.alias_(exp.cast(exp.column(f.name, quoted=True), to_duck(f.dataType)), f.name, quoted=True)
+        for f in schema.fields
+    ]
+    return exp.select(*columns or [exp.Null()]).from_(exp.to_table(name))
 
 
 sources: Registry[SourceProvider] = Registry("headwater.sources")

@@ -20,7 +20,6 @@ from typing import Any
 
 import pyarrow as pa
 from pyspark.sql.types import StructType
-from sqlglot import exp
 
 from headwater.duck import Connection
 from headwater.io.python_data_source import (
@@ -33,8 +32,7 @@ from headwater.io.python_data_source import (
     mismatch,
     options_of,
 )
-from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest
-from headwater.types.duck import to_duck
+from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, arrow_query
 
 _STREAM = "org.apache.spark.sql.execution.datasources.v2.python.PythonMicroBatchStream"
 _PUSHDOWN = "spark.sql.python.filterPushdown.enabled"
@@ -60,20 +58,11 @@ class PythonSourceProvider:
         plan = BatchPlan(source, schema, request.filters, context.settings.get(_PUSHDOWN, "false").lower() == "true")
         rows = Rows(schema, plan.iterators, source)
         name = f"python_{uuid.uuid4().hex}"
-        return BatchInput(query_of(name, schema), {name: rows}), schema
+        return BatchInput(arrow_query(name, schema), {name: rows}), schema
 
     def _open(self, request: SourceRequest) -> tuple[Any, StructType]:
         source = self._registered.open(options_of(request.options, request.paths))
         return source, request.schema or self._registered.schema(source)
-
-
-def query_of(name: str, schema: StructType) -> exp.Query:
-    """The columns of the Arrow stream `name` in our DuckDB types."""
-    columns = [
-        exp.alias_(exp.cast(exp.column(f.name, quoted=True), to_duck(f.dataType)), f.name, quoted=True)
-        for f in schema.fields
-    ]
-    return exp.select(*columns or [exp.Null()]).from_(exp.to_table(name))
 
 
 # ── batch ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +144,7 @@ class PythonStream:
         self.description = self._described("")
         self._source = source
         self._name = f"python_{uuid.uuid4().hex}"
-        self._query = query_of(self._name, schema)
+        self._query = arrow_query(self._name, schema)
         self._once = False
         self._asked = False
 

@@ -56,6 +56,7 @@ class StreamingQuery:
         publish: told of every event, from the query's thread.
         idle_ms: pause between idle events.
         translate: turns any failure into Spark's error.
+        cleanup: called at the end, with whether the run failed.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class StreamingQuery:
         idle_ms: int = 10_000,
         stop_timeout_ms: int = 0,
         translate: Callable[[Exception], Exception] = lambda error: error,
-        cleanup: Callable[[], None] = lambda: None,
+        cleanup: Callable[[bool], None] = lambda failed: None,
     ) -> None:
         self.id, self.run_id, self.name = identity.id, identity.run_id, identity.name
         self._parts = parts
@@ -139,10 +140,10 @@ class StreamingQuery:
             idle = action is Action.WAIT
             if idle:
                 self._note_idle(asked)
-            waiting = "Waiting for next trigger" if self._trigger.interval_ms else "Waiting for data to arrive"
+            waiting = self._trigger.waiting
             if idle or self._trigger.interval_ms:
                 self._set_status(Status(waiting))
-            if not self._stopping.is_set():
+            if not self._stopping.is_set() and (idle or self._answered == self._asked):
                 self._trigger.pause(fired, idle)
 
     def _note_idle(self, asked: int) -> None:
@@ -185,7 +186,7 @@ class StreamingQuery:
             _log.warning("query %s: freeing its parts failed: %s", self.id, error)
         if self._error is None:
             self._set_status(Status("Stopped"))
-            self._cleanup()
+        self._cleanup(self._error is not None)
         self._ended.set()
         with self._moved:
             self._moved.notify_all()
@@ -271,7 +272,10 @@ class StreamingQuery:
         return ended
 
     def process_all_available(self) -> None:
-        """Wait until all data that was there at the call is in the sink. Raises the query's exception if it fails."""
+        """Wait until all data that was there at the call is in the sink. Raises the query's exception if it fails.
+
+        Until then the query does not wait for its trigger's time.
+        """
         with self._moved:
             self._asked += 1
             mine = self._asked
