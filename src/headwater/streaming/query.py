@@ -70,7 +70,7 @@ class StreamingQuery:
         idle_ms: int = 10_000,
         stop_timeout_ms: int = 0,
         translate: Callable[[Exception], Exception] = lambda error: error,
-        cleanup: Callable[[bool], None] = lambda failed: None,
+        cleanup: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.id, self.run_id, self.name = identity.id, identity.run_id, identity.name
         self._parts = parts

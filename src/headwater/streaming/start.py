@@ -31,11 +31,13 @@ from headwater.streaming.dataflow import Dataflow
 from headwater.streaming.engine import Parts
 from headwater.streaming.leaves import Leaf, Leaves, StreamSession, source_context
 from headwater.streaming.logs import PINNED
+from headwater.streaming.modes import Mode
 from headwater.streaming.progress import ProgressLog
 from headwater.streaming.query import Identity, StreamingQuery
 from headwater.streaming.trigger import TriggerClock
 
 _DEFAULT_FORMAT = "spark.sql.sources.default"
+_FORCE_DELETE = "spark.sql.streaming.forceDeleteTempCheckpointLocation"
 _RECURSION = 20_000
 """Frames for plans of a thousand relations, as in `compile`."""
 _running_lock = threading.Lock()
@@ -70,9 +72,11 @@ def _start(
     if not leaves.found:
         raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
     plan = checked(plan, leaves.found, session, command.output_mode)
+    mode = Mode(command, plan, leaves.found, sink_name, session.settings)
+    mode.check()
     provider = _sink_provider(sink_name, command, session)
     compiled = _compiled(plan, leaves.found, session, command)
-    query = _opened(command, session, compiled, leaves.found, (sink_name, provider), location())
+    query = _opened(mode, session, compiled, provider, location())
     query.prepare()
     _enter(query, session)
     query.start()
@@ -109,36 +113,28 @@ def _sink_provider(name: str, command: StartStream, session: StreamSession) -> S
 
 
 def _opened(
-    command: StartStream,
-    session: StreamSession,
-    compiled: CutPlan,
-    leaves: list[Leaf],
-    sink: tuple[str, SinkProvider],
-    location: Location,
+    mode: Mode, session: StreamSession, compiled: CutPlan, provider: SinkProvider, location: Location
 ) -> StreamingQuery:
+    async_ms = mode.async_ms()
     checkpoint = Checkpoint(session.runtime.storage, location.path)
     _one_run_only(checkpoint.query_id, session)
     stream = compiled.opened(checkpoint)
-    return _query(command, session, _parts(command, session, checkpoint, stream, leaves, sink), location)
+    parts = _parts(mode, session, checkpoint, stream, provider)
+    return _query(mode.command, session, replace(parts, async_ms=async_ms), location)
 
 
 def _parts(
-    command: StartStream,
-    session: StreamSession,
-    checkpoint: Checkpoint,
-    stream: Dataflow,
-    leaves: list[Leaf],
-    sink: tuple[str, SinkProvider],
+    mode: Mode, session: StreamSession, checkpoint: Checkpoint, stream: Dataflow, provider: SinkProvider
 ) -> Parts:
-    runtime, settings = session.runtime, session.settings
+    runtime, settings, command = session.runtime, session.settings, mode.command
     sources: list[StreamSource] = []
-    for index, leaf in enumerate(leaves):
+    for index, leaf in enumerate(mode.leaves):
         log_path = checkpoint.source_path(index)
         context = replace(source_context(session), log_path=log_path, checkpoint=checkpoint.path)
         sources.append(leaf.provider.open(leaf.request, context))
     if command.path:
-        checkpoint.check_identity({f"{sink[0]} path": runtime.mounts.uri(command.path)})
-    opened = sink[1].open(_sink_request(command, stream, sink[0]), _sink_context(command, session, checkpoint))
+        checkpoint.check_identity({f"{mode.sink} path": runtime.mounts.uri(command.path)})
+    opened = provider.open(_sink_request(command, stream, mode.sink), _sink_context(command, session, checkpoint))
     return Parts(
         stream,
         tuple(sources),
@@ -189,8 +185,8 @@ def _query(command: StartStream, session: StreamSession, parts: Parts, location:
     polling = settings.duration_ms("spark.sql.streaming.pollingDelay")
     running = runtime.streams
 
-    def cleanup() -> None:
-        if location.temporary:
+    def cleanup(failed: bool) -> None:
+        if location.temporary and (not failed or settings.flag(_FORCE_DELETE)):
             shutil.rmtree(location.path, ignore_errors=True)
 
     return StreamingQuery(

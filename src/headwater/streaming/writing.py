@@ -105,7 +105,7 @@ class AsyncWriter:
             self._finished = batch_id, self._planned, entry
 
     def close(self) -> None:
-        """See `LogWriter`; the newest finished batch is written, so that a query that was stopped runs nothing again."""
+        """See `LogWriter`; the newest finished batch is written, so that a stopped query runs nothing again."""
         if self._finished is not None:
             batch_id, planned, entry = self._finished
             self._work.put(lambda: self._checkpoint.offsets.add(batch_id, planned))
