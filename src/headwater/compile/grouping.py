@@ -44,6 +44,10 @@ def key_names(count: int) -> list[str]:
     return [f"key_{i}" for i in range(max(count, 1))]
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Some groups: their numbers, their keys and their rows, each group's together, `bounds[i]` to `bounds[i + 1]`."""
@@ -101,16 +105,17 @@ class GroupedRows:
         for name in ("batch", "groups", "wanted"):
             _run(connection, self._texts[name])
 
-    def take(self, connection: Connection) -> int:
-        """Read the input; how many chunks it has."""
+    def take(self, connection: Connection, ran: Callable[[], None] = _nothing) -> int:
+        """Read the input; how many chunks it has. `ran` is called after the statement that reads it."""
         _run(connection, self._texts["batch"])
+        ran()
         self.dropped = int(_run(connection, self._texts["late"])) if "late" in self._texts else 0
         _run(connection, self._texts["groups"])
         return int(_run(connection, self._texts["chunks"]))
 
-    def chunks(self, connection: Connection) -> Iterator[Chunk]:
+    def chunks(self, connection: Connection, ran: Callable[[], None] = _nothing) -> Iterator[Chunk]:
         """Take the input in and give it chunk by chunk; `wanted` holds the keys of the last one given."""
-        for number in range(self.take(connection)):
+        for number in range(self.take(connection, ran)):
             connection.execute(f"SET VARIABLE {self._prefix}_chunk = {number}").fetchall()
             _run(connection, self._texts["wanted"])
             keys = arrow(connection, self._texts["keys"])
@@ -138,7 +143,8 @@ class GroupedRows:
     def _prepared(self, rows: Resolved, late: Late | None) -> dict[str, str]:
         batch, groups = f"{self._prefix}_batch", f"{self._prefix}_groups"
         names = key_names(len(self.keys))
-        values: list[exp.Expression] = [*(_column(a.sql) for a in self.keys)] or [exp.Boolean(this=True)]
+        values: list[exp.Expr] = [_column(a.sql) for a in self.keys]
+        values = values or [exp.Boolean(this=True)]
         renamed = [exp.alias_(v, n, quoted=True) for v, n in zip(values, names, strict=True)]
         renamed += [exp.alias_(_column(a.sql), f"data_{i}", quoted=True) for i, a in enumerate(self.data)]
         keys = [_column(name) for name in names]
@@ -165,7 +171,7 @@ class GroupedRows:
         return texts
 
     def _rows(self, batch: str, names: Sequence[str]) -> exp.Select:
-        data: list[exp.Expression] = [_column(f"data_{i}", "b") for i in range(len(self.data))]
+        data: list[exp.Expr] = [_column(f"data_{i}", "b") for i in range(len(self.data))]
         return (
             exp.select(*(data or [exp.alias_(exp.null(), "nothing")]))
             .from_(exp.alias_(exp.to_table(batch), "b", table=True))

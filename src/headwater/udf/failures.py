@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 import pyspark
 
-import headwater
+from headwater import errors
 from headwater.duck import DuckError
 from headwater.errors import PythonError, SparkError
 
-_OURS = tuple(os.path.dirname(module.__file__ or "") + os.sep for module in (headwater, pyspark))
+_OURS = tuple(os.path.dirname(module.__file__ or "") + os.sep for module in (errors, pyspark))
 
 
 @contextmanager

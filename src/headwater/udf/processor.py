@@ -81,7 +81,7 @@ class Handle(StatefulProcessorHandle):  # type: ignore[misc]
 
     def getValueState(  # noqa: N802
         self,
-        stateName: str,
+        stateName: str,  # noqa: N803
         schema: StructType | str,
         ttlDurationMs: int | None = None,  # noqa: N803
     ) -> ValueState:
@@ -91,7 +91,7 @@ class Handle(StatefulProcessorHandle):  # type: ignore[misc]
 
     def getListState(  # noqa: N802
         self,
-        stateName: str,
+        stateName: str,  # noqa: N803
         schema: StructType | str,
         ttlDurationMs: int | None = None,  # noqa: N803
     ) -> ListState:

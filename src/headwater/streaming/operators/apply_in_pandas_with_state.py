@@ -145,7 +145,7 @@ class ApplyWithState:
         self._updated = self._removed = 0
         self._output.clear(connection)
         function = load(self._node.function)
-        for chunk in self._rows.chunks(connection):
+        for chunk in self._rows.chunks(connection, moment.ran):
             frame = self._frames.frame(chunk.rows, self._rows.data_schema)
             frames = (pieces(frame, start, stop, self._most) for start, stop in pairwise(chunk.bounds))
             self._call(connection, function, moment, (chunk.groups, chunk.keys, frames), timed_out=False)

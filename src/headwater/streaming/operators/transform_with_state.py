@@ -147,7 +147,7 @@ class Transform:
         self._forget(connection, processor)
         if self._initial is not None and moment.batch_id == 0:
             self._start(connection, processor)
-        for chunk in self._rows.chunks(connection):
+        for chunk in self._rows.chunks(connection, moment.ran):
             self._begin(connection)
             with user_code():
                 keys = self._shape.keys(chunk.keys, self._rows.key_schema)
