@@ -29,9 +29,10 @@ def leaf(
     streaming: bool = False,
     qualifier: tuple[str, ...] = (),
     file_column: bool = False,
+    hidden: Sequence[StructField] = (),
 ) -> Resolved:
-    """A resolved relation over a query whose columns stand in schema order; `file_column`: then the hidden one."""
-    fields = [*schema.fields, *([FILE_FIELD] if file_column else [])]
+    """A resolved relation over a query whose columns stand in schema order, then the hidden ones."""
+    fields = [*schema.fields, *([FILE_FIELD] if file_column else []), *hidden]
     given = [field.name for field in fields]
     names = _unique(given)
     if names != given:

@@ -64,7 +64,8 @@ def source(read: ReadSource, session: Session) -> Resolved:
     if not hasattr(provider, "batch"):
         raise unsupported(f"reading `{read.format}` as a batch", "Read it with spark.readStream.")
     rows, schema = cast(BatchProvider, provider).batch(request, context)
-    return leaf(rows.query, schema, inputs=rows.inputs, file_column=request.file_column)
+    hidden = getattr(provider, "hidden", ())
+    return leaf(rows.query, schema, inputs=rows.inputs, file_column=request.file_column, hidden=hidden)
 
 
 def find_provider(name: str, session: Session) -> SourceProvider:

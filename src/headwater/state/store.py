@@ -17,9 +17,8 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -50,11 +49,6 @@ class Saved(NamedTuple):
 
     snapshot: Iterator[pa.Table]
     changelogs: Iterator[pa.Table]
-
-
-@dataclass(frozen=True)
-class Change:
-    rows: pa.Table
 
 
 class StateFiles:
@@ -189,22 +183,6 @@ class StateStore:
         number, version_id = version
         return number <= before and self._line.get(number, version_id) != version_id
 
-    # ── until the aggregation keeps its state in a StateTable ───────────────────────────────────────────────
-
-    def write(self, kind: Literal["changelog", "snapshot"], version: int, rows: pa.Table) -> int:
-        self.run = "a"
-        if kind == "changelog":
-            return self.write_changelog(version, rows)[1]
-        self.write_snapshot((version, "a"), rows.schema, rows.to_batches())
-        return 0
-
-    def load(self, version: int) -> Iterator[Change]:
-        saved = self.read(version, "a")
-        for rows in saved.snapshot:
-            yield Change(rows)
-        for rows in saved.changelogs:
-            yield Change(rows)
-
     # ── reading ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def read(self, version: int, version_id: str | None) -> Saved:
@@ -222,6 +200,16 @@ class StateStore:
         steps = [(number, self._link(number, version)) for number in range(base + 1, version + 1)]
         self._snapshots = {base}
         return Saved(self._rows(base, version), self._tables(steps, version))
+
+    def knows(self, version: int, version_id: str) -> bool:
+        """Whether a version was written here."""
+        files = StateFiles(self.storage.list(self.folder))
+        return (version, version_id) in files.changelogs or (version, version_id) in files.snapshots
+
+    def read_changelog(self, version: int, version_id: str) -> pa.Table:
+        """What the batch before a version changed. Raises STATE_STORE_DAMAGED."""
+        self._line = StateFiles(self.storage.list(self.folder)).line((version, version_id))
+        return self._whole(self._link(version, version), version, decode)
 
     def _link(self, number: int, version: int) -> str:
         """The path of a changelog of the line."""

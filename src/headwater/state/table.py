@@ -118,17 +118,26 @@ class StateTable:
         types = arrow(connection, self._sql.changed).schema
         schema = StateSchema.of(self._keys, self._values, types, self._alone)
         check_schema(self._store.storage, self._store.folder, schema)
+        self.load(connection, version, version_id)
+
+    def load(self, connection: Connection, version: int, version_id: str | None) -> None:
+        """Load a version of a state whose schema is known to fit."""
         saved = self._store.read(version, version_id)
         for rows in saved.snapshot:
             self.rows += self._load(connection, rows, self._sql.relation_rows)
         for rows in _grouped(saved.changelogs):
-            _run(connection, self._sql.reset(self._sql.staged))
-            self._load(connection, rows, self._sql.staged)
+            self._stage(connection, rows)
             _run(connection, self._sql.reset(self._sql.changes))
             for text in self._sql.take(connection, self._sql.staged, self._sql.changes):
                 _run(connection, text)
             self._merge(connection, self._sql.changes)
         _run(connection, self._sql.reset(self._sql.changes))
+
+    def load_changes(self, connection: Connection, version: int, version_id: str) -> str:
+        """What one batch changed, and nothing else; the relation that has it, with `_removed`."""
+        for rows in _grouped([self._store.read_changelog(version, version_id)]):
+            self._stage(connection, rows)
+        return self._sql.staged
 
     def commit(self, connection: Connection, version: int) -> Written:
         """Make everything applied since the last commit durable as `version`."""
@@ -161,6 +170,10 @@ class StateTable:
             raise RuntimeSparkError("STATE_STORE_OPERATION_OUT_OF_ORDER", errorMsg=reason)
         self.rows += _run(connection, self._sql.insert(changes)) - gone
         self._dead += gone
+
+    def _stage(self, connection: Connection, rows: pa.Table) -> None:
+        _run(connection, self._sql.reset(self._sql.staged))
+        self._load(connection, rows, self._sql.staged)
 
     def _load(self, connection: Connection, rows: pa.Table, target: str) -> int:
         connection.register(self._sql.file, rows)

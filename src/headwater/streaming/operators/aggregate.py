@@ -59,9 +59,11 @@ class StreamingAggregate:
     def __init__(self, plan: AggregatePlan, store: StateStore) -> None:
         self._plan = plan
         self._store = store
-        values = [measure.column for measure in plan.measures]
+        values = plan.measure_columns
         self._texts = texts = _Texts(plan)
-        self._state = StateTable(store, plan.site.output, plan.key_columns, values, texts.aggregated)
+        self._state = StateTable(
+            store, plan.site.output, plan.key_columns, values, texts.aggregated, plan.alone(texts.aggregated)
+        )
         texts.state = self._state.relation
         self._counters = Counters()
 
@@ -79,8 +81,8 @@ class StreamingAggregate:
 
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
         """See `StatefulOperator`."""
-        self._plan.check(self.name, self._store)
         self._state.restore(connection, version, ids[0] if ids else None)
+        self._plan.check(self.name, self._store)
 
     def advance(self, connection: Connection, moment: Moment) -> None:
         """See `StatefulOperator`."""

@@ -10,7 +10,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
 
@@ -28,6 +28,7 @@ from headwater.streaming.operators.base import Site
 from headwater.streaming.operators.measures import Measure
 from headwater.streaming.operators.sql import column, named
 from headwater.streaming.progress import StateReport
+from headwater.types.duck import to_duck
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class Aggregation:
         return [StateColumn(name, key.attribute.type, key.attribute.name) for name, key in self.keys.items()]
 
     @property
+    def measure_columns(self) -> list[StateColumn]:
+        """The measures as columns of the state, named as users see the calls."""
+        return [replace(measure.column, label=self._shown(measure.call)) for measure in self.measures]
+
+    @property
     def measure_names(self) -> list[str]:
         """The measures' columns of the state."""
         return [measure.name for measure in self.measures]
@@ -99,6 +105,14 @@ class Aggregation:
     def finals(self) -> list[exp.Expr]:
         """The values of the measures' states."""
         return [named(measure.final(column(measure.name)), measure.name) for measure in self.measures]
+
+    def alone(self, aggregated: exp.Select) -> exp.Query:
+        """The same columns over no input: what gives the state's types to who reads it elsewhere."""
+        child = self.pieces.child
+        nothing = [
+            named(exp.cast(exp.null(), to_duck(each.type)), each.sql) for each in (*child.attributes, *child.hidden)
+        ]
+        return aggregated.from_(exp.select(*nothing or [exp.null()]).subquery("input")).limit(0)
 
     # ── over runs ───────────────────────────────────────────────────────────────────────────────────────────
 

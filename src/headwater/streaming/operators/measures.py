@@ -42,7 +42,7 @@ class Measure:
     @property
     def column(self) -> StateColumn:
         """Its column in the state."""
-        return StateColumn(self.name, self.type, sql_text(self.call), self.loaded)
+        return StateColumn(self.name, self.type, loaded=self.loaded, shown=self.final)
 
     @cached_property
     def function(self) -> str:

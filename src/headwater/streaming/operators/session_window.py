@@ -77,9 +77,11 @@ class StreamingSessions:
         self._plan = plan
         self._store = store
         start, end = plan.borders
-        values = [end, *(measure.column for measure in plan.measures)]
+        values = [end, *plan.measure_columns]
         texts = _Texts(plan)
-        self._state = StateTable(store, plan.site.output, [*plan.others, start], values, texts.aggregated)
+        self._state = StateTable(
+            store, plan.site.output, [*plan.others, start], values, texts.aggregated, plan.alone(texts.aggregated)
+        )
         texts.state = self._state
         self._texts = texts
         self._counters = Counters()
@@ -96,8 +98,8 @@ class StreamingSessions:
 
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
         """See `StatefulOperator`."""
-        self._plan.check(self.name, self._store)
         self._state.restore(connection, version, ids[0] if ids else None)
+        self._plan.check(self.name, self._store)
 
     def advance(self, connection: Connection, moment: Moment) -> None:
         """See `StatefulOperator`."""
