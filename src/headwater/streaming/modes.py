@@ -54,6 +54,7 @@ _ASYNC_OVERRIDE = "_asyncprogresstrackingoverridesinksupportcheck"
 _ASYNC_SINKS = frozenset({"noop", "console", "memory", "kafka", "foreach"})
 _CONTINUOUS_SOURCES = frozenset({"rate", "kafka", "socket"})
 _CONTINUOUS_SINKS = frozenset({"noop", "console", "memory", "kafka", "foreach"})
+_REAL_TIME_SOURCES = frozenset({"kafka"})
 _REAL_TIME_SINKS = frozenset({"console", "memory", "kafka", "foreach"})
 _ROWS = (
     Project,
@@ -139,9 +140,9 @@ class Mode:
     def _continuous(self) -> None:
         if self.sink == "foreachBatch":
             raise refused("'foreachBatch' is not supported with continuous trigger.")
-        formats = {leaf.relation_id: leaf.request.format for leaf in self.leaves}
+        allowed = {leaf.relation_id for leaf in self.leaves if _allows(leaf, "continuous", _CONTINUOUS_SOURCES)}
         for node in self._relations(self.plan):
-            if isinstance(node, CachedRemote) and formats.get(node.relation_id, "").lower() in _CONTINUOUS_SOURCES:
+            if isinstance(node, CachedRemote) and node.relation_id in allowed:
                 continue
             if not isinstance(node, _ROWS):
                 name = "StreamingRelation" if isinstance(node, CachedRemote) else _spark_name(node)
@@ -169,7 +170,7 @@ class Mode:
         self._real_time_unions()
         for leaf in self.leaves:
             name = leaf.request.format
-            if name.lower() != "kafka" and not getattr(leaf.provider, "real_time", False):
+            if not _allows(leaf, "real_time", _REAL_TIME_SOURCES):
                 class_name = _INPUT_CLASSES.get(name.lower(), _FILE_SOURCE if leaf.request.paths else name)
                 raise IllegalArgumentError("STREAMING_REAL_TIME_MODE.INPUT_STREAM_NOT_SUPPORTED", className=class_name)
 
@@ -216,6 +217,11 @@ class Mode:
             return self._joins_streams(node)
         kinds = (Aggregate, Deduplicate, Distinct, Limit, ApplyInPandasWithState, TransformWithState)
         return isinstance(node, kinds) and self._streams(node)
+
+
+def _allows(leaf: Leaf, mode: str, formats: frozenset[str]) -> bool:
+    """Whether a source runs in a mode: by its format, or because its provider says so."""
+    return leaf.request.format.lower() in formats or bool(getattr(leaf.provider, mode, False))
 
 
 def _expressions(node: Relation) -> Iterator[Node]:

@@ -1,0 +1,95 @@
+"""Log entries written at once, or beside the query at intervals."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from headwater.clock import ManualClock
+from headwater.errors import SparkError
+from headwater.io.local import LocalStorage
+from headwater.streaming.checkpoint import Checkpoint
+from headwater.streaming.logs import CommitEntry, OffsetEntry
+from headwater.streaming.protocol import Position
+from headwater.streaming.writing import AsyncWriter, DirectWriter, LogWriter
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Checkpoint:
+    return Checkpoint(LocalStorage(), str(tmp_path / "ck"))
+
+
+def run(writer: LogWriter, batch: int) -> None:
+    writer.plan(batch, OffsetEntry((str(batch),)))
+    writer.commit(batch, CommitEntry(batch))
+
+
+def wait(writer: LogWriter, batch: int) -> None:
+    deadline = time.monotonic() + 10
+    while writer.settled < batch:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def test_every_entry_is_there_when_the_call_returns(checkpoint: Checkpoint) -> None:
+    writer = DirectWriter(checkpoint)
+    for batch in range(3):
+        run(writer, batch)
+        assert (writer.settled, checkpoint.offsets.ids()[-1]) == (batch, batch)
+    assert not checkpoint.gaps
+
+
+def test_one_batch_in_each_interval_is_written(checkpoint: Checkpoint) -> None:
+    clock = ManualClock(0)
+    writer = AsyncWriter(checkpoint, clock, 1000)
+    for batch in range(10):
+        clock.advance(300)
+        run(writer, batch)
+    wait(writer, 8)
+    assert checkpoint.offsets.ids(gaps=True) == checkpoint.commits.ids(gaps=True) == [0, 4, 8]
+    assert checkpoint.gaps
+    assert checkpoint.before(8) == 4
+    writer.close()
+    assert checkpoint.offsets.ids(gaps=True) == checkpoint.commits.ids(gaps=True) == [0, 4, 8, 9]
+    assert checkpoint.position() == Position(10, False)
+
+
+def test_with_interval_0_every_batch_is_written(checkpoint: Checkpoint) -> None:
+    writer = AsyncWriter(checkpoint, ManualClock(0), 0)
+    for batch in range(4):
+        run(writer, batch)
+    writer.close()
+    assert checkpoint.commits.ids(gaps=True) == [0, 1, 2, 3]
+
+
+def test_a_planned_batch_after_a_gap_runs_again_from_the_batch_before_it(checkpoint: Checkpoint) -> None:
+    clock = ManualClock(0)
+    writer = AsyncWriter(checkpoint, clock, 1000)
+    for batch in range(4):
+        run(writer, batch)
+    clock.advance(5000)
+    writer.plan(4, OffsetEntry(("4",)))
+    wait(writer, 0)
+    deadline = time.monotonic() + 10
+    while checkpoint.offsets.ids(gaps=True) != [0, 4]:
+        assert time.monotonic() < deadline
+    assert checkpoint.position() == Position(4, True)
+    assert checkpoint.before(4) == 0
+
+
+def test_a_batch_that_ran_again_is_committed(checkpoint: Checkpoint) -> None:
+    writer = AsyncWriter(checkpoint, ManualClock(0), 1000)
+    writer.commit(7, CommitEntry())
+    wait(writer, 7)
+    assert checkpoint.commits.ids(gaps=True) == [7]
+
+
+def test_a_failed_write_ends_the_query_at_its_next_step(checkpoint: Checkpoint) -> None:
+    checkpoint.offsets.add(0, OffsetEntry(("x",)))
+    writer = AsyncWriter(checkpoint, ManualClock(0), 0)
+    writer.plan(0, OffsetEntry(("0",)))
+    writer.close()
+    with pytest.raises(SparkError, match=r"STREAMING_ASYNC_OPERATION_FAILED.*CONCURRENT_STREAM_LOG_UPDATE"):
+        writer.commit(0, CommitEntry())
