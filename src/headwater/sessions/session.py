@@ -37,9 +37,19 @@ from headwater.sessions.translate import translate
 from headwater.sessions.zone import machine_time_zone
 from headwater.settings import Settings
 from headwater.sql import parse_query
-from headwater.streaming.manager import StreamingQueryManager
+from headwater.streaming.manager import Listener, StreamingQueryManager
 
 _ZONE = "spark.sql.session.timeZone"
+_LISTENERS = "spark.sql.streaming.streamingQueryListeners"
+
+
+def _listeners(named: str | None) -> list[Listener]:
+    """One listener of each class that the setting names."""
+    if not named:
+        return []
+    from headwater.streaming.named_listeners import named_listeners
+
+    return named_listeners(named)
 
 
 class Session:
@@ -66,7 +76,7 @@ class Session:
         self.user_id = user_id
         self.settings = settings or Settings(static=runtime.static_settings)
         self.catalog = catalog or Catalog(runtime.metastore, runtime.global_views)
-        self.streams = StreamingQueryManager()
+        self.streams = StreamingQueryManager(_listeners(self.settings.lookup(_LISTENERS)))
         self.data_sources = DataSources()
         self._binders = Binders(runtime.database)
         self._kept: dict[str, Relation | Resolved] = {}

@@ -7,7 +7,7 @@ not disturb a query.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from headwater.errors import IllegalArgumentError, StreamingQueryError
 from headwater.log import logger
@@ -20,9 +20,9 @@ Listener = Callable[[StreamEvent], None]
 class StreamingQueryManager:
     """`spark.streams` of one session."""
 
-    def __init__(self) -> None:
+    def __init__(self, listeners: Sequence[Listener] = ()) -> None:
         self._queries: dict[str, StreamingQuery] = {}
-        self._listeners: list[Listener] = []
+        self._listeners: list[Listener] = list(listeners)
         self._changed = threading.Condition()
         self._ended: list[StreamingQuery] = []
 
