@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from pyspark.sql.types import StructType, TimestampNTZType, TimestampType
+from pyspark.sql.types import StructType, TimestampType
 
 from headwater.compile.compiler import Compiler, on
 from headwater.compile.frame import Frame
@@ -41,18 +41,20 @@ def delay_ms(text: str) -> int:
 
 @on(plan.WithWatermark)
 def _with_watermark(node: plan.WithWatermark, frame: Frame, compiler: Compiler) -> Frame:
+    if not frame.streaming:
+        return frame
     scope = compiler.scope(frame)
     found = scope.find(tuple(node.event_time.split("."))) or scope.find((node.event_time,))
     if found is None:
         raise scope.unresolved((node.event_time,))
     attribute = found[0]
-    if not isinstance(attribute.type, TimestampType | TimestampNTZType | StructType):
+    kind = attribute.type
+    time = kind["end"].dataType if isinstance(kind, StructType) and "end" in kind.fieldNames() else kind
+    if not isinstance(time, TimestampType):
         raise AnalysisError(
             "EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE",
             eventName=f"`{node.event_time}`",
             eventType=f'"{type_sql(attribute.type)}"',
         )
-    if not frame.streaming:
-        return frame
     marked = replace(attribute, metadata={**attribute.metadata, DELAY: delay_ms(node.delay)})
     return frame.renamed([marked if a.sql == marked.sql else a for a in frame.attributes])

@@ -28,10 +28,12 @@ from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import ROW, StateColumn, StateTable
 from headwater.streaming.operators.aggregation import Aggregation, Counters, since
 from headwater.streaming.operators.base import Moment, at_or_before
-from headwater.streaming.operators.sql import column, count, create, named, run
+from headwater.streaming.operators.sql import column, create, named, run
 from headwater.streaming.progress import StateReport
 
-_START, _END, _BEGIN = "session_start", "session_end", "begin"
+_START, _END = "session_start", "session_end"
+_OPENS, _BEGIN = "opens", "begin"
+"""The start of a session that no one before it reaches; the start of the merged session."""
 
 
 class SessionPlan(Aggregation):
@@ -106,18 +108,19 @@ class StreamingSessions:
         begin = time.perf_counter()
         rows = run(connection, self._texts.batch)
         moment.ran()
-        dropped = count(connection, self._texts.late) if rows and moment.late_ms is not None else 0
+        dropped = run(connection, self._texts.drop) if rows and self._plan.event is not None else 0
         updated, absorbed = self._merge(connection) if rows > dropped else (0, 0)
         updates_ms, begin = since(begin), time.perf_counter()
         gone = self._evict(connection)
         self._counters = Counters(updated, absorbed + gone, dropped, updates_ms, since(begin))
 
     def _merge(self, connection: Connection) -> tuple[int, int]:
+        """How many sessions the keys of the batch have now (all count as updated, as in Spark), and lost."""
         run(connection, self._texts.sessions)
-        changes = run(connection, self._texts.changed)
-        absorbed = count(connection, self._texts.absorbed)
+        run(connection, self._texts.changed)
+        kept, lost = connection.execute(self._texts.figures).fetchall()[0]
         self._state.apply(connection, self._texts.changed_rows)
-        return changes - absorbed, absorbed
+        return int(kept), int(lost)
 
     def _evict(self, connection: Connection) -> int:
         if not self._texts.evicts:
@@ -184,23 +187,20 @@ class _Texts:
         return exp.Is(this=exp.Paren(this=late), expression=exp.true())
 
     @cached_property
-    def late(self) -> str:
-        """Counts the batch's sessions that are late."""
-        return sql_text(exp.select(exp.Count(this=exp.Star())).from_(self._batch_rows).where(self._is_late()))
+    def drop(self) -> str:
+        """Takes the late sessions out of the batch."""
+        return sql_text(exp.delete(self._batch_rows).where(self._is_late()))
 
     @cached_property
     def sessions(self) -> str:
         """Fills the sessions to be merged; `begin` is the start of the merged one."""
         columns = [column(name) for name in self._columns]
         fresh = exp.select(*columns, named(exp.cast(exp.null(), "BIGINT"), ROW)).from_(self._batch_rows)
-        fresh = fresh.where(exp.Not(this=self._is_late()))
         kept = exp.select(*columns, column(ROW)).from_(self.state.matching(self._batch_rows, self._others).subquery())
-        opens = exp.select("*", named(self._opens(), "opens")).from_(exp.union(kept, fresh, distinct=False).subquery())
-        begin = self._window(exp.Max(this=column("opens")))
-        return create(
-            self._session_rows,
-            exp.select(exp.Star(except_=[column("opens")]), named(begin, _BEGIN)).from_(opens.subquery()),
-        )
+        both = exp.union(kept, fresh, distinct=False).subquery()
+        opens = exp.select("*", named(self._opens(), _OPENS)).from_(both)
+        begin = self._window(exp.Max(this=column(_OPENS)))
+        return create(self._session_rows, exp.select("*", named(begin, _BEGIN)).from_(opens.subquery()))
 
     def _opens(self) -> exp.Expression:
         """The start, where the row does not touch those before it; else NULL."""
@@ -238,9 +238,11 @@ class _Texts:
         return create(self.changed_rows, exp.union(news, taken, distinct=False))
 
     @cached_property
-    def absorbed(self) -> str:
-        """Counts the state's sessions that are part of another one now."""
-        return sql_text(exp.select(exp.Count(this=exp.Star())).from_(self.changed_rows).where(column(REMOVED)))
+    def figures(self) -> str:
+        """Counts the merged sessions, and the state's that are part of another one now."""
+        other = exp.and_(column(ROW).is_(exp.null()).not_(), exp.NEQ(this=column(_START), expression=column(_BEGIN)))
+        lost = exp.func("count_if", other)
+        return sql_text(exp.select(exp.Count(this=column(_OPENS)), lost).from_(self._session_rows))
 
     @cached_property
     def gone(self) -> str:
