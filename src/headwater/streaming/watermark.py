@@ -20,7 +20,7 @@ from headwater.duck import Connection, sql_text
 
 @dataclass(frozen=True)
 class EventTimes:
-    """The event times of one node in one batch, in milliseconds since 1970; no row had one: the node says None."""
+    """The event times of one node in one batch, in milliseconds since 1970; a node without rows has none."""
 
     max_ms: int
     min_ms: int
@@ -63,8 +63,9 @@ class WatermarkStage:
         properties = exp.Properties(expressions=[exp.TemporaryProperty()])
         create = exp.Create(this=table, kind="TABLE", replace=True, properties=properties, expression=node.query)
         self._fill = sql_text(create)
-        micros = exp.func("epoch_us", node.time.copy())
-        figures = [exp.Max(this=micros), exp.Min(this=micros.copy()), exp.Avg(this=micros.copy())]
+        # Spark reads a NULL time as 0: it counts in the least and the mean
+        time = exp.Coalesce(this=exp.func("epoch_ms", node.time.copy()), expressions=[exp.Literal.number(0)])
+        figures = [exp.Max(this=time), exp.Min(this=time.copy()), exp.Avg(this=time.copy())]
         self._look = sql_text(exp.select(*figures).from_(table.copy()))
         self.times: EventTimes | None = None
         connection.execute(self._fill).fetchall()
@@ -74,7 +75,7 @@ class WatermarkStage:
         self._connection.execute(self._fill).fetchall()
         ran()
         most, least, mean = self._connection.execute(self._look).fetchall()[0]
-        self.times = None if most is None else EventTimes(most // 1000, least // 1000, int(mean) // 1000)
+        self.times = None if most is None else EventTimes(most, least, int(mean))
 
 
 class WatermarkTracker:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pyspark.sql.types import DataType, NullType
+from pyspark.sql.types import DataType, LongType, NullType
 from sqlglot import exp
 
 from headwater.compile.aggregates import function_of, has_aggregate, is_aggregate, rewrite
@@ -428,7 +428,7 @@ def compile_aggregate(node: plan.Aggregate, context: Context) -> AggregatePieces
         for attribute, item in zip(attributes, items, strict=True)
     ]
     sets = None if grouped.sets is None else _unqualified(grouped.sets)
-    states = tuple(replace(state, type=compiler.ask(state.call)) for state in grouped.states.values())
+    states = tuple(replace(state, type=_type_of(state.call, compiler)) for state in grouped.states.values())
     child = _with_hidden(grouped.base).resolved()
     return AggregatePieces(child, tuple(grouped.keys), states, tuple(outputs), having, sets, grouped.session)
 
@@ -437,3 +437,7 @@ def _with_hidden(frame: Frame) -> Frame:
     """The frame with the hidden columns that can be named above it."""
     hidden = [slot for slot in frame.hidden if slot.attribute.sql in frame.merged]
     return replace(frame, slots=(*frame.slots, *hidden), hidden=())
+
+
+def _type_of(call: exp.Expression, compiler: Compiler) -> DataType:
+    return LongType() if _is_grouping(call) else compiler.ask(call)
