@@ -23,6 +23,8 @@ from typing import Any
 KILLED = -signal.SIGKILL
 FAILED = 3
 RUN_SECONDS = 60
+KEYS = 29
+LIMIT = 17
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Job:
         crash: named point, `name:hit`.
         kill_after_ms: when the nursery kills it.
         sink: `delta`, or a file format.
+        operator: `dedupe` (one row per `id % 29`) or `limit` (the first 17 rows),
+            `applyInPandasWithState` or `transformWithState` (all rows, if the state is exact).
     """
 
     folder: str
@@ -44,6 +48,7 @@ class Job:
     crash: str | None = None
     kill_after_ms: int | None = None
     sink: str = "delta"
+    operator: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,7 @@ def command(job: Job) -> Any:
 
     from headwater.plan.commands import StartStream, Trigger
     from headwater.plan.expressions import Alias, Call, Column, Literal
-    from headwater.plan.relations import Aggregate, ReadSource, Relation
+    from headwater.plan.relations import Aggregate, Deduplicate, Limit, ReadSource, Relation, WithColumns
 
     schema = StructType([StructField("id", LongType()), StructField("k", StringType())])
     one_by_one = {"json": "maxFilesPerTrigger", "delta": "maxFilesPerTrigger"}
@@ -172,6 +177,15 @@ def command(job: Job) -> Any:
     if job.mode == "complete":
         count = Call("count", (Literal(1, LongType()),))
         plan = Aggregate(plan, "groupby", (Column(("k",)),), (Alias(count, ("n",)),))
+    if job.operator == "dedupe":
+        key = Call("%", (Column(("id",)), Literal(KEYS, LongType())))
+        plan = Deduplicate(WithColumns(plan, (Alias(key, ("key",)),)), ("key",))
+    if job.operator == "limit":
+        plan = Limit(plan, LIMIT)
+    if job.operator.endswith("WithState"):
+        from support.stateful import STEPPING
+
+        plan = STEPPING[job.operator](plan)
     checkpoint = (("checkpointLocation", f"{job.folder}/checkpoint"),)
     trigger = Trigger("available_now")
     return StartStream(plan, job.sink, checkpoint, job.mode, trigger, path=f"{job.folder}/out")  # type: ignore[arg-type]
@@ -216,11 +230,12 @@ class Feed:
         table = pa.table({"id": pa.array(ids, pa.int64()), "k": pa.array(keys, pa.string())})
         write_deltalake(str(self.folder / "in"), table, mode="append")
 
-    def check(self, mode: str = "append", sink: str = "delta") -> None:
+    def check(self, mode: str = "append", sink: str = "delta", operator: str = "") -> None:
         """The output holds exactly what was fed: nothing lost, nothing doubled, nothing changed."""
         read = read_delta if sink == "delta" else read_logged
         found = Counter(read(self.folder / "out", ("id", "k") if mode == "append" else ("k", "n")))
-        wanted = Counter(self.written if mode == "append" else Counter(k for _, k in self.written).items())
+        first = {"dedupe": KEYS, "limit": LIMIT}.get(operator, len(self.written))
+        wanted = Counter(self.written[:first] if mode == "append" else Counter(k for _, k in self.written).items())
         lost, doubled = wanted - found, found - wanted
         assert not lost, f"lost {sorted(lost)[:10]} ({len(lost)})"
         assert not doubled, f"doubled or changed {sorted(doubled)[:10]} ({len(doubled)})"
