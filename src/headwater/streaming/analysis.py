@@ -106,13 +106,15 @@ def _aggregates(expression: Node) -> bool:
     return any(_aggregates(child) for child in expression.children())
 
 
-def _with_distinct_aggregates(plan: Relation, check: _Check) -> Relation:
-    """The plan with SQL's DISTINCT over streams (`SELECT DISTINCT`, `UNION`) as an aggregation by all columns."""
+def _as_spark_runs_it(plan: Relation, check: _Check) -> Relation:
+    """SQL's DISTINCT over streams is an aggregation by all columns; limits right above one another are one."""
 
     def change(node: Node) -> Node:
         changed = node.map_children(change)
         if not isinstance(node, Relation) or not check.streams(node):
             return changed
+        if isinstance(changed, Limit) and isinstance(changed.input, Limit):
+            return replace(changed.input, count=min(changed.count, changed.input.count), plan_id=changed.plan_id)
         if isinstance(changed, Distinct):
             return _by_all_columns(changed.input, check.columns(node), changed.plan_id)
         if isinstance(changed, SetOperation) and not changed.all:
@@ -183,7 +185,7 @@ def checked(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mode
     if context.settings.flag("spark.sql.streaming.unsupportedOperationCheck"):
         check.spark_rules()
     check.missing()
-    return _with_distinct_aggregates(plan, check)
+    return _as_spark_runs_it(plan, check)
 
 
 class _Streams:

@@ -59,11 +59,8 @@ class LimitPlan:
 
 @stateful(Limit, _counts)
 def limit(node: Limit, site: Site) -> LimitPlan:
-    """The operator of `limit`; of limits right above one another the least counts."""
-    least, below = node.count, node.input
-    while isinstance(below, Limit):
-        least, below = min(least, below.count), below.input
-    return LimitPlan(site, site.compile(below), least)
+    """The operator of `limit`."""
+    return LimitPlan(site, site.compile(node.input), node.count)
 
 
 class StreamingLimit:
