@@ -30,6 +30,9 @@ def cli() -> str:
         assert command is not None
         inner = click.Context(command, info_name=name, parent=context, terminal_width=100)
         parts += [f"## headwater {name}\n", "```", command.get_help(inner).rstrip(), "```\n"]
+        for sub, one in command.commands.items() if isinstance(command, click.Group) else ():
+            below = click.Context(one, info_name=sub, parent=inner, terminal_width=100)
+            parts += [f"### headwater {name} {sub}\n", "```", one.get_help(below).rstrip(), "```\n"]
     codes = (
         "0 done",
         "1 a query or script failed",
