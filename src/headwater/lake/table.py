@@ -43,14 +43,17 @@ if TYPE_CHECKING:
 
     from headwater.lake.plan import WriteArguments
 
-_locks: dict[str, threading.RLock] = {}
+_locks: dict[tuple[str, str], threading.RLock] = {}
 _locks_guard = threading.Lock()
 
 
-def _lock_of(path: str) -> threading.RLock:
-    """One per table and process: threads of one server queue up instead of racing for version numbers."""
+def _lock_of(path: str, what: str = "commit") -> threading.RLock:
+    """One per table and process: threads of one server queue up instead of racing for version numbers.
+
+    Those that change rows queue up (`what`: `change`) for all of their work, so that they never conflict.
+    """
     with _locks_guard:
-        return _locks.setdefault(os.path.realpath(path), threading.RLock())
+        return _locks.setdefault((os.path.realpath(path), what), threading.RLock())
 
 
 class LakeTable:
@@ -259,6 +262,22 @@ class LakeTable:
 
         Nothing is committed if no row changes. Raises Delta's cardinality, feature and conflict errors.
         """
+        with _lock_of(self.path, "change"):
+            return self._merge(connection, merge)
+
+    def clear(self, operation: Operation, txn: tuple[str, int] | None = None) -> int | None:
+        """Remove all rows without reading any; how many, or None (and nothing done) if the log does not say."""
+        with _lock_of(self.path, "change"), self._lock:
+            self._log.advance(self._state)
+            counts = [file.rows for file in self._state.files.values()]
+            known = [count for count in counts if count is not None]
+            if len(known) < len(counts) or not counts or seen(self._state, txn):
+                return None
+            planned = plan(self._state, Write(self.schema, "overwrite", txn=txn), self._clock.now_ms())
+            self._commit(dataclasses.replace(planned.draft(()), operation=operation))
+        return sum(known)
+
+    def _merge(self, connection: Connection, merge: Merge) -> Counts:
         with self._lock:
             self._log.advance(self._state)
             if seen(self._state, merge.txn):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,25 @@ def test_rows_changed_meanwhile_are_a_conflict(
     assert ("a", 1) in rows(table)
     removed = 1 if what == "delete" else 0
     assert len(unnamed_files(table.path)) == removed, "the merge's own files must be gone"
+
+
+def test_changes_of_one_process_queue_up(table: LakeTable) -> None:
+    def change(number: int) -> None:
+        merged(LakeTable.open(table.path), f"SELECT 'n' AS p, {number} AS v", UPDATE, INSERT)
+
+    threads = [threading.Thread(target=change, args=(number,)) for number in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    table.refresh()
+    assert rows(table) == by_deltalake(table.path) == [("n", number) for number in range(1, 9)]
+
+
+def test_all_rows_go_without_being_read(table: LakeTable) -> None:
+    assert table.clear(Operation("DELETE")) == 4
+    assert rows(table) == by_deltalake(table.path) == []
+    assert table.clear(Operation("DELETE")) is None
 
 
 def test_tables_that_only_grow_are_not_changed(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_statement_with_a_counter_is_done_once(sql: Sql) -> None:
         ("MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, n) VALUES (1)",
          "MERGE_INSERT_VALUE_COUNT_MISMATCH"),
         ("MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED THEN DELETE", "PARSE_SYNTAX_ERROR"),
-        ("MERGE INTO t USING (TABLE s UNION ALL TABLE s) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET *",
+        ("MERGE INTO t USING (SELECT a.* FROM s a, s b) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET *",
          "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE"),
         ("DELETE FROM t WHERE id IN (SELECT id FROM s)", "DELTA_UNSUPPORTED_SUBQUERY"),
         ("DELETE FROM s", "TABLE_OR_VIEW_NOT_FOUND"),

@@ -60,7 +60,12 @@ def update(node: Update, session: Session) -> Relation:
 
 @command(Delete)
 def delete(node: Delete, session: Session) -> Relation:
-    """The count: num_affected_rows."""
+    """The count: num_affected_rows. Without a condition no row is read."""
+    if node.condition is None:
+        table = stored.lake_of(_delta(node.table, "DELETE", session), session)
+        cleared = table.clear(Operation("DELETE", {"predicate": "[]"}), _txn(session))
+        if cleared is not None:
+            return _affected(lake.Counts(deleted=cleared))
     return _affected(_change(_on_one_row(node, MergeClause("matched", "delete")), "DELETE", session))
 
 
@@ -74,9 +79,7 @@ def _affected(counts: lake.Counts) -> Relation:
 
 
 def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
-    found = stored.existing(node.table, session)
-    if found.provider != DELTA:
-        raise AnalysisError("DELTA_TABLE_ONLY_OPERATION", tableName=stored.display_name(found), operation=operation)
+    found = _delta(node.table, operation, session)
     _check(node, operation)
     source = session.resolve_part(node.source)
     if source.streaming:
@@ -97,6 +100,13 @@ def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
     if made.txn is not None and session.settings.flag(_TXN_RESET):
         session.settings.unset(_TXN_VERSION)
     return counts
+
+
+def _delta(name: tuple[str, ...], operation: str, session: Session) -> Table:
+    found = stored.existing(name, session)
+    if found.provider != DELTA:
+        raise AnalysisError("DELTA_TABLE_ONLY_OPERATION", tableName=stored.display_name(found), operation=operation)
+    return found
 
 
 def _check(node: Merge, operation: str) -> None:
