@@ -112,9 +112,14 @@ def distinct_rows_are_counted_once(spark, events):
     return events.select("k").distinct().groupBy().count()
 
 
-@scenario({"events": "k STRING, d DECIMAL(10,2), f DOUBLE, b BOOLEAN"}, [
-    [("a", 1.25, 0.1, True), ("a", 2.5, 0.2, None)], [("a", 0.01, 0.7, False), ("b", None, None, None)],
-], mode="update")
+@scenario(
+    {"events": "k STRING, d DECIMAL(10,2), f DOUBLE, b BOOLEAN"},
+    [
+        [("a", 1.25, 0.1, True), ("a", 2.5, 0.2, None)],
+        [("a", 0.01, 0.7, False), ("b", None, None, None)],
+    ],
+    mode="update",
+)
 def decimals_and_doubles(spark, events):
     return events.groupBy("k").agg(
         F.sum("d").alias("sum"), F.avg("d").alias("avg"), F.sum("f").alias("float"), F.every("b").alias("every")

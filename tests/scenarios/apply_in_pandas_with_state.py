@@ -42,7 +42,9 @@ def _running_sum(events, mode):
         state.update((rows, sum_))
         yield pd.DataFrame({"k": [key[0]], "n": [rows], "s": [sum_]})
 
-    return events.groupBy("k").applyInPandasWithState(total, "k STRING, n LONG, s LONG", "n LONG, s LONG", mode, "NoTimeout")
+    return events.groupBy("k").applyInPandasWithState(
+        total, "k STRING, n LONG, s LONG", "n LONG, s LONG", mode, "NoTimeout"
+    )
 
 
 @scenario(EVENTS, PLAIN, mode="update")
@@ -104,8 +106,12 @@ def _event_time_timeout(events, mode):
         state.setTimeoutTimestamp(max(newest, state.getCurrentWatermarkMs()) + 10_000)
         yield pd.DataFrame({"k": [key[0]], "n": [n], "watermark": [state.getCurrentWatermarkMs()], "out": [False]})
 
-    return events.withWatermark("ts", "5 seconds").groupBy("k").applyInPandasWithState(
-        session, "k STRING, n LONG, watermark LONG, out BOOLEAN", "n LONG", mode, "EventTimeTimeout"
+    return (
+        events.withWatermark("ts", "5 seconds")
+        .groupBy("k")
+        .applyInPandasWithState(
+            session, "k STRING, n LONG, watermark LONG, out BOOLEAN", "n LONG", mode, "EventTimeTimeout"
+        )
     )
 
 
@@ -121,15 +127,24 @@ def event_time_timeout_kept_after(spark, events):
             n += len(frame)
         state.update((n,))
         if not state.hasTimedOut and key[0] != "c":
-            state.setTimeoutTimestamp(state.getCurrentWatermarkMs() + 1_000 if state.getCurrentWatermarkMs() else 20_000)
+            state.setTimeoutTimestamp(
+                state.getCurrentWatermarkMs() + 1_000 if state.getCurrentWatermarkMs() else 20_000
+            )
         yield pd.DataFrame({"k": [key[0]], "n": [n]})
 
-    return events.withWatermark("ts", "5 seconds").groupBy("k").applyInPandasWithState(
-        keep, "k STRING, n LONG", "n LONG", "update", "EventTimeTimeout"
+    return (
+        events.withWatermark("ts", "5 seconds")
+        .groupBy("k")
+        .applyInPandasWithState(keep, "k STRING, n LONG", "n LONG", "update", "EventTimeTimeout")
     )
 
 
-@scenario(EVENTS, [[("a", 1, 1)], [("b", 2, 2)], Advance(2), Advance(3), [("a", 3, 3), ("b", 9, 9)], Advance(4), Advance(1)], mode="update", clock=True)
+@scenario(
+    EVENTS,
+    [[("a", 1, 1)], [("b", 2, 2)], Advance(2), Advance(3), [("a", 3, 3), ("b", 9, 9)], Advance(4), Advance(1)],
+    mode="update",
+    clock=True,
+)
 def processing_time_timeout(spark, events):
     def session(key, frames, state):
         import pandas as pd
@@ -151,18 +166,27 @@ def processing_time_timeout(spark, events):
 
 
 @scenario(EVENTS, PLAIN, mode="update")
-def nested_state_and_two_keys(spark, events):
+def two_keys_and_a_text(spark, events):
     def remember(key, frames, state):
         import pandas as pd
 
-        seen = list(state.get[0]) if state.exists else []
+        seen, when = state.get if state.exists else ("", None)
         for frame in frames:
-            seen += [int(v) for v in frame["v"].dropna()]
-        state.update((seen, {"n": len(seen)}))
+            seen += "".join(str(int(v)) for v in frame["v"].dropna())
+            when = frame["ts"].max().to_pydatetime()
+        state.update((seen, when))
         yield pd.DataFrame({"k": [key[0]], "odd": [key[1]], "seen": [seen]})
 
-    return events.withColumn("odd", F.col("v") % 2).groupBy("k", "odd").applyInPandasWithState(
-        remember, "k STRING, odd LONG, seen ARRAY<LONG>", "seen ARRAY<LONG>, m STRUCT<n: LONG>", "update", "NoTimeout"
+    return (
+        events.withColumn("odd", F.coalesce("v", F.lit(0)) % 2 == 1)
+        .groupBy("k", "odd")
+        .applyInPandasWithState(
+            remember,
+            "k STRING, odd BOOLEAN, seen STRING",
+            "seen STRING, last TIMESTAMP",
+            "update",
+            "NoTimeout",
+        )
     )
 
 

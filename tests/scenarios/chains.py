@@ -132,7 +132,9 @@ def windows_joined_then_windows(spark, left, right):
     left, right = watermarked(left, right)
     left = left.groupBy(F.window("lt", "5 seconds").alias("w")).agg(F.sum("lv").alias("ls"))
     right = right.groupBy(F.window("rt", "5 seconds").alias("w")).agg(F.sum("rv").alias("rs"))
-    return left.join(right, "w").groupBy(F.window("w", "10 seconds")).agg(F.sum("ls").alias("ls"), F.sum("rs").alias("rs"))
+    return (
+        left.join(right, "w").groupBy(F.window("w", "10 seconds")).agg(F.sum("ls").alias("ls"), F.sum("rs").alias("rs"))
+    )
 
 
 @scenario(SIDES, BOTH)
@@ -155,13 +157,16 @@ def join_of_dedups(spark, left, right):
     return left.dropDuplicates(["k", "lt"]).join(right.dropDuplicates(["rk", "rt"]), F.expr(BETWEEN))
 
 
-@scenario({**SIDES, "third": "tk STRING, tt TIMESTAMP, tv LONG"}, [
-    {"left": [("a", 10, 1), ("b", 10, 2)], "right": [("a", 12, 10)], "third": [("a", 13, 100)]},
-    {"left": [("b", 14, 3)], "third": [("b", 15, 101), ("c", 14, 102)]},
-    {"left": [("c", 40, 4)], "right": [("c", 41, 11)], "third": [("c", 42, 103)]},
-    {"left": [("d", 80, 5)], "right": [("d", 81, 12)], "third": [("d", 82, 104)]},
-    {"left": [("e", 120, 6)], "right": [("e", 120, 13)], "third": [("e", 120, 105)]},
-])
+@scenario(
+    {**SIDES, "third": "tk STRING, tt TIMESTAMP, tv LONG"},
+    [
+        {"left": [("a", 10, 1), ("b", 10, 2)], "right": [("a", 12, 10)], "third": [("a", 13, 100)]},
+        {"left": [("b", 14, 3)], "third": [("b", 15, 101), ("c", 14, 102)]},
+        {"left": [("c", 40, 4)], "right": [("c", 41, 11)], "third": [("c", 42, 103)]},
+        {"left": [("d", 80, 5)], "right": [("d", 81, 12)], "third": [("d", 82, 104)]},
+        {"left": [("e", 120, 6)], "right": [("e", 120, 13)], "third": [("e", 120, 105)]},
+    ],
+)
 def outer_joins_of_three(spark, left, right, third):
     left, right = watermarked(left, right)
     two = left.join(right, F.expr(BETWEEN), "left_outer")

@@ -57,18 +57,28 @@ def filtered_after(spark, events):
     return events.withWatermark("ts", "5 seconds").dropDuplicates(["k", "ts"]).where("v > 1").select("k", "v")
 
 
-@scenario({"events": "k STRING, ts TIMESTAMP, x DOUBLE"}, [
-    [("a", 1, 0.0), ("a", 1, -0.0), ("a", 1, 1.5)], [("a", 2, -0.0), ("b", 2, None)], [("b", 3, None), ("b", 3, 0.0)],
-], mode="append")
+@scenario(
+    {"events": "k STRING, ts TIMESTAMP, x DOUBLE"},
+    [
+        [("a", 1, 0.0), ("a", 1, -0.0), ("a", 1, 1.5)],
+        [("a", 2, -0.0), ("b", 2, None)],
+        [("b", 3, None), ("b", 3, 0.0)],
+    ],
+    mode="append",
+)
 def doubles(spark, events):
     return events.select("k", "x").dropDuplicates(["k", "x"])
 
 
-@scenario({"events": "k STRUCT<a: STRING, b: LONG>, l ARRAY<LONG>, v LONG"}, [
-    [({"a": "x", "b": 1}, [1, 2], 1), ({"a": "x", "b": 1}, [1, 2], 2)],
-    [({"a": "x", "b": None}, [1, 2], 3), ({"a": "x", "b": 1}, [2, 1], 4), (None, None, 5)],
-    [({"a": "x", "b": None}, [1, 2], 6), (None, None, 7)],
-], mode="append")
+@scenario(
+    {"events": "k STRUCT<a: STRING, b: LONG>, l ARRAY<LONG>, v LONG"},
+    [
+        [({"a": "x", "b": 1}, [1, 2], 1), ({"a": "x", "b": 1}, [1, 2], 2)],
+        [({"a": "x", "b": None}, [1, 2], 3), ({"a": "x", "b": 1}, [2, 1], 4), (None, None, 5)],
+        [({"a": "x", "b": None}, [1, 2], 6), (None, None, 7)],
+    ],
+    mode="append",
+)
 def nested_keys(spark, events):
     return events.dropDuplicates(["k", "l"])
 
@@ -93,15 +103,27 @@ def within_watermark_all_columns(spark, events):
     return events.withWatermark("ts", "10 seconds").select("k", "ts").dropDuplicatesWithinWatermark()
 
 
-@scenario(EVENTS, [
-    [("a", 10, 1)], [("a", 19, 2)], [("a", 25, 3), ("z", 31, 0)], [("a", 30, 4)], [("a", 29, 5), ("z", 45, 0)], [("a", 36, 6)],
-], mode="append")
+@scenario(
+    EVENTS,
+    [
+        [("a", 10, 1)],
+        [("a", 19, 2)],
+        [("a", 25, 3), ("z", 31, 0)],
+        [("a", 30, 4)],
+        [("a", 29, 5), ("z", 45, 0)],
+        [("a", 36, 6)],
+    ],
+    mode="append",
+)
 def within_watermark_is_not_prolonged(spark, events):
     """A duplicate does not put off the end of its key; the first row's time decides."""
     return events.withWatermark("ts", "10 seconds").dropDuplicatesWithinWatermark(["k"])
 
 
-@scenario(EVENTS, [[("a", 10, 1), (None, 10, 1)], [(None, 15, 2), ("a", None, 3)], [(None, 40, 3), ("b", None, 4)], [("b", 41, 5)]])
+@scenario(
+    EVENTS,
+    [[("a", 10, 1), (None, 10, 1)], [(None, 15, 2), ("a", None, 3)], [(None, 40, 3), ("b", None, 4)], [("b", 41, 5)]],
+)
 def within_watermark_of_nulls(spark, events):
     return events.withWatermark("ts", "10 seconds").dropDuplicatesWithinWatermark(["k"])
 

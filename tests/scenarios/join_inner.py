@@ -132,9 +132,14 @@ def sliding_windows(spark, left, right):
     return left.join(right.select(F.window("rt", "10 seconds", "5 seconds").alias("w"), "rv"), "w")
 
 
-@scenario(SIDES, [
-    {"left": [("a", 10, 1)] * 3, "right": [("a", 10, 5)] * 2}, {"left": [("a", 10, 1)]}, {"right": [("a", 12, 5), ("a", 12, 5)]},
-])
+@scenario(
+    SIDES,
+    [
+        {"left": [("a", 10, 1)] * 3, "right": [("a", 10, 5)] * 2},
+        {"left": [("a", 10, 1)]},
+        {"right": [("a", 12, 5), ("a", 12, 5)]},
+    ],
+)
 def equal_rows_are_counted(spark, left, right):
     return left.join(right, "k").select("k", "lv", "rv")
 
@@ -145,16 +150,24 @@ def filtered_and_projected(spark, left, right):
     return joined.where("more > 12").select(F.upper("k").alias("key"), (F.col("lv") + F.col("more")).alias("sum"))
 
 
-@scenario({"events": "k STRING, ts TIMESTAMP, v LONG"}, [[("a", 1, 1), ("a", 2, 2)], [("b", 3, 3)], [("a", 20, 4), ("b", 4, 5)]])
+@scenario(
+    {"events": "k STRING, ts TIMESTAMP, v LONG"},
+    [[("a", 1, 1), ("a", 2, 2)], [("b", 3, 3)], [("a", 20, 4), ("b", 4, 5)]],
+)
 def with_itself(spark, events):
     late = events.withWatermark("ts", "2 seconds")
     other = late.select(F.col("k").alias("ok"), F.col("ts").alias("ot"), F.col("v").alias("ov"))
     return late.join(other, F.expr("k = ok AND ot > ts AND ot <= ts + INTERVAL 5 SECONDS"))
 
 
-@scenario({**SIDES, "third": "k STRING, tt TIMESTAMP, tv LONG"}, [
-    {"left": [("a", 1, 1)], "right": [("a", 1, 2)], "third": [("a", 1, 3)]},
-    {"left": [("b", 1, 1)]}, {"third": [("b", 2, 3)]}, {"right": [("b", 9, 2), ("a", 2, 5)]},
-])
+@scenario(
+    {**SIDES, "third": "k STRING, tt TIMESTAMP, tv LONG"},
+    [
+        {"left": [("a", 1, 1)], "right": [("a", 1, 2)], "third": [("a", 1, 3)]},
+        {"left": [("b", 1, 1)]},
+        {"third": [("b", 2, 3)]},
+        {"right": [("b", 9, 2), ("a", 2, 5)]},
+    ],
+)
 def three_streams(spark, left, right, third):
     return left.join(right, "k").join(third, "k").select("k", "lv", "rv", "tv")

@@ -44,4 +44,6 @@ def with_conditions(spark, left, right):
 def by_windows(spark, left, right):
     left, right = both(left, right)
     left = left.select("k", F.window("lt", "10 seconds").alias("w"), "lv")
-    return left.join(right.select(F.col("rk").alias("k"), F.window("rt", "10 seconds").alias("w")), ["k", "w"], "left_semi")
+    return left.join(
+        right.select(F.col("rk").alias("k"), F.window("rt", "10 seconds").alias("w")), ["k", "w"], "left_semi"
+    )

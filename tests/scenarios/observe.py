@@ -30,4 +30,6 @@ def around_windows(spark, events):
 
 @scenario(EVENTS, STEPS, mode="update")
 def above_sums(spark, events):
-    return events.groupBy("k").agg(F.sum("v").alias("s")).observe("groups", F.count("*").alias("n"), F.sum("s").alias("s"))
+    return (
+        events.groupBy("k").agg(F.sum("v").alias("s")).observe("groups", F.count("*").alias("n"), F.sum("s").alias("s"))
+    )

@@ -390,18 +390,30 @@ def inner_on_or(spark, left, right):
     return left.join(right, F.expr("k = rk OR lv = rv"))
 
 
-@scenario({"first": SIDES["left"], "second": SIDES["right"], "third": "tk STRING, tt TIMESTAMP"}, [{"first": BOTH[0]["left"]}])
+@scenario(
+    {"first": SIDES["left"], "second": SIDES["right"], "third": "tk STRING, tt TIMESTAMP"}, [{"first": BOTH[0]["left"]}]
+)
 def outer_joins_of_three(spark, first, second, third):
     first, second = first.withWatermark("lt", "5 seconds"), second.withWatermark("rt", "5 seconds")
     two = first.join(second, F.expr(BETWEEN), "left_outer")
-    return two.join(third.withWatermark("tt", "1 second"), F.expr("k = tk AND tt >= lt AND tt <= lt + INTERVAL 5 SECONDS"), "left_outer")
+    return two.join(
+        third.withWatermark("tt", "1 second"),
+        F.expr("k = tk AND tt >= lt AND tt <= lt + INTERVAL 5 SECONDS"),
+        "left_outer",
+    )
 
 
-@scenario({"first": SIDES["left"], "second": SIDES["right"], "third": "tk STRING, tt TIMESTAMP"}, [{"first": BOTH[0]["left"]}], mode=EVERY)
+@scenario(
+    {"first": SIDES["left"], "second": SIDES["right"], "third": "tk STRING, tt TIMESTAMP"},
+    [{"first": BOTH[0]["left"]}],
+    mode=EVERY,
+)
 def inner_joins_of_three(spark, first, second, third):
     first, second = first.withWatermark("lt", "5 seconds"), second.withWatermark("rt", "5 seconds")
     two = first.join(second, F.expr(BETWEEN))
-    return two.join(third.withWatermark("tt", "1 second"), F.expr("k = tk AND tt >= lt AND tt <= lt + INTERVAL 5 SECONDS"))
+    return two.join(
+        third.withWatermark("tt", "1 second"), F.expr("k = tk AND tt >= lt AND tt <= lt + INTERVAL 5 SECONDS")
+    )
 
 
 def table(spark):

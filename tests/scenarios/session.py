@@ -36,7 +36,9 @@ BRIDGE = [
 def bridged(spark, events):
     """A row between two sessions makes them one; a row exactly the gap after a session begins another."""
     late = events.withWatermark("ts", "30 seconds")
-    return late.groupBy("k", F.session_window("ts", "5 seconds").alias("w")).agg(F.sum("v").alias("s"), F.min("v").alias("m"))
+    return late.groupBy("k", F.session_window("ts", "5 seconds").alias("w")).agg(
+        F.sum("v").alias("s"), F.min("v").alias("m")
+    )
 
 
 @scenario(EVENTS, BRIDGE, mode="complete")

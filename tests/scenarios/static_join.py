@@ -11,7 +11,9 @@ STEPS = [[("a", 1, 1), ("b", 2, 2), (None, 2, 2)], [("c", 13, 3), ("a", 14, 4)],
 
 
 def table(spark):
-    return spark.createDataFrame([("a", "first"), ("a", "again"), ("c", "third"), (None, "none")], "k STRING, name STRING")
+    return spark.createDataFrame(
+        [("a", "first"), ("a", "again"), ("c", "third"), (None, "none")], "k STRING, name STRING"
+    )
 
 
 @scenario(EVENTS, STEPS, mode="append update")
@@ -76,4 +78,6 @@ def after_windows(spark, events):
 def broadcast_in_sql(spark, events):
     events.createOrReplaceTempView("events_of_static")
     table(spark).createOrReplaceTempView("names_of_static")
-    return spark.sql("SELECT /*+ BROADCAST(n) */ e.k, v, name FROM events_of_static e LEFT JOIN names_of_static n ON e.k = n.k")
+    return spark.sql(
+        "SELECT /*+ BROADCAST(n) */ e.k, v, name FROM events_of_static e LEFT JOIN names_of_static n ON e.k = n.k"
+    )

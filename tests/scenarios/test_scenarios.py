@@ -1,4 +1,4 @@
-"""Every scenario gives on Headwater what genuine Spark 4.3 gave: rows, watermarks and counters of every batch, or errors.
+"""Every scenario gives on Headwater what Spark 4.3 gave: rows, watermarks and counters of every batch, or the error.
 
 `open.txt` lists what does not yet; a listed scenario that passes fails here, so that the list can only shrink.
 """

@@ -108,7 +108,9 @@ def list_state(spark, events):
                 self.seen.appendList([(7,), (8,)])
             yield Row(k=key[0], seen=[one[0] for one in self.seen.get()], exists=self.seen.exists())
 
-    return events.groupBy("k").transformWithState(Listing(), "k STRING, seen ARRAY<LONG>, exists BOOLEAN", "update", "None")
+    return events.groupBy("k").transformWithState(
+        Listing(), "k STRING, seen ARRAY<LONG>, exists BOOLEAN", "update", "None"
+    )
 
 
 @scenario(EVENTS, [*PLAIN, [("a", 9, 1), ("b", 9, -1)], [("b", 9, 9)]], mode="update")
@@ -127,7 +129,8 @@ def map_state(spark, events):
                     n = self.counts.getValue((row.v,))[0] if self.counts.containsKey((row.v,)) else 0
                     self.counts.updateValue((row.v,), (n + 1,))
             pairs = sorted([key[0], value[0]] for key, value in self.counts.iterator())
-            keys, values = sorted(k[0] for k in self.counts.keys()), sorted(v[0] for v in self.counts.values())
+            keys = sorted(k[0] for k in self.counts.keys())  # noqa: SIM118
+            values = sorted(v[0] for v in self.counts.values())
             yield Row(k=key[0], pairs=pairs, keys=keys, values=values, exists=self.counts.exists())
 
     ddl = "k STRING, pairs ARRAY<ARRAY<LONG>>, keys ARRAY<LONG>, values ARRAY<LONG>, exists BOOLEAN"
@@ -228,12 +231,19 @@ def timers_deleted_and_set_again(spark, events):
             self.at.clear()
             yield Row(k=key[0], at=expiredTimerInfo.getExpiryTimeInMs(), timer=True)
 
-    return events.withWatermark("ts", "5 seconds").groupBy("k").transformWithState(
-        Extending(), "k STRING, at LONG, timer BOOLEAN", "update", "EventTime"
+    return (
+        events.withWatermark("ts", "5 seconds")
+        .groupBy("k")
+        .transformWithState(Extending(), "k STRING, at LONG, timer BOOLEAN", "update", "EventTime")
     )
 
 
-@scenario(EVENTS, [[("a", 1, 1)], [("b", 2, 2)], Advance(2), Advance(3), [("a", 3, 3)], Advance(4), Advance(5)], mode="update", clock=True)
+@scenario(
+    EVENTS,
+    [[("a", 1, 1)], [("b", 2, 2)], Advance(2), Advance(3), [("a", 3, 3)], Advance(4), Advance(5)],
+    mode="update",
+    clock=True,
+)
 def processing_time_timers(spark, events):
     class Timing(StatefulProcessor):
         def init(self, handle):
@@ -255,7 +265,16 @@ def processing_time_timers(spark, events):
     return events.groupBy("k").transformWithState(Timing(), ddl, "update", "ProcessingTime")
 
 
-TTL = [[("a", 1, 1), ("b", 1, 2)], Advance(2), [("a", 2, 3)], Advance(2), [("b", 3, 4)], [("a", 4, 5), ("b", 4, 6)], Advance(6), [("a", 5, 7)]]
+TTL = [
+    [("a", 1, 1), ("b", 1, 2)],
+    Advance(2),
+    [("a", 2, 3)],
+    Advance(2),
+    [("b", 3, 4)],
+    [("a", 4, 5), ("b", 4, 6)],
+    Advance(6),
+    [("a", 5, 7)],
+]
 
 
 @scenario(EVENTS, TTL, mode="update", clock=True)
@@ -270,7 +289,9 @@ def value_with_ttl(spark, events):
             self.last.update((last,))
             yield Row(k=key[0], before=before, last=last)
 
-    return events.groupBy("k").transformWithState(Remembering(), "k STRING, before LONG, last LONG", "update", "ProcessingTime")
+    return events.groupBy("k").transformWithState(
+        Remembering(), "k STRING, before LONG, last LONG", "update", "ProcessingTime"
+    )
 
 
 @scenario(EVENTS, TTL, mode="update", clock=True)
@@ -284,7 +305,9 @@ def list_with_ttl(spark, events):
                 self.seen.appendValue((row.v,))
             yield Row(k=key[0], seen=[one[0] for one in self.seen.get()])
 
-    return events.groupBy("k").transformWithState(Remembering(), "k STRING, seen ARRAY<LONG>", "update", "ProcessingTime")
+    return events.groupBy("k").transformWithState(
+        Remembering(), "k STRING, seen ARRAY<LONG>", "update", "ProcessingTime"
+    )
 
 
 @scenario(EVENTS, TTL, mode="update", clock=True)
@@ -296,9 +319,11 @@ def map_with_ttl(spark, events):
         def handleInputRows(self, key, rows, timerValues):
             for row in rows:
                 self.seen.updateValue((row.v,), (row.v * 10,))
-            yield Row(k=key[0], seen=sorted(k[0] for k in self.seen.keys()))
+            yield Row(k=key[0], seen=sorted(k[0] for k in self.seen.keys()))  # noqa: SIM118
 
-    return events.groupBy("k").transformWithState(Remembering(), "k STRING, seen ARRAY<LONG>", "update", "ProcessingTime")
+    return events.groupBy("k").transformWithState(
+        Remembering(), "k STRING, seen ARRAY<LONG>", "update", "ProcessingTime"
+    )
 
 
 def starting():
@@ -320,7 +345,9 @@ def starting():
 @scenario(EVENTS, PLAIN, mode="update")
 def initial_state(spark, events):
     initial = spark.createDataFrame([("a", 1000), ("z", 5000)], "k STRING, start LONG").groupBy("k")
-    return events.groupBy("k").transformWithState(starting(), "k STRING, s LONG", "update", "None", initialState=initial)
+    return events.groupBy("k").transformWithState(
+        starting(), "k STRING, s LONG", "update", "None", initialState=initial
+    )
 
 
 @scenario(EVENTS, PLAIN, mode="update")
@@ -340,7 +367,9 @@ def initial_state_in_pandas(spark, events):
             yield pd.DataFrame({"k": [key[0]], "s": [s]})
 
     initial = spark.createDataFrame([("a", 1000), ("z", 5000)], "k STRING, start LONG").groupBy("k")
-    return events.groupBy("k").transformWithStateInPandas(Starting(), "k STRING, s LONG", "update", "None", initialState=initial)
+    return events.groupBy("k").transformWithStateInPandas(
+        Starting(), "k STRING, s LONG", "update", "None", initialState=initial
+    )
 
 
 @scenario(EVENTS, TIMED, mode="append")
@@ -356,8 +385,10 @@ def followed_by_windows(spark, events):
                 yield Row(k=key[0], t=row.ts, n=n)
             self.count.update((n,))
 
-    timed = events.withWatermark("ts", "5 seconds").groupBy("k").transformWithState(
-        Passing(), "k STRING, t TIMESTAMP, n LONG", "append", "EventTime", eventTimeColumnName="t"
+    timed = (
+        events.withWatermark("ts", "5 seconds")
+        .groupBy("k")
+        .transformWithState(Passing(), "k STRING, t TIMESTAMP, n LONG", "append", "EventTime", eventTimeColumnName="t")
     )
     return timed.groupBy(F.window("t", "10 seconds")).agg(F.sum("n").alias("s"), F.count("*").alias("c"))
 
@@ -374,8 +405,10 @@ def rows_older_than_the_watermark(spark, events):
             for row in rows:
                 yield Row(k=key[0], t=row.ts - timedelta(seconds=60 if row.v == 6 else 0))
 
-    timed = events.withWatermark("ts", "5 seconds").groupBy("k").transformWithState(
-        Aging(), "k STRING, t TIMESTAMP", "append", "EventTime", eventTimeColumnName="t"
+    timed = (
+        events.withWatermark("ts", "5 seconds")
+        .groupBy("k")
+        .transformWithState(Aging(), "k STRING, t TIMESTAMP", "append", "EventTime", eventTimeColumnName="t")
     )
     return timed.groupBy(F.window("t", "10 seconds")).count()
 

@@ -48,9 +48,13 @@ def milliseconds(spark, events):
     return events.withWatermark("ts", "100 milliseconds").groupBy(F.window("ts", "5 seconds")).count()
 
 
-@scenario({"events": "k STRING, ts STRING, v LONG"}, [
-    [("a", "2024-01-01T00:00:01", 1), ("a", "not a time", 1)], [("a", "2024-01-01T00:00:40", 1)],
-])
+@scenario(
+    {"events": "k STRING, ts STRING, v LONG"},
+    [
+        [("a", "2024-01-01T00:00:01", 1), ("a", "not a time", 1)],
+        [("a", "2024-01-01T00:00:40", 1)],
+    ],
+)
 def of_a_computed_time(spark, events):
     timed = events.withColumn("t", F.try_to_timestamp("ts"))
     return timed.withWatermark("t", "5 seconds").groupBy(F.window("t", "10 seconds")).count()
@@ -96,7 +100,8 @@ def before_the_base(spark, events):
 def in_sql(spark, events):
     events.createOrReplaceTempView("events_of_watermark")
     return spark.sql(
-        "SELECT window.end AS e, count(*) AS n FROM STREAM events_of_watermark WATERMARK ts DELAY OF INTERVAL 5 SECONDS "
+        "SELECT window.end AS e, count(*) AS n "
+        "FROM STREAM events_of_watermark WATERMARK ts DELAY OF INTERVAL 5 SECONDS "
         "GROUP BY window(ts, '10 seconds')"
     )
 

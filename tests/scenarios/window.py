@@ -66,7 +66,9 @@ def borders(spark, events):
 )
 def two_thresholds(spark, events):
     """Late rows are judged by the watermark of the batch before: one far too old still counts in the next batch."""
-    return events.withWatermark("ts", "10 seconds").groupBy(F.window("ts", "10 seconds"), "k").agg(F.sum("v").alias("s"))
+    return (
+        events.withWatermark("ts", "10 seconds").groupBy(F.window("ts", "10 seconds"), "k").agg(F.sum("v").alias("s"))
+    )
 
 
 @scenario(
@@ -88,7 +90,9 @@ def window_parts(spark, events):
 @scenario(EVENTS, LATE, mode="append update")
 def in_sql(spark, events):
     events.withWatermark("ts", "5 seconds").createOrReplaceTempView("events_in_sql")
-    return spark.sql("SELECT window(ts, '10 seconds') AS w, sum(v) AS s FROM events_in_sql GROUP BY window(ts, '10 seconds')")
+    return spark.sql(
+        "SELECT window(ts, '10 seconds') AS w, sum(v) AS s FROM events_in_sql GROUP BY window(ts, '10 seconds')"
+    )
 
 
 @scenario(EVENTS, LATE, mode="append")
@@ -128,4 +132,9 @@ def day_window_of_days(spark, events):
 @scenario(EVENTS, LATE, mode="update")
 def window_of_no_key_filtered_after(spark, events):
     late = events.withWatermark("ts", "5 seconds")
-    return late.groupBy(F.window("ts", "10 seconds").alias("w")).agg(F.sum("v").alias("s")).where("s > 4").select("s", "w.end")
+    return (
+        late.groupBy(F.window("ts", "10 seconds").alias("w"))
+        .agg(F.sum("v").alias("s"))
+        .where("s > 4")
+        .select("s", "w.end")
+    )

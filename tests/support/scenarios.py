@@ -239,6 +239,9 @@ def failure(when: str, error: Exception) -> dict[str, Any]:
     told = {"when": when, "condition": condition or type(error).__name__, "state": state}
     if condition == "STREAM_FAILED":
         told["cause"] = named[0] if named else None
+    raised = re.findall(r"^(?:\w+\.)*\w+(?:Error|Exception): .*", text, re.MULTILINE)
+    if "Traceback" in text and raised:
+        told["raised"] = raised[-1][:200]
     first = next((line for line in text.splitlines() if line.strip()), "")
     return {**told, "message": _NUMBERS.sub("", _IDS.sub("<id>", first))[:400]}
 
@@ -284,7 +287,9 @@ def _batch(where: str, wanted: dict[str, Any], found: dict[str, Any]) -> list[st
     for key in dict.fromkeys([*wanted, *found]):
         one, other = wanted.get(key), found.get(key)
         if one != other and key == "operators" and len(one) == len(other):
-            lines += [line for n, pair in enumerate(zip(one, other, strict=True)) for line in _counters(where, n, *pair)]
+            lines += [
+                line for n, pair in enumerate(zip(one, other, strict=True)) for line in _counters(where, n, *pair)
+            ]
         elif one != other:
             lines.append(_line(f"{where} {key}", one, other))
     return lines

@@ -44,10 +44,11 @@ SETTINGS = {
     "spark.sql.streaming.stopTimeout": "20000",
     "spark.sql.codegen.wholeStage": "false",
     "spark.log.level": "OFF",
-    # Recording is many small batches: a JVM that starts fast, and checkpoints with fewer calls of `chmod` and `readlink`.
+    # Recording is many small batches: a JVM that starts fast, and checkpoints with fewer side files and links.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xshare:auto",
     "spark.sql.streaming.checkpointFileManagerClass": f"{STREAMING}.checkpointing.FileSystemBasedCheckpointFileManager",
     "spark.sql.streaming.checkpoint.fileChecksum.enabled": "false",
+    "spark.sql.json.filterPushdown.enabled": "false",  # `numInputRows` would count what the JSON reader left over
 }
 
 
@@ -63,7 +64,12 @@ def main() -> None:
         try:
             for file in dict.fromkeys(one.split("/")[0] for one in only or scenarios.files()):
                 whole = not only or file in only
-                _record(spark, file, set() if whole else {one.split("/")[1] for one in only if one.startswith(f"{file}/")}, arguments.straight)
+                _record(
+                    spark,
+                    file,
+                    set() if whole else {one.split("/")[1] for one in only if one.startswith(f"{file}/")},
+                    arguments.straight,
+                )
         finally:
             spark.stop()
 
@@ -156,6 +162,7 @@ class _Recorder:
             self.spark.conf.set("spark.sql.streaming.stateStore.providerClass", ROCKSDB)
         for key, value in one.conf.items():
             self.spark.conf.set(key, value)
+        self.patience = 60  # seconds until a trigger has made no batch; the first one starts workers
         self.columns: str | None = None
         self.rows: dict[int, list[list[Any]]] = {}
         self.progress: dict[int, dict[str, Any]] = {}
@@ -195,11 +202,11 @@ class _Recorder:
         manager = self.spark._jsparkSession.streams()
         none = jvm.scala.Option.empty()
         options = jvm.PythonUtils.toScalaMap(jvm.java.util.HashMap())
-        mode = getattr(jvm.org.apache.spark.sql.catalyst.streaming.InternalOutputModes, self.one.mode.title())()
+        mode = jvm.org.apache.spark.sql.catalyst.streaming.InternalOutputModes.apply(self.one.mode)
         place = jvm.scala.Option.apply(str(self.folder / "checkpoint"))
         trigger = jvm.org.apache.spark.sql.streaming.Trigger.ProcessingTime(SECOND_MS)
         query = manager.startQuery(
-            none, place, none, frame, options, sink, mode, False, True, trigger, self.clock, none, none
+            none, none, place, frame, options, sink, mode, False, True, trigger, self.clock, none, none
         )
         return StreamingQuery(query)
 
@@ -216,19 +223,13 @@ class _Recorder:
         step = self.one.steps[number]
         before = len(self.query.recentProgress)
         self.clock.advance((step.seconds if isinstance(step, Advance) else 1) * SECOND_MS)
-        self._wait(lambda: len(self.query.recentProgress) > before or not self.query.isActive, 5)
+        self._wait(lambda: len(self.query.recentProgress) > before or not self.query.isActive, self.patience)
         if self.query.exception() is not None:
             raise self.query.exception()
 
     @contextmanager
     def _held(self) -> Iterator[None]:
-        execution = self.query._jsq
-        if hasattr(execution, "streamingQuery"):
-            try:
-                execution = execution.streamingQuery()
-            except Exception:
-                pass
-        lock = execution.awaitProgressLock()
+        lock = self.query._jsq.streamingQuery().awaitProgressLock()
         lock.lock()
         try:
             yield
@@ -268,6 +269,7 @@ def _run(spark: SparkSession, one: Scenario, *, restarted: bool, sink: str | Non
             when = "run"
             for number in range(len(one.steps)):
                 if restarted and number:
+                    recorder.patience = 5
                     recorder.stop()
                     recorder.start()
                 recorder.step(number)
