@@ -26,7 +26,7 @@ Row = tuple[int | None, str | None, str]
 
 
 class Done(NamedTuple):
-    """What a batch did: the rows it gave (by their `v`s), and its state's counters."""
+    """What a batch did: the `v`s of the rows it gave (every third column), and its state's counters."""
 
     rows: list[tuple[Any, ...]]
     total: int
@@ -79,7 +79,7 @@ class TwoStreams(StreamTest):
         return [self._done(batch, operator) for batch, operator in sorted(found.items())]
 
     def _done(self, batch: int, operator: dict[str, Any]) -> Done:
-        rows = [tuple(v for v in row if not isinstance(v, datetime | int)) for row in self.sink.batches.get(batch, [])]
+        rows = [row[2::3] for row in self.sink.batches.get(batch, [])]
         counters = ("numRowsTotal", "numRowsUpdated", "numRowsRemoved", "numRowsDroppedByWatermark")
         return Done(sorted(rows, key=str), *(operator[name] for name in counters))
 
