@@ -158,8 +158,8 @@ def test_all_types_of_values(spark: SparkSession) -> None:
 @pytest.mark.parametrize(
     ("members", "error", "message"),
     [
-        ({}, AnalysisException, "Failed to plan Python data source read:.*reader is not implemented"),
-        ({"reader": lambda *_, **__: 1 / 0}, AnalysisException, "plan Python data source read:.*ZeroDivisionError"),
+        ({}, AnalysisException, "Failed to initialize Python data source reader:.*reader is not implemented"),
+        ({"reader": lambda *_, **__: 1 / 0}, AnalysisException, "initialize Python data source reader:.*by zero"),
         ({"reader": lambda *_, **__: None}, AnalysisException, "an instance of DataSourceReader.*NoneType"),
         ({"schema": lambda _: 1 / 0}, AnalysisException, "create Python data source instance:.*ZeroDivisionError"),
     ],
@@ -190,6 +190,85 @@ def test_what_the_user_gets_wrong_in_reading(spark: SparkSession, read: Any, mes
 
     with pytest.raises(PythonException, match=f"(?s){message}"):
         spark.read.format("wrong").load().collect()
+
+
+def test_partitions_must_be_a_list_and_none_is_one(spark: SparkSession) -> None:
+    spark.dataSource.register(reading("parts", lambda p: iter([(1, str(p))]), partitions=lambda _: []))
+    assert spark.read.format("parts").load().first().s == "InputPartition(value=None)"
+
+    spark.dataSource.register(reading("parts", numbers, partitions=lambda _: (Span(0, 1),)))
+    with pytest.raises(AnalysisException, match=r"(?s)generate Python data source read partitions:.*to return a list"):
+        spark.read.format("parts").load().collect()
+
+
+# ── filters ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def pushing(spark: SparkSession, tmp_path: Path) -> Iterator[Path]:
+    """Where a data source `pushed` notes the filters it is offered; it takes all, and applies none."""
+    log = tmp_path / "log"
+
+    def push(_: Any, filters: list[Any]) -> list[Any]:
+        note(str(log), *map(str, filters))
+        return []
+
+    rows = [(1, "ab"), (2, "cb"), (None, None)]
+    spark.dataSource.register(reading("pushed", lambda _: iter(rows), pushFilters=push))
+    spark.conf.set("spark.sql.python.filterPushdown.enabled", "true")
+    yield log
+    spark.conf.unset("spark.sql.python.filterPushdown.enabled")
+
+
+NOT_NULL = "IsNotNull(attribute=('id',))"
+
+
+@pytest.mark.parametrize(
+    ("condition", "offered", "rows"),
+    [
+        ("id = 1", [NOT_NULL, "EqualTo(attribute=('id',), value=1)"], 1),
+        (
+            "id > 0 AND s = 'ab'",
+            [
+                NOT_NULL, "IsNotNull(attribute=('s',))",
+                "GreaterThan(attribute=('id',), value=0)", "EqualTo(attribute=('s',), value='ab')",
+            ],
+            1,
+        ),
+        ("1 < id", [NOT_NULL, "GreaterThan(attribute=('id',), value=1)"], 1),
+        ("id IN (1, 2)", ["In(attribute=('id',), value=(1, 2))"], 2),
+        ("NOT (id = 1)", [NOT_NULL, "Not(child=EqualTo(attribute=('id',), value=1))"], 1),
+        ("id IS NULL", ["IsNull(attribute=('id',))"], 1),
+        ("s LIKE '%b'", ["IsNotNull(attribute=('s',))", "StringEndsWith(attribute=('s',), value='b')"], 2),
+        ("s LIKE 'a%b' OR id = 1", None, 1),
+        ("true", None, 3),
+    ],
+)  # fmt: skip
+def test_filters_are_offered(
+    spark: SparkSession, pushing: Path, condition: str, offered: list[str] | None, rows: int
+) -> None:
+    frame = spark.read.format("pushed").load()
+
+    assert frame.select("s", "id").alias("x").where(condition).count() == rows
+
+    assert noted(pushing) == ([] if offered is None else [offered])
+
+
+def test_filters_that_were_not_offered_cannot_come_back(spark: SparkSession, pushing: Path) -> None:  # noqa: ARG001
+    from pyspark.sql.datasource import EqualTo
+
+    other = lambda *_: [EqualTo(("id",), 5)]  # noqa: E731
+    spark.dataSource.register(reading("pushed", lambda _: iter([]), pushFilters=other))
+
+    with pytest.raises(AnalysisException, match="DATA_SOURCE_EXTRANEOUS_FILTERS"):
+        spark.read.format("pushed").load().where("id = 1").collect()
+
+
+def test_a_reader_that_filters_needs_the_setting(spark: SparkSession) -> None:
+    spark.dataSource.register(reading("pushed", lambda _: iter([]), pushFilters=lambda _, filters: filters))
+
+    with pytest.raises(AnalysisException, match="DATA_SOURCE_PUSHDOWN_DISABLED"):
+        spark.read.format("pushed").load().collect()
 
 
 # ── registration ────────────────────────────────────────────────────────────────────────────────────────────

@@ -45,8 +45,8 @@ def names_file_column(plan: Node) -> bool:
 class ReadSource(Relation):
     """`spark.read.format(format)` / `spark.readStream.format(format)` with its options and paths.
 
-    `file_column`: the query names the hidden column `_metadata` of file reads. `filters`: PySpark's `Filter`s that
-    stand above it in the plan (`sessions.pushing`).
+    `file_column`: the query names the hidden column `_metadata` of file reads. `filters`: conditions
+    that stand above it in the plan, too (`sessions.pushing`).
     """
 
     format: str
@@ -56,7 +56,7 @@ class ReadSource(Relation):
     streaming: bool = False
     name: str | None = None
     file_column: bool = field(default=False, kw_only=True)
-    filters: tuple[object, ...] = field(default=(), kw_only=True)
+    filters: tuple[Expression, ...] = field(default=(), kw_only=True)
 
 
 @node

@@ -31,6 +31,7 @@ from headwater.sessions.execution import Execution
 from headwater.sessions.inputs import input_files
 from headwater.sessions.interrupting import working
 from headwater.sessions.observing import observations
+from headwater.sessions.pushing import with_filters
 from headwater.sessions.rendering import Rendering, shape
 from headwater.sessions.runtime import Runtime
 from headwater.sessions.translate import translate
@@ -95,7 +96,7 @@ class Session:
                 self.resolve(relation.input)
                 return shape(relation)
             try:
-                return compiler.compile_relation(relation, self)
+                return compiler.compile_relation(with_filters(relation, self), self)
             except DuckError as error:
                 raise translate(error) from error
 

@@ -21,6 +21,7 @@ from headwater.clock import Clock
 from headwater.duck import Connection, Database
 from headwater.io.formats.base import FormatOptions
 from headwater.io.storage import Storage
+from headwater.plan.expressions import Expression
 from headwater.registry import Registry
 from headwater.types.duck import to_duck
 
@@ -64,8 +65,8 @@ class SourceRequest:
     table: tuple[str, ...] = ()
     file_column: bool = False
     """Add the hidden column `_metadata` at the end of the rows (asked only of providers with `file_columns`)."""
-    filters: tuple[Any, ...] = ()
-    """PySpark's `Filter`s that a batch read may apply at its source; whoever asks applies them too."""
+    filters: tuple[Expression, ...] = ()
+    """Conditions that a batch read may apply at its source; whoever asks applies them too."""
 
 
 @dataclass(frozen=True)

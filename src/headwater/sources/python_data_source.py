@@ -32,6 +32,7 @@ from headwater.io.python_data_source import (
     mismatch,
     options_of,
 )
+from headwater.plan.expressions import Expression
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, arrow_query
 
 _STREAM = "org.apache.spark.sql.execution.datasources.v2.python.PythonMicroBatchStream"
@@ -74,13 +75,14 @@ class BatchPlan:
 
     source: Any
     schema: StructType
-    filters: tuple[Any, ...]
+    filters: tuple[Expression, ...]
     pushing: bool
 
     def iterators(self) -> Iterator[Iterator[Any]]:
         """What `read` gives for each partition. Raises PYTHON_DATA_SOURCE_ERROR."""
-        with failing("plan", "read"):
+        with failing("initialize", "reader"):
             reader = self._reader()
+        with failing("generate", "read partitions"):
             partitions = _partitions(reader)
         for partition in partitions:
             yield reader.read(partition)
@@ -99,21 +101,22 @@ class BatchPlan:
         """Offer the filters. All are applied to the rows afterwards too, whatever the reader takes upon itself."""
         from pyspark.errors import PySparkAssertionError, PySparkValueError
 
+        from headwater.sources.python_filters import filters_of
+
         if not self.pushing:
             raise PySparkAssertionError(
                 errorClass="DATA_SOURCE_PUSHDOWN_DISABLED",
                 messageParameters={"type": type(reader).__name__, "conf": _PUSHDOWN},
             )
-        if not self.filters:
-            return
-        known = {id(one) for one in self.filters}
-        foreign = [one for one in reader.pushFilters(list(self.filters)) if id(one) not in known]
+        offered = filters_of(self.filters, self.schema)
+        known = {id(one) for one in offered}
+        foreign = [one for one in reader.pushFilters(list(offered)) if id(one) not in known] if offered else []
         if foreign:
             raise PySparkValueError(
                 errorClass="DATA_SOURCE_EXTRANEOUS_FILTERS",
                 messageParameters={
                     "type": type(reader).__name__,
-                    "input": str(list(self.filters)),
+                    "input": str(offered),
                     "extraneous": str(foreign),
                 },
             )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from headwater.connect.commands.base import Call, handler
-from headwater.connect.foreach_batch import check_python
 from headwater.io.python_data_source import PythonDataSource
+from headwater.udf.function import check_python
 
 
 @handler("register_data_source")
