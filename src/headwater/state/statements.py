@@ -143,12 +143,13 @@ class Statements:
         if FILE not in schema.names:
             rows = exp.select(*selected).from_(self.file)
             return sql_text(exp.insert(rows, self._rows if target == self.relation_rows else target))
-        newest = exp.Window(
-            this=exp.RowNumber(),
-            partition_by=[_column(key) for key in self._keys],
-            order=exp.Order(expressions=[exp.Ordered(this=_column(FILE), desc=True)]),
-        )
-        rows = exp.select(*selected, _column(REMOVED)).from_(self.file).qualify(newest.eq(1))
+        # not by a window: DuckDB turns `row_number() … = 1` into arg_max, which takes -0.0 for 0.0
+        keys = [_column(key) for key in self._keys]
+        newest = exp.select(*keys, exp.alias_(exp.Max(this=_column(FILE)), FILE)).from_(self.file)
+        newest = newest.group_by(*(key.copy() for key in keys)) if keys else newest
+        rows = exp.select(*selected, _column(REMOVED)).from_(_aliased(self.file, "stored"))
+        same = exp.and_(_same(self._keys, "stored", "newest"), _column(FILE, "stored").eq(_column(FILE, "newest")))
+        rows = rows.join(newest.subquery("newest"), on=same, join_type="semi")
         return sql_text(exp.insert(rows, target, columns=[c.this.copy() for c in (*self._all(), _column(REMOVED))]))
 
     def _loaded(self, column: StateColumn, stored: pa.DataType) -> exp.Expr:

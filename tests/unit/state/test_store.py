@@ -204,6 +204,6 @@ def test_a_state_may_begin_late(tmp_path: Path) -> None:
 def test_a_version_that_was_written_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
     written(tmp_path, range(1, 3))
 
-    with pytest.raises(RuntimeSparkError, match="STATE_STORE_DAMAGED.*does not say what it was written as"):
+    with pytest.raises(RuntimeSparkError, match=r"STATE_STORE_DAMAGED.*does not say what it was written as"):
         store(tmp_path).read(2, None)
     assert list(store(tmp_path).read(0, None).changelogs) == []
