@@ -97,5 +97,5 @@ def test_what_nobody_decodes_is_named() -> None:
     from headwater.connect.decode.base import Decoder
     from headwater.connect.proto import pb2
 
-    with pytest.raises(UnsupportedError, match="`merge_action`"):
-        Decoder().expression(pb2.Expression(merge_action=pb2.MergeAction()))
+    with pytest.raises(UnsupportedError, match="`typed_aggregate_expression`"):
+        Decoder().expression(pb2.Expression(typed_aggregate_expression=pb2.TypedAggregateExpression()))
