@@ -29,12 +29,12 @@ from headwater.sessions.session import Session
 from headwater.sinks.base import OutputMode
 from headwater.sources.base import SourceRequest
 from headwater.sql import parse_query
-from headwater.streaming.analysis import with_explicit_aggregates
 from headwater.streaming.checkpoint import Checkpoint
 from headwater.streaming.cutting import CutPlan, cut_plan
 from headwater.streaming.dataflow import BatchTime, DataflowRun
 from headwater.streaming.leaves import Leaf
 from headwater.streaming.naming import unique_names
+from headwater.streaming.rewriting import with_explicit_aggregates
 from headwater.streaming.views import create_view
 from headwater.types.arrow import arrow_schema
 from headwater.types.ddl import parse_schema

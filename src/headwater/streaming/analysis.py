@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from pyspark.sql.types import BooleanType, NumericType
 
@@ -23,9 +23,8 @@ from headwater.compile.relations.sets import duplicate_keys
 from headwater.compile.relations.watermark import DELAY
 from headwater.compile.resolved import Attribute
 from headwater.errors import AnalysisError, unsupported
-from headwater.functions.base import functions
 from headwater.log import logger
-from headwater.plan.expressions import Alias, Call, Column, Window
+from headwater.plan.expressions import Alias, Call, Window
 from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
@@ -36,20 +35,19 @@ from headwater.plan.relations import (
     Join,
     Limit,
     Offset,
-    Project,
     Relation,
     Sample,
     SetOperation,
     Sort,
     Statistic,
     Tail,
-    ToDF,
     TransformWithState,
     Transpose,
     WithRelations,
 )
 from headwater.sinks.base import OutputMode
 from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
+from headwater.streaming.rewriting import as_spark_runs_it, with_explicit_aggregates
 
 _LOG = logger("streaming.analysis")
 _WAY_OUT = "Do it in foreachBatch, or run the query on Apache Spark."
@@ -78,62 +76,6 @@ _JOINS = {
 def refused(message: str) -> AnalysisError:
     """Spark's error for a streaming operation it does not have."""
     return AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=message)
-
-
-# ── the plan as it runs ─────────────────────────────────────────────────────────────────────────────────────
-
-
-def with_explicit_aggregates(plan: Relation) -> Relation:
-    """The plan with each projection that aggregates (`df.select(sum("v"))`) as the aggregation it is."""
-    changed = plan.map_children(_explicit)
-    if isinstance(changed, Project) and any(_aggregates(one) for one in changed.expressions):
-        return Aggregate(changed.input, "groupby", (), changed.expressions, plan_id=changed.plan_id)
-    return changed
-
-
-def _explicit(node: Node) -> Node:
-    return with_explicit_aggregates(node) if isinstance(node, Relation) else node
-
-
-def _aggregates(expression: Node) -> bool:
-    """Whether an aggregate function is called in it, windows and subqueries aside."""
-    if isinstance(expression, Window | Relation):
-        return False
-    if isinstance(expression, Call):
-        found = functions.get(expression.name)
-        if found is not None and found.kind == "aggregate":
-            return True
-    return any(_aggregates(child) for child in expression.children())
-
-
-def _as_spark_runs_it(plan: Relation, check: _Check) -> Relation:
-    """SQL's DISTINCT over streams is an aggregation by all columns; limits right above one another are one."""
-
-    def change(node: Node) -> Node:
-        changed = node.map_children(change)
-        if not isinstance(node, Relation) or not check.streams(node):
-            return changed
-        if isinstance(changed, Limit) and isinstance(changed.input, Limit):
-            return replace(changed.input, count=min(changed.count, changed.input.count), plan_id=changed.plan_id)
-        if isinstance(changed, Distinct):
-            return _by_all_columns(changed.input, check.columns(node), changed.plan_id)
-        if isinstance(changed, SetOperation) and not changed.all:
-            rows = replace(changed, all=changed.kind == "union", plan_id=None)
-            return _by_all_columns(rows, check.columns(node), changed.plan_id)
-        return changed
-
-    return cast(Relation, change(plan))
-
-
-def _by_all_columns(rows: Relation, columns: Sequence[Attribute], plan_id: int | None) -> Aggregate:
-    names = [column.name for column in columns]
-    if len({name.lower() for name in names}) < len(names):
-        names = [f"{name}_{index}" for index, name in enumerate(names)]
-        rows = ToDF(rows, tuple(names))
-    keys = tuple(Column((name,)) for name in names)
-    shown = tuple(Alias(key, (column.name,)) for key, column in zip(keys, columns, strict=True))
-    same = all(key.parts[0] == column.name for key, column in zip(keys, columns, strict=True))
-    return Aggregate(rows, "groupby", keys, () if same else shown, output_grouping=same, plan_id=plan_id)
 
 
 def _is_distinct(node: Relation) -> bool:
@@ -185,7 +127,7 @@ def checked(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mode
     if context.settings.flag("spark.sql.streaming.unsupportedOperationCheck"):
         check.spark_rules()
     check.missing()
-    return _as_spark_runs_it(plan, check)
+    return as_spark_runs_it(plan, check.streams, check.columns)
 
 
 class _Streams:
