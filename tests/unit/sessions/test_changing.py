@@ -90,6 +90,28 @@ def test_a_statement_with_a_counter_is_done_once(sql: Sql) -> None:
         sql(f"SET spark.databricks.delta.write.txnVersion = {version}")
         sql("UPDATE t SET n = n + 1")
     assert [row[2] for row in t(sql)] == [3, 4, 5]
+    sql("SET spark.databricks.delta.write.txnVersion.autoReset.enabled = true")
+    for version in (3, 3):
+        sql(f"SET spark.databricks.delta.write.txnVersion = {version}")
+        sql("UPDATE t SET n = n + 1")
+        sql("UPDATE t SET n = n + 10")
+    assert [row[2] for row in t(sql)] == [24, 25, 26]
+    sql("SET spark.databricks.delta.write.txnVersion = 4")
+    assert sql("DELETE FROM t") == [(3,)]
+    assert sql("SET spark.databricks.delta.write.txnVersion")[0][1] == "<undefined>"
+
+
+def test_history_names_the_clauses(sql: Sql) -> None:
+    sql("MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN DELETE WHEN NOT MATCHED THEN INSERT *")
+    (newest, *_) = sql("DESCRIBE HISTORY t")
+    parameters = dict(newest[5])
+    assert newest[4] == "MERGE"
+    assert parameters == {
+        "predicate": '["(id = id)"]',
+        "matchedPredicates": '[{"actionType":"delete"}]',
+        "notMatchedPredicates": '[{"actionType":"insert"}]',
+        "notMatchedBySourcePredicates": "[]",
+    }
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ _OMITTED = {
     "not_matched": "NON_LAST_NOT_MATCHED_BY_TARGET_CLAUSE_OMIT_CONDITION",
     "not_matched_by_source": "NON_LAST_NOT_MATCHED_BY_SOURCE_CLAUSE_OMIT_CONDITION",
 }
+_HISTORY = {
+    "matched": "matchedPredicates",
+    "not_matched": "notMatchedPredicates",
+    "not_matched_by_source": "notMatchedBySourcePredicates",
+}
 _AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 
 
@@ -63,8 +68,10 @@ def delete(node: Delete, session: Session) -> Relation:
     """The count: num_affected_rows. Without a condition no row is read."""
     if node.condition is None:
         table = stored.lake_of(_delta(node.table, "DELETE", session), session)
-        cleared = table.clear(Operation("DELETE", {"predicate": "[]"}), _txn(session))
+        txn = _txn(session)
+        cleared = table.clear(Operation("DELETE", {"predicate": "[]"}), txn)
         if cleared is not None:
+            _forget(txn, session)
             return _affected(lake.Counts(deleted=cleared))
     return _affected(_change(_on_one_row(node, MergeClause("matched", "delete")), "DELETE", session))
 
@@ -91,15 +98,24 @@ def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
         names.schema,
         on.sql,
         tuple(names.clause(clause) for clause in node.clauses),
-        Operation(operation, {"predicate": json.dumps([on.name])}),
+        _operation(operation, on.name, node.clauses),
         _txn(session),
     )
     with session.connection(source) as connection:
         lake.keep_source(connection, source.query, [a.sql for a in names.source])
         counts = table.merge(connection, made)
-    if made.txn is not None and session.settings.flag(_TXN_RESET):
-        session.settings.unset(_TXN_VERSION)
+    _forget(made.txn, session)
     return counts
+
+
+def _operation(name: str, predicate: str, clauses: Sequence[MergeClause]) -> Operation:
+    """How the table's history names it, with Delta's parameters."""
+    parameters = {"predicate": json.dumps([predicate])}
+    if name == "MERGE":
+        for when, key in _HISTORY.items():
+            actions = [{"actionType": clause.kind} for clause in clauses if clause.when == when]
+            parameters[key] = json.dumps(actions, separators=(",", ":"))
+    return Operation(name, parameters)
 
 
 def _delta(name: tuple[str, ...], operation: str, session: Session) -> Table:
@@ -124,6 +140,12 @@ def _txn(session: Session) -> tuple[str, int] | None:
     """Delta's settings for statements that are done once."""
     app, version = session.settings.lookup(_TXN_APP), session.settings.lookup(_TXN_VERSION)
     return (app, int(version)) if app and version else None
+
+
+def _forget(txn: tuple[str, int] | None, session: Session) -> None:
+    """After a statement that was done once, if the session says so, the next one needs a version of its own."""
+    if txn is not None and session.settings.flag(_TXN_RESET):
+        session.settings.unset(_TXN_VERSION)
 
 
 @dataclass(frozen=True)
