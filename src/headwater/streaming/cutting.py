@@ -9,7 +9,7 @@ DataFrames below the cut can still name their columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -31,6 +31,7 @@ from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
 from headwater.streaming.observing import ObserveNode
 from headwater.streaming.operators import load_operators
 from headwater.streaming.operators.base import Kind, OperatorPlan, Site, kinds, watermarked
+from headwater.streaming.pruning import pruned
 from headwater.streaming.statics import StaticSide
 from headwater.streaming.watermark import WatermarkNode
 
@@ -93,9 +94,8 @@ def cut_plan(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mod
         cutter.context.add(leaf.relation_id, leaf.resolved(index))
     output = compiler.compile_relation(cutter.relation(plan), cutter.context)
     inputs = {**cutter.inputs, **output.inputs}
-    return CutPlan(
-        output, tuple(leaf.columns for leaf in leaves), inputs, tuple(cutter.cuts), tuple(cutter.context.statics)
-    )
+    cuts = tuple(cutter.pruned(output.query))
+    return CutPlan(output, tuple(leaf.columns for leaf in leaves), inputs, cuts, tuple(cutter.context.statics))
 
 
 class _Cutter:
@@ -106,6 +106,7 @@ class _Cutter:
         self.inputs: dict[str, object] = {}
         self._operators = 0
         self._observed: dict[str, tuple[str, ...]] = {}
+        self._kept: dict[int, Resolved] = {}
 
     def relation(self, node: Relation) -> Relation:
         """The plan with a leaf in the place of every cut."""
@@ -131,6 +132,17 @@ class _Cutter:
         found = (one.relation_id for one in node.walk() if isinstance(one, CachedRemote) and self.context.knows(one))
         return tuple(source for name in found for source in self._observed.get(name, (name,)))
 
+    def pruned(self, output: exp.Query) -> Iterator[Cut]:
+        """The cuts, each watermark without the columns that neither the output nor a cut reads."""
+        queries = [output, *(query for cut in self.cuts for query in _reads(cut))]
+        blind = [cut for cut in self.cuts if isinstance(cut, OperatorCut) and not _reads(cut)]
+        unknown = {name for cut in blind for name in cut.sources}
+        for cut in self.cuts:
+            if isinstance(cut, WatermarkNode) and cut.output not in unknown:
+                yield pruned(cut, self._kept[cut.number], queries)
+            else:
+                yield cut
+
     # ── the cuts ────────────────────────────────────────────────────────────────────────────────────────
 
     def _watermark(self, node: WithWatermark) -> Relation:
@@ -151,6 +163,7 @@ class _Cutter:
             time = exp.Dot(this=time, expression=exp.to_identifier("end", quoted=True))
         cut = WatermarkNode(number, made.query, time, int(cast(int, event.metadata[DELAY])))
         self.cuts.append(cut)
+        self._kept[number] = made
         return self._leaf(cut.output, _over(cut.output, made), node)
 
     def _observe(self, node: CollectMetrics) -> Relation:
@@ -187,6 +200,13 @@ class _Cutter:
         self.inputs.update(resolved.inputs)
         self.context.add(name, replace(resolved, inputs={}, streaming=True))
         return CachedRemote(name, plan_id=node.plan_id)
+
+
+def _reads(cut: Cut) -> tuple[exp.Query, ...]:
+    """The queries of a cut over its inputs; none: not known."""
+    if isinstance(cut, OperatorCut):
+        return cast(tuple[exp.Query, ...], getattr(cut.plan, "reads", ()))
+    return (cut.query, cut.metrics.query) if isinstance(cut, ObserveNode) else (cut.query,)
 
 
 def _over(name: str, made: Resolved) -> Resolved:

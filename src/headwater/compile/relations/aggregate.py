@@ -9,7 +9,7 @@ aggregated is MISSING_AGGREGATION.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from sqlglot import exp
 from headwater.compile.aggregates import function_of, has_aggregate, is_aggregate, rewrite
 from headwater.compile.compiler import Compiler, on
 from headwater.compile.context import Context
-from headwater.compile.frame import Frame, Item, derived, reference, slots_of
+from headwater.compile.frame import Frame, Item, derived, reference, slots_of, used_names
 from headwater.compile.outputs import Output, item_of, output_of, outputs_of
 from headwater.compile.relations.all_keys import grouped_by_all
 from headwater.compile.relations.sessions import is_session, merged_sessions
@@ -429,14 +429,16 @@ def compile_aggregate(node: plan.Aggregate, context: Context) -> AggregatePieces
     ]
     sets = None if grouped.sets is None else _unqualified(grouped.sets)
     states = tuple(replace(state, type=_type_of(state.call, compiler)) for state in grouped.states.values())
-    child = _with_hidden(grouped.base).resolved()
+    trees = [*(key.sql for key in grouped.keys), *(state.call for state in states)]
+    child = _narrow(grouped.base, used_names(trees)).resolved()
     return AggregatePieces(child, tuple(grouped.keys), states, tuple(outputs), having, sets, grouped.session)
 
 
-def _with_hidden(frame: Frame) -> Frame:
-    """The frame with the hidden columns that can be named above it."""
+def _narrow(frame: Frame, used: Container[str]) -> Frame:
+    """The frame with only the columns used, hidden ones too."""
     hidden = [slot for slot in frame.hidden if slot.attribute.sql in frame.merged]
-    return replace(frame, slots=(*frame.slots, *hidden), hidden=())
+    slots = [slot for slot in (*frame.slots, *hidden) if slot.attribute.sql in used]
+    return replace(frame, slots=tuple(slots), hidden=(), whole=())
 
 
 def _type_of(call: exp.Expression, compiler: Compiler) -> DataType:

@@ -2,7 +2,8 @@
 
     batch    SELECT keys, aggregate EXPORT_STATE FROM input GROUP BY keys
     changed  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state, without late groups
-    gone     the groups of the state that the watermark has passed
+    gone     the groups of `changed` and the state that the watermark has passed
+    applied  `changed` without `gone`, and what of `gone` the state held, to be removed
 
 Update mode gives `changed`, append mode `gone`; complete mode gives the whole state, and drops and evicts nothing. A
 group is late if its event time is at or before the watermark of the batch before.
@@ -77,6 +78,7 @@ class StreamingAggregate:
         run(connection, self._texts.changed)
         if self._texts.evicts:
             run(connection, self._texts.gone)
+            run(connection, self._texts.applied)
         run(connection, self._texts.output)
 
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
@@ -90,20 +92,16 @@ class StreamingAggregate:
         groups = run(connection, self._texts.batch)
         moment.ran()
         updated = run(connection, self._texts.changed)
-        if updated:
-            self._state.apply(connection, self._texts.changed_rows)
         updates_ms, begin = since(begin), time.perf_counter()
-        removed = self._evict(connection, moment)
-        self._counters = Counters(updated, removed, groups - updated, updates_ms, since(begin))
+        gone = run(connection, self._texts.gone) if self._may_evict(moment) else 0
+        removals_ms, begin = since(begin), time.perf_counter()
+        if gone or updated:
+            self._state.apply(connection, self._texts.applied_rows if gone else self._texts.changed_rows)
+        self._counters = Counters(updated, gone, groups - updated, updates_ms + since(begin), removals_ms)
 
-    def _evict(self, connection: Connection, moment: Moment) -> int:
-        """Remove what the watermark has passed. If it stands where it stood, nothing that old is left or came in."""
-        if not self._texts.evicts or (moment.late_ms == moment.eviction_ms and not self._counters.removed):
-            return 0
-        gone = run(connection, self._texts.gone)
-        if gone:
-            self._state.apply(connection, self._texts.gone_rows)
-        return gone
+    def _may_evict(self, moment: Moment) -> bool:
+        """If the watermark stands where it stood, nothing that old is left or came in; `gone` is emptied once."""
+        return self._texts.evicts and (moment.late_ms != moment.eviction_ms or self._counters.removed > 0)
 
     def commit(self, connection: Connection, version: int) -> StateReport:
         """See `StatefulOperator`."""
@@ -134,7 +132,8 @@ class _Texts:
         self._plan = plan
         stem = plan.site.output
         self._batch_rows = f"{stem}_batch"
-        self.changed_rows, self.gone_rows = f"{stem}_changed", f"{stem}_gone"
+        self.changed_rows, self.applied_rows = f"{stem}_changed", f"{stem}_applied"
+        self._gone_rows = f"{stem}_gone"
         self.evicts = plan.event is not None and plan.site.mode != "complete"
 
     @cached_property
@@ -178,17 +177,31 @@ class _Texts:
 
     @cached_property
     def gone(self) -> str:
-        """Fills the groups of the state that the watermark has passed."""
-        plan = self._plan
-        assert plan.event is not None
-        name, event = plan.event
-        columns = [column(each) for each in (*plan.keys, *plan.measure_names, ROW)]
-        passed = at_or_before(column(name), event.type, plan.site.evict)
-        return create(self.gone_rows, exp.select(*columns, named(exp.true(), REMOVED)).from_(self.state).where(passed))
+        """Fills the groups that the watermark has passed, with what came in in this batch."""
+        columns = [column(each) for each in (*self._plan.keys, *self._plan.measure_names, ROW)]
+        changed = exp.select(*columns).from_(self.changed_rows).where(self._passed())
+        known = exp.select(column(ROW)).from_(self.changed_rows).where(column(ROW).is_(exp.null()).not_())
+        kept = exp.select(*columns).from_(self.state).where(self._passed(), column(ROW).isin(query=known).not_())
+        return create(self._gone_rows, exp.union(changed, kept, distinct=False))
+
+    @cached_property
+    def applied(self) -> str:
+        """The view of what is to be applied to the state where groups go."""
+        columns = [column(each) for each in (*self._plan.keys, *self._plan.measure_names, ROW)]
+        passed = exp.Is(this=exp.Paren(this=self._passed()), expression=exp.true())
+        stay = exp.select(*columns, named(exp.false(), REMOVED)).from_(self.changed_rows).where(exp.Not(this=passed))
+        known = column(ROW).is_(exp.null()).not_()
+        leave = exp.select(*columns, named(exp.true(), REMOVED)).from_(self._gone_rows).where(known)
+        return create(self.applied_rows, exp.union(stay, leave, distinct=False), "VIEW")
+
+    def _passed(self) -> exp.Expression:
+        assert self._plan.event is not None
+        name, event = self._plan.event
+        return at_or_before(column(name), event.type, self._plan.site.evict)
 
     @cached_property
     def output(self) -> str:
         """The view of the groups that go on."""
-        source = {"complete": self.state, "update": self.changed_rows, "append": self.gone_rows}[self._plan.site.mode]
+        source = {"complete": self.state, "update": self.changed_rows, "append": self._gone_rows}[self._plan.site.mode]
         query = exp.select(*map(column, self._plan.keys), *self._plan.finals()).from_(source)
         return create(self._plan.site.output, query, "VIEW")

@@ -80,6 +80,11 @@ class Aggregation:
         """The measures' columns of the state."""
         return [measure.name for measure in self.measures]
 
+    @property
+    def reads(self) -> tuple[exp.Query, ...]:
+        """All queries over its inputs."""
+        return (self.pieces.child.query,)
+
     # ── queries ─────────────────────────────────────────────────────────────────────────────────────────────
 
     @property
