@@ -14,6 +14,7 @@ from headwater.functions.base import functions
 from headwater.plan.expressions import Alias, Call, Column, Window
 from headwater.plan.node import Node
 from headwater.plan.relations import Aggregate, Distinct, Limit, Project, Relation, SetOperation, ToDF
+from headwater.streaming.pivots import in_two_steps
 
 
 def with_explicit_aggregates(plan: Relation) -> Relation:
@@ -42,7 +43,7 @@ def _aggregates(expression: Node) -> bool:
 def as_spark_runs_it(
     plan: Relation, streams: Callable[[Node], bool], columns: Callable[[Relation], Sequence[Attribute]]
 ) -> Relation:
-    """A checked plan: SQL's DISTINCT over streams is an aggregation by all columns, adjacent limits are one."""
+    """A checked plan: SQL's DISTINCT is an aggregation by all columns, a pivot two of them, adjacent limits are one."""
 
     def change(node: Node) -> Node:
         changed = node.map_children(change)
@@ -50,6 +51,8 @@ def as_spark_runs_it(
             return changed
         if isinstance(changed, Limit) and isinstance(changed.input, Limit):
             return replace(changed.input, count=min(changed.count, changed.input.count), plan_id=changed.plan_id)
+        if isinstance(changed, Aggregate) and changed.kind == "pivot":
+            return in_two_steps(changed, columns(node))
         if isinstance(changed, Distinct):
             return _by_all_columns(changed.input, columns(node), changed.plan_id)
         if isinstance(changed, SetOperation) and not changed.all:
