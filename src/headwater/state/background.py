@@ -13,6 +13,7 @@ from headwater.duck import Connection
 from headwater.log import logger
 
 LOG = logger(__name__)
+_GRACE_SECONDS = 5
 
 
 class Background:
@@ -39,7 +40,9 @@ class Background:
             self._thread.join()
 
     def stop(self) -> None:
-        """Give up what runs."""
+        """Let what runs come to its end for some seconds, then give it up."""
+        if self._thread is not None:
+            self._thread.join(_GRACE_SECONDS)
         if self.running and self._reader is not None:
             self._reader.interrupt()
         self.wait()

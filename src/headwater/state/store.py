@@ -22,6 +22,7 @@ from typing import NamedTuple, TypeVar
 
 import pyarrow as pa
 
+from headwater.crash import crash_point
 from headwater.errors import RuntimeSparkError
 from headwater.io.checksum import delete_checked, matches, replace_checked
 from headwater.io.storage import Storage
@@ -156,7 +157,10 @@ class StateStore:
 
     def write_snapshot(self, version: Version, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         """Write all rows of a version; safe in a thread of its own, and whoever writes: its id tells its rows."""
-        replace_checked(self.storage, self._snapshot(version), encode(schema, batches))
+        data = encode(schema, batches)
+        crash_point("state.snapshot")
+        replace_checked(self.storage, self._snapshot(version), data)
+        crash_point("state.snapshot_written")
         self._snapshots.add(version[0])
 
     def snapshot_due(self, total_rows: int) -> bool:

@@ -109,7 +109,7 @@ SPARK = {
     "INTERVAL YEAR TO MONTH": "INTERVAL '-14 months'",
     "ARRAY<INTERVAL DAY TO SECOND>": "[INTERVAL '1 day', NULL]",
     "MAP<STRING,INTERVAL YEAR TO MONTH>": "MAP {'a': INTERVAL '2 months'}",
-    "STRUCT<a: ARRAY<STRUCT<b: DECIMAL(5,2)>>, i: INTERVAL DAY TO SECOND>": "{'a': [{'b': 1.2}], 'i': INTERVAL '1 hour'}",
+    "STRUCT<a:ARRAY<STRUCT<b:DECIMAL(5,2)>>,i:INTERVAL DAY TO SECOND>": "{'a': [{'b': 1.2}], 'i': INTERVAL '1 hour'}",
 }
 
 
