@@ -299,11 +299,6 @@ def aggregation_of_left_join_unchecked(spark, left, right):
     return left.join(right, F.expr(BETWEEN), "left_outer").groupBy(F.window("lt", "10 seconds")).count()
 
 
-@scenario(EVENTS, ROWS, mode="update", conf={"spark.sql.streaming.unsupportedOperationCheck": "false"})
-def limit_unchecked(spark, events):
-    return events.limit(1)
-
-
 @scenario(EVENTS, ROWS, mode="append")
 def limit_of_limit_of_aggregation(spark, events):
     return windowed(events).limit(3).limit(1)

@@ -1,5 +1,6 @@
 """Every scenario gives on Headwater what Spark 4.3 gave: rows, watermarks and counters of every batch, or the error.
 
+Straight, restarted before every step (as Spark was too), and killed inside a batch.
 `open.txt` lists what does not yet; a listed scenario that passes fails here, so that the list can only shrink.
 """
 
@@ -15,6 +16,7 @@ from headwater.connect.server import Server
 from support import scenarios
 from support.scenarios import BASE_MS, Scenario
 from support.scenarios_headwater import play, scenario_server
+from support.scenarios_killed import survived
 
 ALL = [one for file in scenarios.files() for one in scenarios.load(file)]
 OPEN = set((Path(__file__).parent / "open.txt").read_text("utf-8").split())
@@ -46,6 +48,34 @@ def test_as_spark(one: Scenario, variant: str, request: pytest.FixtureRequest, t
     found = play(server, one, tmp_path, restarted=variant == "restarted")
 
     assert not (lines := scenarios.differences(wanted, found)), "\n".join([one.id, *lines])
+
+
+KILLED = [
+    ("aggregate/sum_by_key_update", "step5:2"),
+    ("aggregate/global_sum_complete", "step6:2"),
+    ("window/tumbling_append", "step4:3"),
+    ("window/sliding_update", "step6:4"),
+    ("dedup/time_in_the_key_append", "step5:4"),
+    ("dedup/within_watermark_append", "step3:3"),
+    ("session/by_key_append", "step5:5"),
+    ("session/bridged", "step6:3"),
+    ("join_inner/by_key_append", "step5:2"),
+    ("join_outer/left_by_the_rights_watermark_only", "step6:4"),
+    ("limit/four", "step5:2"),
+    ("chains/windows_of_windows", "step6:6"),
+    ("chains/windows_of_dedup", "step4:5"),
+    ("apply_in_pandas_with_state/event_time_timeout", "step5:4"),
+    ("transform_with_state/event_time_timers", "step6:3"),
+    ("transform_with_state/list_state", "step5:2"),
+]
+
+
+@pytest.mark.parametrize(("name", "crash"), KILLED, ids=[f"{name}-{crash}" for name, crash in KILLED])
+def test_a_kill_inside_a_batch_changes_nothing(name: str, crash: str, tmp_path: Path) -> None:
+    one = next(one for one in ALL if one.id == name)
+    wanted = {batch["batch"]: batch["rows"] for batch in scenarios.expected(one, "straight")["batches"]}
+
+    assert survived(one, tmp_path, crash) == wanted
 
 
 def test_every_scenario_is_recorded_and_nothing_else_is() -> None:

@@ -476,16 +476,3 @@ def fails_by_its_processor(spark, events):
             yield
 
     return events.groupBy("k").transformWithState(Failing(), "k STRING", "update", "None")
-
-
-@scenario(EVENTS, PLAIN, mode="update")
-def duplicate_state_name(spark, events):
-    class Twice(StatefulProcessor):
-        def init(self, handle):
-            handle.getValueState("same", "v LONG")
-            handle.getListState("same", "v LONG")
-
-        def handleInputRows(self, key, rows, timerValues):
-            yield Row(k=key[0])
-
-    return events.groupBy("k").transformWithState(Twice(), "k STRING", "update", "None")

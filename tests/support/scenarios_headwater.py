@@ -86,15 +86,17 @@ def scenario_server(warehouse: Path, clock: Clock | None = None) -> Iterator[Ser
         server.stop(grace=0)
 
 
-class _Player:
+class Player:
     """A query on Headwater, and what it gave."""
 
-    def __init__(self, spark: Any, one: Scenario, folder: Path, clock: ManualClock | None) -> None:
+    def __init__(
+        self, spark: Any, one: Scenario, folder: Path, clock: ManualClock | None, rows: dict[int, list[list[Any]]]
+    ) -> None:
         self.spark, self.one, self.folder, self.clock = spark, one, folder, clock
         for key, value in one.conf.items():
             spark.conf.set(key, value)
         self.columns: str | None = None
-        self.rows = _collected[str(folder)] = {}
+        self.rows = _collected[str(folder)] = rows
         self.progress: dict[int, dict[str, Any]] = {}
         self.query: Any = None
 
@@ -160,7 +162,7 @@ def play(server: Server, one: Scenario, folder: Path, *, restarted: bool = False
     if clock is not None:
         clock.advance(-(clock.now_ms() - BASE_MS))
     with connected(server) as spark:
-        player = _Player(spark, one, folder, clock)
+        player = Player(spark, one, folder, clock, {})
         error, when = None, "start"
         try:
             player.build()
