@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from headwater.compile import relations as _relations  # noqa: F401 (enters the handlers)
 from headwater.compile import structs as _structs  # noqa: F401
 from headwater.compile import subqueries as _subqueries  # noqa: F401
@@ -48,13 +50,21 @@ def compile_relation(relation: Relation, context: Context) -> Resolved:
 
 
 def compile_cut(relation: Relation, context: Context) -> Resolved:
-    """As `compile_relation`, for the part of a plan below a cut: the attributes remember which DataFrames they are of."""
+    """As `compile_relation`, for a part of a plan: the attributes remember which DataFrames they are of."""
     return Compiler(context).cut(relation)
 
 
-def compile_expression(expression: Expression, attributes: tuple[Attribute, ...], context: Context) -> Typed:
-    """A DuckDB expression over columns named by `attributes[i].sql`. Raises as `compile_relation`."""
+def compile_expression(
+    expression: Expression, attributes: tuple[Attribute, ...], context: Context, inputs: dict[str, Any] | None = None
+) -> Typed:
+    """A DuckDB expression over columns named by `attributes[i].sql`. Raises as `compile_relation`.
+
+    The Arrow data that its subqueries name is added to `inputs`.
+    """
     compiler = Compiler(context)
     compiler.types.update({a.sql: a.type for a in attributes})
     compiler.remember(attributes)
-    return compiler.expression(expression, Scope(attributes, fold=compiler.fold))
+    typed = compiler.expression(expression, Scope(attributes, fold=compiler.fold))
+    if inputs is not None:
+        inputs.update(compiler.inputs)
+    return typed

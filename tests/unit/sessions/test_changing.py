@@ -130,7 +130,7 @@ def test_history_names_the_clauses(sql: Sql) -> None:
         ("MERGE INTO t USING s ON t.id = s.id WHEN NOT MATCHED THEN DELETE", "PARSE_SYNTAX_ERROR"),
         ("MERGE INTO t USING (SELECT a.* FROM s a, s b) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET *",
          "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE"),
-        ("DELETE FROM t WHERE id IN (SELECT id FROM s)", "DELTA_UNSUPPORTED_SUBQUERY"),
+        ("MERGE INTO t USING s ON t.id IN (SELECT id FROM s) WHEN MATCHED THEN DELETE", "DELTA_UNSUPPORTED_SUBQUERY"),
         ("DELETE FROM s", "TABLE_OR_VIEW_NOT_FOUND"),
         ("DELETE FROM nowhere", "TABLE_OR_VIEW_NOT_FOUND"),
     ],
@@ -139,6 +139,14 @@ def test_what_cannot_be_is_refused_and_changes_nothing(sql: Sql, text: str, cond
     before = t(sql)
     sql.refused(text, condition)
     assert t(sql) == before
+
+
+def test_updates_and_deletes_may_ask_other_tables(sql: Sql) -> None:
+    assert sql("UPDATE t SET v = (SELECT max(v) FROM s) WHERE id NOT IN (SELECT id FROM s WHERE id > 0)") == [(2,)]
+    assert t(sql) == [(1, "a", 1), (2, "z", 2), (3, "z", 3)]
+    assert sql("DELETE FROM t WHERE EXISTS (SELECT 1 FROM s WHERE s.id = t.id AND s.n > t.n)") == [(1,)]
+    assert sql("DELETE FROM t WHERE n = (SELECT max(n) FROM t)") == [(1,)]
+    assert t(sql) == [(2, "z", 2)]
 
 
 def test_other_formats_are_refused(sql: Sql) -> None:

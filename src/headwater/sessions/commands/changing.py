@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import BooleanType, LongType, NullType, StructField, StructType
 from sqlglot import exp
@@ -17,6 +17,7 @@ from sqlglot import exp
 from headwater.catalog import Table
 from headwater.compile import Attribute, Resolved, compile_expression
 from headwater.errors import AnalysisError, unsupported
+from headwater.functions.base import Typed
 from headwater.lake import merge as lake
 from headwater.lake.schema import merge as merged_schema
 from headwater.lake.transaction import Operation
@@ -77,8 +78,11 @@ def delete(node: Delete, session: Session) -> Relation:
 
 
 def _on_one_row(node: Update | Delete, clause: MergeClause) -> Merge:
-    condition = Literal(True, BooleanType()) if node.condition is None else node.condition
-    return Merge(node.table, OneRow(), condition, (clause,), node.alias)
+    """The condition joins the rows, so that files are skipped by it; one with a subquery cannot and is the clause's."""
+    always = Literal(True, BooleanType())
+    if node.condition is not None and _has_subquery(node.condition):
+        return Merge(node.table, OneRow(), always, (replace(clause, condition=node.condition),), node.alias)
+    return Merge(node.table, OneRow(), node.condition or always, (clause,), node.alias)
 
 
 def _affected(counts: lake.Counts) -> Relation:
@@ -93,7 +97,7 @@ def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
         raise AnalysisError("CALL_ON_STREAMING_DATASET_UNSUPPORTED", methodName="`merge`")
     table = stored.lake_of(found, session)
     names = _Names.of(node, found, table.schema, source, session)
-    on = compile_expression(node.on, names.scope("matched"), session)
+    on = names.compile(node.on, names.scope("matched"))
     made = lake.Merge(
         names.schema,
         on.sql,
@@ -101,7 +105,7 @@ def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
         _operation(operation, on.name, node.clauses),
         _txn(session),
     )
-    with session.connection(source) as connection:
+    with session.connection(replace(source, inputs={**source.inputs, **names.inputs})) as connection:
         lake.keep_source(connection, source.query, [a.sql for a in names.source])
         counts = table.merge(connection, made)
     _forget(made.txn, session)
@@ -132,8 +136,12 @@ def _check(node: Merge, operation: str) -> None:
         when = next(c.when for c in node.clauses if c.condition is None and c is not last[c.when])
         raise AnalysisError(_OMITTED[when])
     conditions = [node.on, *(clause.condition for clause in node.clauses if clause.condition is not None)]
-    if any(isinstance(one, Subquery | SubqueryReference) for condition in conditions for one in condition.walk()):
+    if operation == "MERGE" and any(map(_has_subquery, conditions)):
         raise AnalysisError("DELTA_UNSUPPORTED_SUBQUERY", operation=operation, cond="a subquery")
+
+
+def _has_subquery(expression: Expression) -> bool:
+    return any(isinstance(one, Subquery | SubqueryReference) for one in expression.walk())
 
 
 def _txn(session: Session) -> tuple[str, int] | None:
@@ -158,6 +166,7 @@ class _Names:
     table: str
     evolve: bool
     session: Session
+    inputs: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
     def of(node: Merge, found: Table, table: StructType, source: Resolved, session: Session) -> _Names:
@@ -167,8 +176,8 @@ class _Names:
         schema = merged_schema(table, source.schema, grow=True) if evolve else table
         qualifier = (node.alias,) if node.alias else found.full_name if found.database else (found.provider, found.name)
         target = tuple(
-            Attribute(field.name, field.dataType, field.nullable, lake.target_column(index), (qualifier,))
-            for index, field in enumerate(schema.fields)
+            Attribute(column.name, column.dataType, column.nullable, lake.target_column(index), (qualifier,))
+            for index, column in enumerate(schema.fields)
         )
         renamed = tuple(replace(a, sql=f"source_{index}", origin="") for index, a in enumerate(source.attributes))
         return _Names(schema, target, renamed, stored.display_name(found), evolve, session)
@@ -178,11 +187,15 @@ class _Names:
         sides = {"matched": (*self.target, *self.source), "not_matched": self.source}
         return sides.get(when, self.target)
 
+    def compile(self, expression: Expression, scope: Sequence[Attribute]) -> Typed:
+        """An expression over columns of the merge."""
+        return compile_expression(expression, tuple(scope), self.session, self.inputs)
+
     def clause(self, node: MergeClause) -> lake.Clause:
         """A WHEN clause, its values in the order of the table's columns."""
         condition = None
         if node.condition is not None:
-            condition = compile_expression(node.condition, self.scope(node.when), self.session).sql
+            condition = self.compile(node.condition, self.scope(node.when)).sql
         if node.kind == "delete":
             return lake.Clause(node.when, "delete", condition)
         given = self._starred(node) if node.star else self._assigned(node)
@@ -217,7 +230,7 @@ class _Names:
 
     def _index(self, key: Expression, node: MergeClause) -> int:
         """The table's column that an assignment names."""
-        found = compile_expression(key, self.target, self.session).sql
+        found = self.compile(key, self.target).sql
         places = {a.sql: index for index, a in enumerate(self.target)}
         if not isinstance(found, exp.Column) or found.name not in places:
             raise unsupported(f"{_clause_name(node)} of a struct's field", "Assign the whole struct.")
@@ -225,7 +238,7 @@ class _Names:
 
     def _stored(self, value: Expression, scope: Sequence[Attribute], column: Attribute) -> exp.Expr:
         """The value in the column's type. Raises INCOMPATIBLE_DATA_FOR_TABLE."""
-        typed = compile_expression(value, tuple(scope), self.session)
+        typed = self.compile(value, scope)
         kind = typed.type or NullType()
         if kind == column.type:
             return typed.sql
@@ -237,7 +250,7 @@ class _Names:
                 srcType=f'"{kind.simpleString().upper()}"',
                 targetType=f'"{column.type.simpleString().upper()}"',
             )
-        return compile_expression(Cast(value, column.type, "ansi"), tuple(scope), self.session).sql
+        return self.compile(Cast(value, column.type, "ansi"), scope).sql
 
     def _value(self, index: int, given: exp.Expr | None, node: MergeClause) -> exp.Expr:
         """What a clause puts into a column: what it gives, else the value the row had, else null."""
