@@ -105,17 +105,17 @@ class GroupedRows:
         for name in ("batch", "groups", "wanted"):
             _run(connection, self._texts[name])
 
-    def take(self, connection: Connection, ran: Callable[[], None] = _nothing) -> int:
-        """Read the input; how many chunks it has. `ran` is called after the statement that reads it."""
+    def take(self, connection: Connection, ran: Callable[[], None] = _nothing) -> list[int]:
+        """Read the input; the numbers of its chunks. `ran` is called after the statement that reads it."""
         _run(connection, self._texts["batch"])
         ran()
         self.dropped = int(_run(connection, self._texts["late"])) if "late" in self._texts else 0
         _run(connection, self._texts["groups"])
-        return int(_run(connection, self._texts["chunks"]))
+        return [int(number) for (number,) in connection.execute(self._texts["chunks"]).fetchall()]
 
     def chunks(self, connection: Connection, ran: Callable[[], None] = _nothing) -> Iterator[Chunk]:
         """Take the input in and give it chunk by chunk; `wanted` holds the keys of the last one given."""
-        for number in range(self.take(connection, ran)):
+        for number in self.take(connection, ran):
             connection.execute(f"SET VARIABLE {self._prefix}_chunk = {number}").fetchall()
             _run(connection, self._texts["wanted"])
             keys = arrow(connection, self._texts["keys"])
@@ -151,7 +151,7 @@ class GroupedRows:
         texts = {
             "batch": create(batch, exp.select(*renamed).from_(rows.query.subquery("input"))),
             "groups": create(groups, _numbered(batch, keys)),
-            "chunks": sql_text(exp.select(_last_chunk()).from_(groups)),
+            "chunks": sql_text(exp.select(_column(_CHUNK)).distinct().from_(groups).order_by(_column(_CHUNK))),
             "wanted": create(
                 self.wanted, exp.select(_column(GROUP), *keys).from_(groups).where(self._current(_column(_CHUNK)))
             ),
@@ -197,11 +197,6 @@ def _numbered(batch: str, keys: Sequence[exp.Expression]) -> exp.Select:
     before = exp.Paren(this=exp.Sub(this=sofar, expression=_column(_COUNT)))
     chunk = exp.IntDiv(this=before, expression=exp.Literal.number(CHUNK_ROWS))
     return exp.select("*", exp.alias_(chunk, _CHUNK)).from_(numbered.subquery("numbered"))
-
-
-def _last_chunk() -> exp.Expression:
-    most = exp.Coalesce(this=exp.Max(this=_column(_CHUNK)), expressions=[exp.Literal.number(-1)])
-    return exp.cast(exp.Add(this=most, expression=exp.Literal.number(1)), "BIGINT")
 
 
 def same_keys(names: Sequence[str], left: str, right: str) -> exp.Condition:

@@ -123,13 +123,14 @@ class Handle(StatefulProcessorHandle):  # type: ignore[misc]
         with _reported(f"initializing {kind} state"):
             self._in_init(f"get_{kind}_state")
             self._check(name, ttl_ms)
-            variable = Variable(name, kind, _schema(schema), None if key is None else _schema(key), ttl_ms or None)
+            ttl_ms = ttl_ms if ttl_ms and self._time_mode == "processingtime" else None
+            variable = Variable(name, kind, _schema(schema), None if key is None else _schema(key), ttl_ms)
             self._declared[name] = variable
             self._open.add(name)
             return STORED[kind](variable, self._state.cells(variable), self._state.shared)
 
     def _in_init(self, operation: str) -> None:
-        if self.stage != "CREATED":
+        if self.stage not in ("PRE_INIT", "CREATED"):
             raise UnsupportedError(
                 "STATEFUL_PROCESSOR_CANNOT_PERFORM_OPERATION_WITH_INVALID_HANDLE_STATE",
                 operationType=operation,
@@ -139,6 +140,8 @@ class Handle(StatefulProcessorHandle):  # type: ignore[misc]
     def _check(self, name: str, ttl_ms: int | None) -> None:
         if name in self._open:
             raise RuntimeSparkError("STATEFUL_PROCESSOR_DUPLICATE_STATE_VARIABLE_DEFINED", stateVarName=name)
+        if self.stage == "PRE_INIT":
+            return
         if not name or name != name.strip() or name == "default":
             raise UnsupportedError(
                 "STATE_STORE_CANNOT_USE_COLUMN_FAMILY_WITH_INVALID_NAME",
@@ -257,11 +260,14 @@ class Processor:
 def variables_of(function: PythonUDF, time_mode: TimeMode) -> list[Variable]:
     """The variables that a processor declares: its `init` is run once on nothing, then its `close`.
 
+    As in Spark, whether it may declare them is looked at when `init` is run for a batch.
+
     Raises STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE.
     """
     state = StateOfBatch(Variables(0), lambda _: Cells(0), Cells(0))
     try:
         processor = Processor(function, time_mode, state)
+        processor.handle.stage = "PRE_INIT"
         processor.open()
         processor.close()
     except SparkError as error:

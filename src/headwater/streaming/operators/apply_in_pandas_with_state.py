@@ -23,12 +23,12 @@ from sqlglot import exp
 from headwater.compile.grouping import GROUP, GroupedRows, keyed
 from headwater.compile.resolved import Resolved
 from headwater.duck import Connection, sql_text
-from headwater.errors import AnalysisError, IllegalArgumentError, RuntimeSparkError
+from headwater.errors import IllegalArgumentError, RuntimeSparkError
 from headwater.plan.relations import ApplyInPandasWithState
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import StateColumn
 from headwater.streaming.handed import GroupTable, OutputRows, by_position
-from headwater.streaming.operators.base import Moment, Site, at_or_before, stateful, watermarked
+from headwater.streaming.operators.base import Moment, Site, at_or_before, stateful
 from headwater.streaming.progress import StateReport
 from headwater.udf.failures import user_code
 from headwater.udf.frames import Frames, checked, pieces
@@ -41,24 +41,12 @@ _NONE = GroupState.NO_TIMESTAMP
 
 @stateful(ApplyInPandasWithState)
 def apply_in_pandas_with_state(node: ApplyInPandasWithState, site: Site) -> WithStatePlan:
-    """The operator of a node. Raises if the function's output mode or timeout does not go with the query."""
+    """The operator of a node that `analysis` lets through. Raises if the function's output mode is none of Spark's."""
     if node.output_mode == "complete":
         raise IllegalArgumentError(
             "_LEGACY_ERROR_TEMP_3102", msg="The output mode of function should be append or update"
         )
     rows = site.compile(keyed(node.input, node.grouping))
-    if node.output_mode != site.mode:
-        raise AnalysisError(
-            "_LEGACY_ERROR_TEMP_3102",
-            msg=f"applyInPandasWithState in {node.output_mode} mode is not supported with "
-            f"{site.mode.capitalize()} output mode on a streaming DataFrame/Dataset",
-        )
-    if node.timeout == "EventTimeTimeout" and watermarked(rows.attributes) is None:
-        raise AnalysisError(
-            "_LEGACY_ERROR_TEMP_3102",
-            msg="Watermark must be specified in the query using '[Dataset/DataFrame].withWatermark()' for using "
-            "event-time timeout in a applyInPandasWithState. Event-time timeout not supported without watermark.",
-        )
     return WithStatePlan(node, site, rows)
 
 

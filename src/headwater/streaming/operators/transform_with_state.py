@@ -249,9 +249,11 @@ class Transform:
 
     def _forget(self, connection: Connection, processor: Processor) -> None:
         """Remove what the processor's `init` deleted."""
-        for name in processor.handle.deleted:
-            table = self._tables.by_name.get(name)
-            self._counters.forgotten += table is not None and table.forget(connection) > 0
+        known = self._tables.by_name
+        deleted = [known[name] for name in processor.handle.deleted if name in known]
+        for table in deleted:
+            table.forget(connection)
+        self._counters.forgotten = len(deleted)
 
     def _begin(self, connection: Connection) -> None:
         for table in self._tables.all:
