@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support import law_kills
+
 KILLED = -signal.SIGKILL
 FAILED = 3
 RUN_SECONDS = 60
@@ -39,7 +41,8 @@ class Job:
         kill_after_ms: when the nursery kills it.
         sink: `delta`, or a file format.
         operator: `dedupe` (one row per `id % 29`) or `limit` (the first 17 rows),
-            `applyInPandasWithState` or `transformWithState` (all rows, if the state is exact).
+            `applyInPandasWithState` or `transformWithState` (all rows, if the state is exact);
+            `law:<name>` for a law of `laws`, over the folders `a` and `b`.
     """
 
     folder: str
@@ -160,11 +163,14 @@ def run_job(job: Job) -> None:
 
 def command(job: Job) -> Any:
     """The start command of a job."""
+    if job.operator.startswith(law_kills.PREFIX):
+        return law_kills.command(job)
     from pyspark.sql.types import LongType, StringType, StructField, StructType
 
     from headwater.plan.commands import StartStream, Trigger
     from headwater.plan.expressions import Alias, Call, Column, Literal
     from headwater.plan.relations import Aggregate, Deduplicate, Limit, ReadSource, Relation, WithColumns
+    from support.joining import JOINS, joined_with_itself
 
     schema = StructType([StructField("id", LongType()), StructField("k", StringType())])
     one_by_one = {"json": "maxFilesPerTrigger", "delta": "maxFilesPerTrigger"}
@@ -186,6 +192,8 @@ def command(job: Job) -> Any:
         from support.stateful import STEPPING
 
         plan = STEPPING[job.operator](plan)
+    if job.operator in JOINS:
+        plan = joined_with_itself(plan, job.operator)
     checkpoint = (("checkpointLocation", f"{job.folder}/checkpoint"),)
     trigger = Trigger("available_now")
     return StartStream(plan, job.sink, checkpoint, job.mode, trigger, path=f"{job.folder}/out")  # type: ignore[arg-type]
@@ -232,10 +240,13 @@ class Feed:
 
     def check(self, mode: str = "append", sink: str = "delta", operator: str = "") -> None:
         """The output holds exactly what was fed: nothing lost, nothing doubled, nothing changed."""
+        from support.joining import JOINS, answer
+
         read = read_delta if sink == "delta" else read_logged
         found = Counter(read(self.folder / "out", ("id", "k") if mode == "append" else ("k", "n")))
         first = {"dedupe": KEYS, "limit": LIMIT}.get(operator, len(self.written))
-        wanted = Counter(self.written[:first] if mode == "append" else Counter(k for _, k in self.written).items())
+        rows = answer(self.written, operator) if operator in JOINS else self.written[:first]
+        wanted = Counter(rows if mode == "append" else Counter(k for _, k in self.written).items())
         lost, doubled = wanted - found, found - wanted
         assert not lost, f"lost {sorted(lost)[:10]} ({len(lost)})"
         assert not doubled, f"doubled or changed {sorted(doubled)[:10]} ({len(doubled)})"

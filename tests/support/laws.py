@@ -14,6 +14,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pyarrow as pa
@@ -22,8 +23,18 @@ from sqlglot import exp
 
 from headwater.duck import Connection, sql_text
 from headwater.io.formats.base import FormatOptions
+from headwater.plan.expressions import Column
 from headwater.plan.node import Node
-from headwater.plan.relations import CachedRemote, LocalData, ReadTable, Relation, SubqueryAlias, WithWatermark
+from headwater.plan.relations import (
+    CachedRemote,
+    Deduplicate,
+    LocalData,
+    Project,
+    ReadTable,
+    Relation,
+    SubqueryAlias,
+    WithWatermark,
+)
 from headwater.sessions.runtime import Runtime
 from headwater.sessions.session import Session
 from headwater.sinks.base import OutputMode
@@ -51,6 +62,7 @@ class Law:
         text: SQL over `a` and `b`; or a function of both relations.
         mode: output mode.
         delay: the watermark's delay on both streams; None: no watermark.
+        answer: SQL over `a` and `b` of the batch answer, where the plan itself has another meaning there.
         key: how many leading columns name a group (update mode: the last row of a group counts).
     """
 
@@ -58,6 +70,7 @@ class Law:
     mode: OutputMode = "append"
     delay: str | None = None
     key: int = 0
+    answer: str = ""
     schema: str = SCHEMA
     _session: Session = field(init=False)
     _cut: CutPlan = field(init=False)
@@ -70,28 +83,21 @@ class Law:
         request = SourceRequest("law", self._shape, FormatOptions({}), ())
         columns = unique_names(self._shape)
         leaves = [Leaf(f"stream_{i}", cast(Any, None), request, self._shape, columns) for i in range(2)]
-        plan = with_explicit_aggregates(self._plan(CachedRemote("stream_0"), CachedRemote("stream_1")))
+        plan = with_explicit_aggregates(self.plan(CachedRemote("stream_0"), CachedRemote("stream_1")))
         self._cut = cut_plan(plan, leaves, cast(Any, self._session), self.mode)
 
-    def _plan(self, a: Relation, b: Relation) -> Relation:
+    def plan(self, a: Relation, b: Relation) -> Relation:
+        """The plan over two relations with the law's columns."""
         a, b = (WithWatermark(one, "ts", self.delay) if self.delay else one for one in (a, b))
-        if callable(self.text):
-            return self.text(a, b)
-        inputs = {"a": a, "b": b}
-
-        def put(node: Node) -> Node:
-            if isinstance(node, ReadTable) and node.parts[0] in inputs:
-                return SubqueryAlias(inputs[node.parts[0]], node.parts[0])
-            return node.map_children(put)
-
-        return cast(Relation, put(parse_query(self.text, {}, ())))
+        return self.text(a, b) if callable(self.text) else _over(self.text, a, b)
 
     # ── the two answers ─────────────────────────────────────────────────────────────────────────────────────
 
     def batch(self, a: Sequence[Row], b: Sequence[Row] = ()) -> Counter[tuple[Any, ...]]:
         """The rows of the plan over all input at once."""
-        plan = self._plan(LocalData(self._table(a), self._shape), LocalData(self._table(b), self._shape))
-        return _rows(self._session.execute(with_explicit_aggregates(plan)).table())
+        sides = LocalData(self._table(a), self._shape), LocalData(self._table(b), self._shape)
+        plan = _over(self.answer, *sides) if self.answer else self.plan(*sides)
+        return answer_of(self._session.execute(with_explicit_aggregates(plan)).table())
 
     def stream(self, batches: Sequence[Any], restarts: Sequence[int] = ()) -> Counter[tuple[Any, ...]]:
         """The rows after all batches and those without data that follow.
@@ -125,6 +131,18 @@ class Law:
         """End the session."""
         self._session.close()
         self._session.runtime.close()
+
+
+def _over(text: str, a: Relation, b: Relation) -> Relation:
+    """SQL over two relations called `a` and `b`."""
+    inputs = {"a": a, "b": b}
+
+    def put(node: Node) -> Node:
+        if isinstance(node, ReadTable) and node.parts[0] in inputs:
+            return SubqueryAlias(inputs[node.parts[0]], node.parts[0])
+        return node.map_children(put)
+
+    return cast(Relation, put(parse_query(text, {}, ())))
 
 
 class _Run:
@@ -174,11 +192,11 @@ class _Run:
     def answer(self) -> Counter[tuple[Any, ...]]:
         self._connection.close()
         if self.law.mode == "complete":
-            return _rows(self._rows[-1])
+            return answer_of(self._rows[-1])
         if self.law.mode == "update" and self.law.key >= 0:
             newest = {tuple(map(_hashable, row[: self.law.key])): row for t in self._rows for row in _tuples(t)}
             return Counter(tuple(map(_hashable, row)) for row in newest.values())
-        return sum((_rows(table) for table in self._rows), Counter())
+        return sum((answer_of(table) for table in self._rows), Counter())
 
 
 def _all_of(name: str) -> exp.Select:
@@ -190,7 +208,8 @@ def _tuples(table: pa.Table) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-def _rows(table: pa.Table) -> Counter[tuple[Any, ...]]:
+def answer_of(table: pa.Table) -> Counter[tuple[Any, ...]]:
+    """A table's rows, counted."""
     return Counter(tuple(map(_hashable, row)) for row in _tuples(table))
 
 
@@ -200,3 +219,90 @@ def _hashable(value: Any) -> Any:
     if isinstance(value, dict):
         return tuple((key, _hashable(one)) for key, one in value.items())
     return value.timestamp() if hasattr(value, "timestamp") else value
+
+
+# ── the laws ────────────────────────────────────────────────────────────────────────────────────────────────
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+END = {"k": -1, "ts": START + timedelta(days=365), "v": 0, "s": "end"}
+
+AGGREGATES = "count(*) AS n, sum(v) AS total, min(s) AS least, max(v) AS most, avg(v) AS mean, count(s) AS named"
+NEAR = "a.k = b.k AND b.ts BETWEEN a.ts - INTERVAL 30 SECONDS AND a.ts + INTERVAL 30 SECONDS"
+TIMES = "a.ts AS at, b.ts AS bt, a.v AS av, b.v AS bv"
+PAIR = f"a.k AS k, {TIMES}"
+MINUTES = "SELECT window(ts, '1 minute') AS w, k, count(*) AS n FROM a WHERE k >= 0 OR k IS NULL GROUP BY ALL"
+
+
+def distinct(a: Relation, _: Relation) -> Relation:
+    return Deduplicate(a, all_columns=True)
+
+
+def unique_keys(a: Relation, _: Relation) -> Relation:
+    return Deduplicate(a, ("k", "ts"))
+
+
+def within_watermark(a: Relation, _: Relation) -> Relation:
+    return Project(Deduplicate(a, ("k", "v"), within_watermark=True), (Column(("k",)), Column(("v",))))
+
+
+LAWS = {
+    "groups, update": lambda: Law(f"SELECT k, {AGGREGATES} FROM a GROUP BY k", "update", key=1),
+    "groups, complete": lambda: Law(f"SELECT k, {AGGREGATES} FROM a GROUP BY k", "complete"),
+    "one group of all, update": lambda: Law(f"SELECT {AGGREGATES} FROM a", "update", key=0),
+    "one group of all, complete": lambda: Law(f"SELECT {AGGREGATES} FROM a", "complete"),
+    "lists and firsts, complete": lambda: Law(
+        "SELECT k, collect_list(v) AS all, first(s) AS one, last(v) AS newest FROM a GROUP BY k", "complete"
+    ),
+    "windows, append": lambda: Law(
+        f"SELECT window(ts, '1 minute') AS w, k, {AGGREGATES} FROM a GROUP BY ALL", delay="0 seconds"
+    ),
+    "windows, update": lambda: Law(
+        f"SELECT window(ts, '1 minute') AS w, k, {AGGREGATES} FROM a GROUP BY ALL", "update", "1 hour", key=2
+    ),
+    "windows, complete": lambda: Law(
+        f"SELECT window(ts, '1 minute') AS w, k, {AGGREGATES} FROM a GROUP BY ALL", "complete", "0 seconds"
+    ),
+    "sliding windows, append": lambda: Law(
+        f"SELECT window(ts, '1 minute', '20 seconds') AS w, k, {AGGREGATES} FROM a GROUP BY ALL", delay="5 seconds"
+    ),
+    "a watermarked column, append": lambda: Law(f"SELECT ts, k, {AGGREGATES} FROM a GROUP BY ts, k", delay="0 seconds"),
+    "sessions, append": lambda: Law(
+        f"SELECT session_window(ts, '30 seconds') AS w, k, {AGGREGATES} FROM a GROUP BY ALL", delay="0 seconds"
+    ),
+    "sessions, complete": lambda: Law(
+        f"SELECT session_window(ts, '30 seconds') AS w, k, {AGGREGATES} FROM a GROUP BY ALL", "complete", "0 seconds"
+    ),
+    "rollup, complete": lambda: Law(
+        "SELECT k, s, count(*) AS n, sum(v) AS total FROM a GROUP BY ROLLUP(k, s)", "complete"
+    ),
+    "cube, update": lambda: Law(
+        "SELECT k, s, grouping_id() AS g, count(*) AS n FROM a GROUP BY CUBE(k, s)", "update", key=3
+    ),
+    "distinct, append": lambda: Law(distinct),
+    "distinct, update": lambda: Law(distinct, "update", key=-1),
+    "keys with event time, append": lambda: Law(unique_keys, delay="0 seconds"),
+    "keys within the watermark, append": lambda: Law(
+        within_watermark, delay="1 hour", answer="SELECT DISTINCT k, v FROM a"
+    ),
+    "inner join": lambda: Law(f"SELECT {PAIR} FROM a JOIN b ON a.k = b.k", key=-1),
+    "inner join near in time": lambda: Law(f"SELECT {PAIR} FROM a JOIN b ON {NEAR}", delay="0 seconds"),
+    "inner join, update": lambda: Law(f"SELECT {PAIR} FROM a JOIN b ON {NEAR}", "update", "0 seconds", key=-1),
+    "left join": lambda: Law(f"SELECT {PAIR} FROM a LEFT JOIN b ON {NEAR}", delay="0 seconds"),
+    "right join": lambda: Law(
+        f"SELECT b.k AS k, {TIMES} FROM a RIGHT JOIN b ON {NEAR}", delay="0 seconds"
+    ),
+    "full join": lambda: Law(
+        f"SELECT coalesce(a.k, b.k) AS k, {TIMES} FROM a FULL JOIN b ON {NEAR}", delay="0 seconds"
+    ),
+    "left semi join": lambda: Law(f"SELECT a.k, a.ts, a.v FROM a LEFT SEMI JOIN b ON {NEAR}", delay="0 seconds"),
+    "windows of windows": lambda: Law(
+        "SELECT window(window_time(w), '2 minutes') AS ww, count(*) AS groups, sum(n) AS n "
+        f"FROM ({MINUTES}) GROUP BY ALL",
+        delay="0 seconds",
+    ),
+    "windows of a join": lambda: Law(
+        "SELECT window(at, '1 minute') AS w, k, count(*) AS n "
+        f"FROM (SELECT {PAIR} FROM a JOIN b ON {NEAR}) GROUP BY ALL",
+        delay="0 seconds",
+    ),
+}  # fmt: skip
