@@ -323,7 +323,7 @@ class _Check:
     def _state_function_mode(self, node: ApplyInPandasWithState) -> None:
         mode, on = node.output_mode, "on a streaming DataFrame/Dataset"
         if not self.aggregates:
-            if mode != self.mode:
+            if mode != self.mode and mode != "complete":
                 raise refused(
                     f"applyInPandasWithState in {mode} mode is not supported with "
                     f"{self.mode.capitalize()} output mode {on}"
