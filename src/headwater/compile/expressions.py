@@ -297,12 +297,17 @@ def _dress_aggregate(made: Typed, node: plan.Call, scope: Scope, compiler: Compi
     from headwater.compile.aggregates import map_aggregates
 
     condition = compiler.expression(node.filter, scope).sql
-    return replace(
-        compiler.typed(made),
-        sql=map_aggregates(
-            made.sql, lambda call: exp.Filter(this=call.copy(), expression=exp.Where(this=condition.copy()))
-        ),
-    )
+    return replace(compiler.typed(made), sql=map_aggregates(made.sql, lambda call: _filtered(call, condition)))
+
+
+def _filtered(call: exp.Expression, condition: exp.Expression) -> exp.Expression:
+    """The aggregate of fewer rows; it may have a condition of its own (`collect_list` leaves out NULLs)."""
+    if isinstance(call, exp.Filter):
+        condition = exp.And(
+            this=exp.Paren(this=call.expression.this.copy()), expression=exp.Paren(this=condition.copy())
+        )
+        call = call.this
+    return exp.Filter(this=call.copy(), expression=exp.Where(this=condition.copy()))
 
 
 @compile_node.register

@@ -13,7 +13,7 @@ from headwater.compile.resolved import Attribute
 from headwater.functions.base import functions
 from headwater.plan.expressions import Alias, Call, Column, Window
 from headwater.plan.node import Node
-from headwater.plan.relations import Aggregate, Distinct, Limit, Project, Relation, SetOperation, ToDF
+from headwater.plan.relations import Aggregate, Distinct, Drop, Limit, Project, Relation, SetOperation, Sort, ToDF
 from headwater.streaming.pivots import in_two_steps
 
 
@@ -51,6 +51,8 @@ def as_spark_runs_it(
             return changed
         if isinstance(changed, Limit) and isinstance(changed.input, Limit):
             return replace(changed.input, count=min(changed.count, changed.input.count), plan_id=changed.plan_id)
+        if isinstance(changed, Sort) and isinstance(changed.input, Aggregate):
+            return _with_sorted_columns(changed, changed.input, columns(changed.input))
         if isinstance(changed, Aggregate) and changed.kind == "pivot":
             return in_two_steps(changed, columns(node))
         if isinstance(changed, Distinct):
@@ -61,6 +63,31 @@ def as_spark_runs_it(
         return changed
 
     return cast(Relation, change(plan))
+
+
+def _with_sorted_columns(node: Sort, rows: Aggregate, columns: Sequence[Attribute]) -> Relation:
+    """`SELECT k … GROUP BY k ORDER BY sum(v)`: what only the order names is aggregated too, and dropped after it."""
+    names = {column.name.lower() for column in columns}
+    added: list[Alias] = []
+    order = []
+    for key in node.order:
+        if _aggregates(key.child) or any(c.parts[-1].lower() not in names for c in _columns(key.child)):
+            added.append(Alias(key.child, (f"__order_{len(added)}",)))
+            key = replace(key, child=Column(added[-1].names))
+        order.append(key)
+    if not added:
+        return node
+    wider = replace(rows, aggregates=(*rows.aggregates, *added))
+    return Drop(replace(node, input=wider, order=tuple(order), plan_id=None), names=_names(added), plan_id=node.plan_id)
+
+
+def _names(aliases: Sequence[Alias]) -> tuple[str, ...]:
+    return tuple(alias.names[0] for alias in aliases)
+
+
+def _columns(expression: Node) -> list[Column]:
+    """The columns by name in it, struct fields not told from columns."""
+    return [one for one in expression.walk() if isinstance(one, Column) and len(one.parts) == 1]
 
 
 def _by_all_columns(rows: Relation, columns: Sequence[Attribute], plan_id: int | None) -> Aggregate:

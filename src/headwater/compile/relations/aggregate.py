@@ -106,6 +106,8 @@ class Grouped:
             key = by_key.get(node)
             if key is not None:
                 return reference(key.attribute)
+            if self.sets is None and _is_grouping(node):
+                raise AnalysisError("UNSUPPORTED_GROUPING_EXPRESSION")
             if is_aggregate(node):
                 return exp.Column(this=exp.Identifier(this=self._state(node), quoted=True))
             if isinstance(node, exp.Column) and not node.args.get("table") and node.this.this in self._inner:

@@ -61,7 +61,7 @@ class Measure:
         """Refuse what cannot be kept."""
         if self.call.find(exp.Distinct) is not None and not self.is_set:
             raise unsupported(f"{sql_text(self.call)} on a stream", "Use approx_count_distinct.")
-        if self.call.find(exp.Order) is not None:
+        if self.call.find(exp.Order) is not None and self.function not in _LISTED:
             raise unsupported(f"the ordered aggregate {sql_text(self.call)} on a stream", "Aggregate in foreachBatch.")
 
     # ── in SQL ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -91,7 +91,12 @@ class Measure:
         """The value of a state."""
         value = _call("finalize", state)
         listed = _LISTED.get(self.function)
-        return _call("list_aggregate", value, exp.Literal.string(listed)) if listed else value
+        if listed is None:
+            return value
+        order = self.call.find(exp.Ordered)
+        if order is not None:  # of values as frequent as others the first is taken
+            value = _call("list_sort", value, exp.Literal.string("DESC" if order.args.get("desc") else "ASC"))
+        return _call("list_aggregate", value, exp.Literal.string(listed))
 
     def loaded(self, stored: exp.Expression, kind: pa.DataType) -> exp.Expression:
         """A stored state as DuckDB's: it casts all but bare times and bytes, the states of `min` and `max`."""
@@ -107,8 +112,8 @@ class Measure:
             return self.call.copy()
         kept = self.call.copy()
         inner = _inner(kept)
-        values = list(inner.expressions) or [inner.this]
-        listed = _call("list", *values)
+        value = inner.expressions[0] if inner.expressions else inner.this
+        listed = _call("list", value.this if isinstance(value, exp.Order) else value)
         if inner is kept:
             return listed
         inner.replace(listed)
