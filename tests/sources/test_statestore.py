@@ -174,3 +174,57 @@ def test_the_sides_of_a_join(spark: SparkSession, folder: Path) -> None:
         read(spark, checkpoint).collect()
     metadata = spark.read.format("state-metadata").load(checkpoint)
     assert [row[1:3] for row in flat(metadata)] == [("symmetricHashJoin", "left"), ("symmetricHashJoin", "right")]
+
+
+def kept() -> Any:
+    from pyspark.sql import Row
+    from pyspark.sql.streaming import StatefulProcessor
+
+    class Kept(StatefulProcessor):
+        def init(self, handle):  # type: ignore[no-untyped-def]
+            self.handle = handle
+            self.sum = handle.getValueState("sum", "n LONG, s LONG")
+            self.all = handle.getListState("all", "v INT")
+            self.seen = handle.getMapState("seen", "v INT", "n INT")
+
+        def handleInputRows(self, key, rows, timerValues):  # type: ignore[no-untyped-def]  # noqa: N802, N803
+            for row in rows:
+                n, s = self.sum.get() or (0, 0)
+                self.sum.update((n + 1, s + row.v))
+                self.all.appendValue((row.v,))
+                self.seen.updateValue((row.v,), (n,))
+            self.handle.registerTimer(timerValues.getCurrentProcessingTimeInMs() + 3_600_000)
+            yield Row(k=key[0])
+
+        def close(self):  # type: ignore[no-untyped-def]
+            pass
+
+    return Kept()
+
+
+def test_the_variables_and_timers_of_a_processor(spark: SparkSession, folder: Path) -> None:
+    rows = source(spark, folder).groupBy("k").transformWithState(kept(), "k string", "update", "ProcessingTime")
+    checkpoint = run(rows, folder, "processor")
+
+    assert flat(read(spark, checkpoint, stateVarName="sum")) == [
+        (("a",), (2, 6), 0), (("b",), (1, 2), 0), (("c",), (1, 7), 0),
+    ]  # fmt: skip
+    elements = read(spark, checkpoint, stateVarName="all")
+    assert elements.columns == ["key", "list_element", "partition_id"]
+    assert flat(elements)[:2] == [(("a",), (1,), 0), (("a",), (5,), 0)]
+    whole = read(spark, checkpoint, stateVarName="all", flattenCollectionTypes=False)
+    assert whole.columns == ["key", "list_value", "partition_id"]
+    assert [[v for (v,) in row.list_value] for row in whole.where("key.k = 'a'").collect()] == [[1, 5]]
+    entries = read(spark, checkpoint, stateVarName="seen")
+    assert entries.columns == ["key", "user_map_key", "user_map_value", "partition_id"]
+    assert flat(entries)[:2] == [(("a",), (1,), (0,), 0), (("a",), (5,), (1,), 0)]
+    mapped = read(spark, checkpoint, stateVarName="seen", flattenCollectionTypes=False)
+    assert mapped.columns == ["key", "map_value", "partition_id"]
+    assert mapped.count() == 3
+    timers = read(spark, checkpoint, readRegisteredTimers=True)
+    assert timers.columns == ["key", "expiration_timestamp_ms", "partition_id"]
+    assert {row.key.k for row in timers.collect()} == {"a", "b", "c"}
+    with pytest.raises(PySparkException, match=r"'stateVarName'.*State variable none is not defined"):
+        read(spark, checkpoint, stateVarName="none").collect()
+    with pytest.raises(PySparkException, match=r"STDS_REQUIRED_OPTION_UNSPECIFIED.*'stateVarName'"):
+        read(spark, checkpoint).collect()
