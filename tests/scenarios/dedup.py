@@ -132,3 +132,45 @@ def within_watermark_of_nulls(spark, events):
 def then_counted(spark, events):
     late = events.withWatermark("ts", "5 seconds").dropDuplicates(["k", "ts"])
     return late.groupBy(F.window("ts", "10 seconds")).agg(F.count("*").alias("n"), F.sum("v").alias("s"))
+
+
+# ── SQL's words: an aggregation by all columns ──────────────────────────────────────────────────────────────
+
+
+@scenario(EVENTS, LATE, mode="append update complete")
+def select_distinct(spark, events):
+    events.withWatermark("ts", "5 seconds").createOrReplaceTempView("events_of_distinct")
+    return spark.sql("SELECT DISTINCT k, ts FROM events_of_distinct")
+
+
+@scenario(EVENTS, PLAIN, mode="update complete")
+def select_distinct_of_equal_names(spark, events):
+    events.createOrReplaceTempView("events_of_names")
+    return spark.sql("SELECT DISTINCT k AS x, v AS x FROM events_of_names")
+
+
+@scenario(
+    {"one": EVENTS["events"], "two": EVENTS["events"]},
+    [
+        {"one": [("a", 1, 1), ("a", 2, 1)], "two": [("a", 1, 1), ("b", 3, 3)]},
+        {"two": [("c", 1, 1)]},
+        {"one": [("c", 2, 2), ("b", 9, 9)]},
+    ],
+    mode="update complete",
+)
+def union_in_sql(spark, one, two):
+    one.createOrReplaceTempView("one_of_union")
+    two.createOrReplaceTempView("two_of_union")
+    return spark.sql("SELECT k FROM one_of_union UNION SELECT k FROM two_of_union")
+
+
+@scenario(EVENTS, PLAIN, mode="update")
+def without_the_rows_of_a_batch(spark, events):
+    events.createOrReplaceTempView("events_of_except")
+    return spark.sql("SELECT k FROM events_of_except EXCEPT VALUES ('a')")
+
+
+@scenario(EVENTS, PLAIN, mode="complete")
+def counted_in_a_common_table(spark, events):
+    events.createOrReplaceTempView("events_of_cte")
+    return spark.sql("WITH t AS (SELECT k, v FROM events_of_cte) SELECT k, count(*) AS n FROM t GROUP BY k")

@@ -1,7 +1,8 @@
 """Every scenario gives on Headwater what Spark 4.3 gave: rows, watermarks and counters of every batch, or the error.
 
 Straight, restarted before every step (as Spark was too), and killed inside a batch.
-`open.txt` lists what does not yet; a listed scenario that passes fails here, so that the list can only shrink.
+`open.txt` lists what does not yet, wholly (`all`) or in the statistics of event times only (`times`); a listed scenario
+that passes fails here, so that the list can only shrink.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from support.scenarios_headwater import play, scenario_server
 from support.scenarios_killed import survived
 
 ALL = [one for file in scenarios.files() for one in scenarios.load(file)]
-OPEN = set((Path(__file__).parent / "open.txt").read_text("utf-8").split())
+LISTED = dict(line.split() for line in (Path(__file__).parent / "open.txt").read_text("utf-8").splitlines())
+OPEN = {name for name, what in LISTED.items() if what == "all"}
+TIMES_OPEN = {name for name, what in LISTED.items() if what == "times"}
 NAMES = {f"{one.id}/{variant}": (one, variant) for one in ALL for variant in scenarios.variants(one)}
 
 
 def _case(name: str) -> object:
+    assert LISTED.get(name) in (None, "all", "times")
     marks = [pytest.mark.xfail(strict=True, reason="open")] if name in OPEN else []
     return pytest.param(*NAMES[name], id=name, marks=marks)
 
@@ -47,7 +51,12 @@ def test_as_spark(one: Scenario, variant: str, request: pytest.FixtureRequest, t
 
     found = play(server, one, tmp_path, restarted=variant == "restarted")
 
-    assert not (lines := scenarios.differences(wanted, found)), "\n".join([one.id, *lines])
+    lines = scenarios.differences(wanted, found)
+    times = [line for line in lines if scenarios.TIMES in line]
+    if f"{one.id}/{variant}" in TIMES_OPEN:
+        assert times, "its event times are as Spark's: take it off the list"
+        lines = [line for line in lines if line not in times]
+    assert not lines, "\n".join([one.id, *lines])
 
 
 KILLED = [
@@ -84,4 +93,4 @@ def test_every_scenario_is_recorded_and_nothing_else_is() -> None:
 
 
 def test_what_is_listed_as_open_exists() -> None:
-    assert set(NAMES) >= OPEN
+    assert set(NAMES) >= set(LISTED)

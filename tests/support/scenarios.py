@@ -33,6 +33,9 @@ BASE = datetime(2024, 1, 1)
 BASE_MS = int(BASE.replace(tzinfo=UTC).timestamp() * 1000)
 SECOND_MS = 1000
 
+TIMES = "event times"
+"""Begins the differences in the average, oldest and newest event time of a batch."""
+
 Rows = Sequence[tuple[Any, ...]]
 Run = dict[str, Any]
 """`columns`, `batches` (`batch`, `rows`, `input_rows`, `event_time`, `operators`, `observed`), `error`."""
@@ -290,9 +293,19 @@ def _batch(where: str, wanted: dict[str, Any], found: dict[str, Any]) -> list[st
             lines += [
                 line for n, pair in enumerate(zip(one, other, strict=True)) for line in _counters(where, n, *pair)
             ]
+        elif one != other and key == "event_time":
+            lines += _times(where, one, other)
         elif one != other:
             lines.append(_line(f"{where} {key}", one, other))
     return lines
+
+
+def _times(where: str, wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    """The watermark, and apart from it what progress tells of event times."""
+    one, other = wanted.get("watermark"), found.get("watermark")
+    lines = [] if one == other else [_line(f"{where} watermark", one, other)]
+    rest = [{key: value for key, value in told.items() if key != "watermark"} for told in (wanted, found)]
+    return lines if rest[0] == rest[1] else [*lines, _line(f"{where} {TIMES}", *rest)]
 
 
 def _counters(where: str, number: int, wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
