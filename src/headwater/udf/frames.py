@@ -72,6 +72,12 @@ class Frames:
         columns = [self._column(whole.iloc[:, i], field) for i, field in enumerate(schema.fields)]
         return pa.Table.from_arrays(columns, schema=arrow_schema(schema, self.time_zone))
 
+    def column(self, values: list[Any], field: StructField) -> pa.Array:
+        """Single values of users' functions as a column."""
+        import pandas as pd
+
+        return self._column(pd.Series(values, dtype=object if None in values else None), field)
+
     def _column(self, series: Any, field: StructField) -> pa.Array:
         kind = arrow_schema(StructType([field]), self.time_zone).field(0).type
         if series.dtype.name == "category":

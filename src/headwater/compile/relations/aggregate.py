@@ -22,6 +22,7 @@ from headwater.compile.context import Context
 from headwater.compile.frame import Frame, Item, derived, reference, slots_of, used_names
 from headwater.compile.outputs import Output, item_of, output_of, outputs_of
 from headwater.compile.relations.all_keys import grouped_by_all
+from headwater.compile.relations.python_aggregate import is_python, python_aggregate, refuse_on_stream
 from headwater.compile.relations.sessions import is_session, merged_sessions
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.compile.scope import Scope
@@ -196,6 +197,8 @@ def _of_key(tree: exp.Column, same: Attribute, grouped: Grouped, taken: set[str]
 
 @on(plan.Aggregate)
 def _aggregate(node: plan.Aggregate, frame: Frame, compiler: Compiler) -> Frame:
+    if is_python(node):
+        return python_aggregate(node, frame, compiler)
     grouped, items = _grouped(node, frame, compiler)
     if frame.streaming:  # as in Spark
         items = [item._replace(attribute=replace(item.attribute, nullable=True)) for item in items]
@@ -421,6 +424,7 @@ def compile_aggregate(node: plan.Aggregate, context: Context) -> AggregatePieces
     """The pieces of an aggregation. Raises as `compile_relation`."""
     compiler = Compiler(context)
     compiler.file_column = names_file_column(node)
+    refuse_on_stream(node)
     node, frame = with_time_windows(node, compiler.relation(node.input), compiler)
     grouped, items = _grouped(node, frame, compiler)
     having = None if node.having is None else _having(node, grouped, items, compiler)

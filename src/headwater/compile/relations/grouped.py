@@ -9,30 +9,26 @@ Invariants: compiling runs no code of the user; every scan runs the processor an
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql.types import Row, StructField, StructType
-from sqlglot import exp
 
 from headwater.compile.compiler import Compiler, on
-from headwater.compile.context import Context
-from headwater.compile.frame import Frame, Slot, column_of
+from headwater.compile.frame import Frame
 from headwater.compile.grouping import GroupedRows, keyed
+from headwater.compile.python_rows import PythonRows, no_rows, rows_frame
 from headwater.compile.relations.watermark import DELAY
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import Connection
-from headwater.errors import AnalysisError, SparkError, UnsupportedError, carried
+from headwater.errors import AnalysisError, UnsupportedError
 from headwater.plan import relations as plan
-from headwater.types.arrow import arrow_schema
-from headwater.types.duck import to_duck
 from headwater.udf.cells import Cells
 from headwater.udf.failures import user_code
 from headwater.udf.processor import Processor, StateOfBatch
-from headwater.udf.shapes import shape_of
+from headwater.udf.shapes import Shape, shape_of
 from headwater.udf.variables import Variable, Variables
 
 
@@ -40,18 +36,22 @@ from headwater.udf.variables import Variable, Variables
 def _with_state(node: plan.ApplyInPandasWithState, frame: Frame, compiler: Compiler) -> Frame:
     if not frame.streaming:
         raise UnsupportedError("_LEGACY_ERROR_TEMP_3176")
-    return _rows(node.output, pa.table({}), compiler, streaming=True)
+    return rows_frame(node.output, no_rows(node.output), compiler, streaming=True)
 
 
 @on(plan.TransformWithState)
 def _transform(node: plan.TransformWithState, frame: Frame, compiler: Compiler) -> Frame:
     if frame.streaming:
-        return _rows(output_schema(node, frame.attributes), pa.table({}), compiler, streaming=True)
+        schema = output_schema(node, frame.attributes)
+        return rows_frame(schema, no_rows(schema), compiler, streaming=True)
     rows = compiler.relation(keyed(node.input, node.grouping)).resolved()
     initial = None
     if node.initial is not None:
         initial = compiler.relation(keyed(node.initial, node.initial_grouping)).resolved()
-    return _rows(node.output, TransformedRows(node, rows, initial, compiler.context), compiler, streaming=False)
+    context = compiler.context
+    made = TransformedRows(node, rows, initial, shape_of(node.function, context.settings, context.time_zone))
+    inputs = {**rows.inputs, **(initial.inputs if initial is not None else {})}
+    return rows_frame(node.output, PythonRows(node.output, made.run, inputs, context), compiler)
 
 
 def output_schema(node: plan.TransformWithState, attributes: Sequence[Attribute]) -> StructType:
@@ -75,67 +75,20 @@ def _marked(field: StructField, delay: object) -> StructField:
     return StructField(field.name, field.dataType, field.nullable, {**(field.metadata or {}), DELAY: delay})
 
 
-def _rows(schema: StructType, data: Any, compiler: Compiler, *, streaming: bool) -> Frame:
-    """A frame over Arrow data whose columns are `out_<i>`."""
-    name, alias = f"grouped_{uuid.uuid4().hex}", compiler.fresh("t")
-    if streaming:
-        data = pa.Table.from_pylist([], schema=_numbered(schema))
-    known = exp.TableAlias(this=exp.Identifier(this=alias, quoted=True))
-    source = exp.Table(this=exp.Identifier(this=name, quoted=True), alias=known)
-    slots = [
-        Slot(
-            compiler.attribute(field.name, field.dataType, field.nullable, field.metadata),
-            exp.Cast(this=column_of(alias, f"out_{i}"), to=to_duck(field.dataType)),
-        )
-        for i, field in enumerate(schema.fields)
-    ]
-    return Frame(source, tuple(slots), inputs={name: data}, streaming=streaming)
-
-
-def _numbered(schema: StructType) -> pa.Schema:
-    return pa.schema([field.with_name(f"out_{i}") for i, field in enumerate(arrow_schema(schema))])
-
-
 class TransformedRows:
-    """The rows of `transformWithState` in a batch, as an Arrow stream that can be scanned any number of times."""
+    """The rows of `transformWithState` in a batch."""
 
-    def __init__(
-        self, node: plan.TransformWithState, rows: Resolved, initial: Resolved | None, context: Context
-    ) -> None:
+    def __init__(self, node: plan.TransformWithState, rows: Resolved, initial: Resolved | None, shape: Shape) -> None:
         self._node = node
-        self._inputs = {**rows.inputs, **(initial.inputs if initial is not None else {})}
         self._rows = GroupedRows("batch", rows, len(node.grouping))
         self._initial: GroupedRows | None = None
         if initial is not None:
             self._initial = GroupedRows("initial", initial, len(node.initial_grouping))
-        self._time_zone = context.time_zone
-        self._shape = shape_of(node.function, context.settings, context.time_zone)
-        self._connection = context.binder().cursor()
-        self._schema = _numbered(node.output)
+        self._shape = shape
 
-    def __arrow_c_schema__(self) -> object:
-        """The schema, by Arrow's PyCapsule interface."""
-        return self._schema.__arrow_c_schema__()
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        """The rows, by Arrow's PyCapsule interface."""
-        reader = pa.RecordBatchReader.from_batches(self._schema, self._batches())
-        return reader.__arrow_c_stream__(requested_schema)
-
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        connection = self._connection.cursor()
-        try:
-            connection.execute("SET TimeZone = ?", [self._time_zone])
-            for name, data in self._inputs.items():
-                connection.register(name, data)
-            for rows in self._run(connection):
-                yield from rows.cast(arrow_schema(self._node.output)).rename_columns(self._schema.names).to_batches()
-        except SparkError as error:
-            raise RuntimeError(carried(error)) from error
-        finally:
-            connection.close()
-
-    def _run(self, connection: Connection) -> Iterator[pa.Table]:
+    def run(self, connection: Connection, time_zone: str) -> Iterator[pa.Table]:
+        """What the processor gives."""
+        del time_zone
         now = int(time.time() * 1000)
         cells: dict[str, Cells] = {}
 
