@@ -62,12 +62,7 @@ class SessionPlan(Aggregation):
 
     def opened(self, stores: Callable[[str], StateStore]) -> StreamingSessions:
         """See `OperatorPlan`."""
-        if not self.others:
-            raise AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=_ALONE)
         return StreamingSessions(self, stores(""))
-
-
-_ALONE = "Global aggregation with session window in streaming query is not supported."
 
 
 class StreamingSessions:
@@ -104,7 +99,10 @@ class StreamingSessions:
         self._plan.check(self.name, self._store)
 
     def advance(self, connection: Connection, moment: Moment) -> None:
-        """See `StatefulOperator`."""
+        """See `StatefulOperator`. Raises, as Spark at run, if the session is the only key."""
+        if not self._plan.others:
+            message = "Global aggregation with session window in streaming query is not supported."
+            raise AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=message)
         begin = time.perf_counter()
         rows = run(connection, self._texts.batch)
         moment.ran()
