@@ -71,6 +71,12 @@ def _rows() -> tuple[Setting, ...]:
         Setting("spark.sql.streaming.noDataProgressEventInterval", "duration_ms", "10s", "Pause between idle reports."),
         Setting("spark.sql.streaming.stopTimeout", "duration_ms", "0", "How long `stop()` waits; 0 waits for ever."),
         Setting(
+            "spark.sql.streaming.stateStore.stateSchemaCheck",
+            "flag",
+            "true",
+            "Refuse a query whose kept keys or values have other types than those in its checkpoint.",
+        ),
+        Setting(
             "spark.sql.streaming.noDataMicroBatches.enabled",
             "flag",
             "true",

@@ -98,14 +98,16 @@ class StateSchema:
         return cls(_parsed(noted["keys"]), _parsed(noted["values"]), noted["like"])
 
 
-def check_schema(storage: Storage, folder: str, now: StateSchema) -> None:
-    """Note the schema at the first start; later compare with the noted one.
+def check_schema(storage: Storage, folder: str, now: StateSchema, *, refuse: bool = True) -> None:
+    """Note the schema at the first start; later compare with the noted one, unless nothing is to be refused.
 
     Raises STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE, STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE.
     """
     noted = read_schema(storage, folder)
     if noted is None:
         create_checked(storage, f"{folder}/{NAME}", now.text().encode())
+        return
+    if not refuse:
         return
     if not compatible(now.key_type, noted.key_type):
         raise RuntimeSparkError(

@@ -99,10 +99,12 @@ class StateStore:
         storage: where the checkpoint lies.
         folder: `<checkpoint>/state/<operator>`, or a folder in it if the operator has several states.
         run: the id that everything written here carries; default: a new one.
+        schema_check: whether keys and values of other types than those noted are refused.
     """
 
-    def __init__(self, storage: Storage, folder: str, run: str | None = None) -> None:
+    def __init__(self, storage: Storage, folder: str, run: str | None = None, *, schema_check: bool = True) -> None:
         self.storage = storage
+        self.schema_check = schema_check
         self.folder = folder
         self.run = run or secrets.token_hex(8)
         self._line: dict[int, str] = {0: EMPTY}

@@ -117,7 +117,7 @@ class StateTable:
         """
         types = arrow(connection, self._sql.changed).schema
         schema = StateSchema.of(self._keys, self._values, types, self._alone)
-        check_schema(self._store.storage, self._store.folder, schema)
+        check_schema(self._store.storage, self._store.folder, schema, refuse=self._store.schema_check)
         self.load(connection, version, version_id)
 
     def load(self, connection: Connection, version: int, version_id: str | None) -> None:

@@ -35,6 +35,8 @@ from headwater.streaming.pruning import pruned
 from headwater.streaming.statics import StaticSide
 from headwater.streaming.watermark import WatermarkNode
 
+_SCHEMA_CHECK = "spark.sql.streaming.stateStore.stateSchemaCheck"
+
 
 @dataclass(frozen=True)
 class OperatorCut:
@@ -57,11 +59,13 @@ class CutPlan:
     inputs: dict[str, object]
     cuts: tuple[Cut, ...]
     statics: tuple[StaticSide, ...] = ()
+    schema_check: bool = True
 
     def opened(self, checkpoint: Checkpoint) -> Dataflow:
         """The stream with its state in a checkpoint. Raises if other operators keep theirs there."""
         nodes = tuple(
-            _opened(cut, _Stores(checkpoint, cut.number)) if isinstance(cut, OperatorCut) else cut for cut in self.cuts
+            _opened(cut, _Stores(checkpoint, cut.number, self.schema_check)) if isinstance(cut, OperatorCut) else cut
+            for cut in self.cuts
         )
         checkpoint.check_operators({n.number: n.operator.name for n in nodes if isinstance(n, OperatorNode)})
         return Dataflow(self.output.query, self.output.schema, self.leaves, dict(self.inputs), nodes, self.statics)
@@ -70,13 +74,15 @@ class CutPlan:
 class _Stores:
     """Opens an operator's stores: the default one in its folder, named ones beneath."""
 
-    def __init__(self, checkpoint: Checkpoint, number: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, number: int, schema_check: bool) -> None:
         self._checkpoint = checkpoint
+        self._schema_check = schema_check
         self._folder = checkpoint.state_path(number)
         self.opened: list[StateStore] = []
 
     def __call__(self, name: str) -> StateStore:
-        store = StateStore(self._checkpoint.storage, f"{self._folder}/{name}" if name else self._folder)
+        folder = f"{self._folder}/{name}" if name else self._folder
+        store = StateStore(self._checkpoint.storage, folder, schema_check=self._schema_check)
         self.opened.append(store)
         return store
 
@@ -95,7 +101,9 @@ def cut_plan(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mod
     output = compiler.compile_relation(cutter.relation(plan), cutter.context)
     inputs = {**cutter.inputs, **output.inputs}
     cuts = tuple(cutter.pruned(output.query))
-    return CutPlan(output, tuple(leaf.columns for leaf in leaves), inputs, cuts, tuple(cutter.context.statics))
+    columns = tuple(leaf.columns for leaf in leaves)
+    check = session.settings.flag(_SCHEMA_CHECK)
+    return CutPlan(output, columns, inputs, cuts, tuple(cutter.context.statics), check)
 
 
 class _Cutter:

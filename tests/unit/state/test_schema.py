@@ -73,6 +73,13 @@ def test_types_may_not(tmp_path: Path, now: StateSchema, message: str) -> None:
         check(tmp_path, now)
 
 
+def test_the_check_can_be_left_out(tmp_path: Path) -> None:
+    check(tmp_path, NOTED)
+    check_schema(STORAGE, str(tmp_path), schema([StateColumn("k", LongType())], []), refuse=False)
+
+    assert read_schema(STORAGE, str(tmp_path)) == NOTED
+
+
 def test_nulls_may_not_come_where_there_were_none() -> None:
     some, none = ArrayType(LongType(), True), ArrayType(LongType(), False)
     assert compatible(none, some)
