@@ -38,6 +38,7 @@ from headwater.sessions.translate import translate
 from headwater.sessions.zone import machine_time_zone
 from headwater.settings import Settings
 from headwater.sql import parse_query
+from headwater.streaming.analysis import NEEDS_START
 from headwater.streaming.manager import Listener, StreamingQueryManager
 
 _ZONE = "spark.sql.session.timeZone"
@@ -126,7 +127,7 @@ class Session:
     def _batch(self, relation: Relation) -> Resolved:
         resolved = self.resolve(relation)
         if resolved.streaming:
-            raise AnalysisError("STREAMING_SOURCE_IN_BATCH")
+            raise AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=NEEDS_START)
         return resolved
 
     # ── what the compiler asks ──────────────────────────────────────────────────────────────────────────────

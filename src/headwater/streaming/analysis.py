@@ -58,10 +58,11 @@ _LATE_CHAIN = (
     "details. If you understand the possible risk of correctness issue and still need to run the query, you can "
     "disable this check by setting the config `spark.sql.streaming.statefulOperator.checkCorrectness.enabled` to false."
 )
-_NEEDS_START = (
+NEEDS_START = (
     "Queries with streaming sources must be executed with writeStream.start(), or from a streaming table or flow "
     "definition within a Spark Declarative Pipeline."
 )
+"""What an action says to a DataFrame that streams."""
 _JOINS = {
     "inner": "Inner",
     "cross": "Cross",
@@ -430,7 +431,7 @@ class _Check:
         """Raises UNSUPPORTED_FEATURE for what would be run as if the batch were the whole stream."""
         for node in _upwards(self.plan):
             if self.streams(node) and isinstance(node, Transpose):
-                raise refused(_NEEDS_START)
+                raise refused(NEEDS_START)
             if self.streams(node) and type(node) in _MISSING:
                 raise unsupported(_MISSING[type(node)], _WAY_OUT)
             if isinstance(node, SetOperation) and self.streams(node) and not self._set_operation_runs(node):

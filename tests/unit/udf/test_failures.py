@@ -22,4 +22,4 @@ def test_the_traceback_begins_with_the_users_code() -> None:
 
 def test_sparks_errors_pass() -> None:
     with pytest.raises(AnalysisError), user_code():
-        raise AnalysisError("STREAMING_SOURCE_IN_BATCH")
+        raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
