@@ -116,8 +116,8 @@ class StreamingAggregate:
         return input_ms
 
     def due(self, moment: Moment, next_ms: int | None) -> bool:
-        """See `StatefulOperator`."""
-        if not self._texts.evicts or moment.eviction_ms is None or next_ms is None:
+        """See `StatefulOperator`. As in Spark it does not matter whether the event time is among the keys."""
+        if self._plan.site.mode == "complete" or moment.eviction_ms is None or next_ms is None:
             return False
         return next_ms > moment.eviction_ms
 

@@ -142,7 +142,7 @@ class StreamingSessions:
 
     def due(self, moment: Moment, next_ms: int | None) -> bool:
         """See `StatefulOperator`."""
-        if not self._texts.evicts or moment.eviction_ms is None or next_ms is None:
+        if self._plan.site.mode == "complete" or moment.eviction_ms is None or next_ms is None:
             return False
         return next_ms > moment.eviction_ms
 

@@ -8,7 +8,7 @@ import pytest
 
 from headwater.compile import compile_relation
 from headwater.compile.relations.watermark import delay_ms
-from headwater.errors import AnalysisError
+from headwater.errors import AnalysisError, IllegalArgumentError
 from headwater.plan import relations as plan
 
 
@@ -47,3 +47,5 @@ def test_the_event_time_column_of_a_stream_is_marked(session):
     assert batch["t"].metadata == {}
     with pytest.raises(AnalysisError, match="EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE"):
         compile_relation(plan.WithWatermark(source, "x", "1 second"), _Streaming(session))
+    with pytest.raises(IllegalArgumentError, match=r"delay threshold \(-5 seconds\) should not be negative"):
+        compile_relation(plan.WithWatermark(source, "t", "-5 seconds"), _Streaming(session))
