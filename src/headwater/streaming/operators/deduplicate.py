@@ -85,8 +85,14 @@ def deduplicate(node: Deduplicate, site: Site) -> DeduplicatePlan:
     """The operator of `dropDuplicates` and `dropDuplicatesWithinWatermark`."""
     made = site.compile(node.input)
     keys = duplicate_keys(node, made.attributes, fold=not site.context.settings.flag("spark.sql.caseSensitive"))
-    event = required_event_time(made.attributes) if node.within_watermark else event_time(made.attributes)
+    event = required_event_time(made.attributes) if node.within_watermark else _event_time(made.attributes, keys)
     return DeduplicatePlan(site, made, tuple(keys), event, node.within_watermark)
+
+
+def _event_time(attributes: Sequence[Attribute], keys: Sequence[Attribute]) -> Attribute | None:
+    """Of several event times, as a join has them, the one among the keys: Spark drops those that nothing reads."""
+    timed = [key for key in keys if DELAY in key.metadata]
+    return timed[0] if len(timed) == 1 else event_time(attributes)
 
 
 class StreamingDeduplicate:
