@@ -21,6 +21,7 @@ from headwater.types.ddl import parse_type
 
 TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 LONG = st.integers(-(2**63), 2**63 - 1)
+MOMENT = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)
 LEAVES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.bool_(), st.booleans()),
     (pa.int8(), st.integers(-128, 127)),
@@ -35,8 +36,8 @@ LEAVES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.binary(), st.binary(max_size=20)),
     (pa.date32(), st.integers(-719_162, 2_932_896)),
     (pa.time64("us"), st.integers(0, 86_399_999_999)),
-    (pa.timestamp("us", "UTC"), LONG),
-    (pa.timestamp("us"), LONG),
+    (pa.timestamp("us", "UTC"), MOMENT),
+    (pa.timestamp("us"), MOMENT),
     (
         pa.month_day_nano_interval(),
         st.builds(
