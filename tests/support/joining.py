@@ -16,7 +16,8 @@ CONDITION = "a.id + 7 = b.id AND b.id % 2 = 0 AND b.ts BETWEEN a.ts AND a.ts + I
 
 def joined_with_itself(source: Relation, kind: str) -> Relation:
     """The plan; a row that only the right side has comes out as `(-1 - id, k)`."""
-    timed = WithWatermark(WithColumns(source, (parse_expression("timestamp_seconds(id + 1) AS ts"),)), "ts", "0 seconds")
+    times = parse_expression("timestamp_seconds(id + 1) AS ts")
+    timed = WithWatermark(WithColumns(source, (times,)), "ts", "0 seconds")
     join = Join(SubqueryAlias(timed, "a"), SubqueryAlias(timed, "b"), kind, parse_expression(CONDITION))  # type: ignore[arg-type]
     names = ("a.id", "a.k") if kind == "left_semi" else ("coalesce(a.id, -1 - b.id) AS id", "coalesce(a.k, b.k) AS k")
     return Project(join, tuple(map(parse_expression, names)))

@@ -19,7 +19,7 @@ from support.plans import Session, rows
 HOUR = 3_600_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIMES = pa.array([], pa.timestamp("us", "UTC"))
-ROWS = rows(k=pa.array([], pa.int64()), ts=TIMES, at=TIMES, tn=pa.array([], pa.timestamp("us")))
+ROWS = rows(k=pa.array([], pa.int64()), ts=TIMES, at=TIMES)
 
 
 def pieces_of(
@@ -89,7 +89,6 @@ def test_what_a_condition_says(session: Session, condition: str, left: int | Non
         ("at", "", (None, None)),
         ("", "ts", (None, None)),
         ("at", "ts", (None, -HOUR)),
-        ("tn", "tn", (None, None)),
     ],
 )
 def test_a_range_needs_both_watermarks(
@@ -97,11 +96,6 @@ def test_a_range_needs_both_watermarks(
 ) -> None:
     pieces = pieces_of(session, "a.k = b.k and a.at < b.ts + interval 1 hour", watermarks=(left, right))
     assert limits(pieces, session) == found
-
-
-def test_times_without_zone_bound_each_other(session: Session) -> None:
-    pieces = pieces_of(session, "a.k = b.k and a.tn > b.tn - interval 1 hour", watermarks=("tn", "tn"))
-    assert limits(pieces, session) == (-HOUR, None)
 
 
 def test_whole_seconds_of_the_watermark_count(session: Session) -> None:
