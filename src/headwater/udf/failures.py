@@ -21,16 +21,19 @@ _OURS = tuple(os.path.dirname(module.__file__ or "") + os.sep for module in (err
 
 @contextmanager
 def user_code() -> Iterator[None]:
-    """Around code of the user: what it raises becomes PYTHON_EXCEPTION; Spark's and DuckDB's errors pass."""
+    """Around code of the user: what it raises, `sys.exit` too, becomes PYTHON_EXCEPTION.
+
+    Spark's and DuckDB's own errors pass.
+    """
     try:
         yield
     except (SparkError, DuckError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise failure(error) from error
 
 
-def failure(error: Exception) -> PythonError:
+def failure(error: BaseException) -> PythonError:
     """The Spark error for an exception of a user's function."""
     shown = traceback.TracebackException.from_exception(error)
     frames = list(shown.stack)

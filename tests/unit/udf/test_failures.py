@@ -23,3 +23,8 @@ def test_the_traceback_begins_with_the_users_code() -> None:
 def test_sparks_errors_pass() -> None:
     with pytest.raises(AnalysisError), user_code():
         raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
+
+
+def test_an_exit_does_not_end_the_server() -> None:
+    with pytest.raises(PythonError, match="SystemExit: 3"), user_code():
+        raise SystemExit(3)

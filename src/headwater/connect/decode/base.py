@@ -68,7 +68,6 @@ def _no_run(call: Command) -> Relation:
 
 _PYTHON = {
     "map_partitions": "mapInPandas, mapInArrow or foreachPartition",
-    "group_map": "applyInPandas or applyInArrow",
     "co_group_map": "cogroup().applyInPandas or applyInArrow",
     "register_function": "spark.udf.register",
     "common_inline_user_defined_table_function": "a Python UDTF",
