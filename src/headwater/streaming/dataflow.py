@@ -169,9 +169,9 @@ class DataflowRun:
         self.tracker.update([stage.times for stage in self._stages if isinstance(stage, WatermarkStage)])
 
     def event_times(self) -> EventTimes | None:
-        """The event times of the topmost node that had any in this batch, as Spark reports them."""
+        """The event times of the leftmost node that had any in this batch, as Spark reports them."""
         found = [stage.times for stage in self._stages if isinstance(stage, WatermarkStage) and stage.times]
-        return found[-1] if found else None
+        return found[0] if found else None
 
     def observed(self) -> dict[str, Mapping[str, Any]]:
         """The batch's observed metrics by their names, sorted, as Spark reports them."""
