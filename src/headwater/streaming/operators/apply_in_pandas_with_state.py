@@ -22,7 +22,7 @@ from sqlglot import exp
 
 from headwater.compile.grouping import GROUP, GroupedRows, keyed
 from headwater.compile.resolved import Resolved
-from headwater.duck import Connection, sql_text
+from headwater.duck import Connection
 from headwater.errors import IllegalArgumentError, RuntimeSparkError
 from headwater.plan.relations import ApplyInPandasWithState
 from headwater.state.store import REMOVED, StateStore
@@ -105,9 +105,6 @@ class ApplyWithState:
         self._watermark = self._rows.event is not None
         self._threshold = f"{prefix}_threshold"
         self._timed_out = self._rows.chosen(self._due_rows())
-        waiting = exp.select(exp.Count(this=exp.Star())).from_(self._state.table.relation)
-        self._pending = sql_text(waiting.where(_set(exp.column(TIMEOUT, quoted=True))))
-        self._waiting = False
         self._updated = self._removed = self._milliseconds = 0
 
     # ── the contract ────────────────────────────────────────────────────────────────────────────────────────
@@ -125,7 +122,6 @@ class ApplyWithState:
         if difference is not None:
             raise RuntimeSparkError("STATE_STORE_OPERATOR_MISMATCH", path=self._store.folder, reason=difference)
         self._state.table.restore(connection, version, ids[0] if ids else None)
-        self._look_ahead(connection)
 
     def advance(self, connection: Connection, moment: Moment) -> None:
         """See `StatefulOperator`."""
@@ -138,7 +134,6 @@ class ApplyWithState:
             frames = (pieces(frame, start, stop, self._most) for start, stop in pairwise(chunk.bounds))
             self._call(connection, function, moment, (chunk.groups, chunk.keys, frames), timed_out=False)
         self._time_out(connection, function, moment)
-        self._look_ahead(connection)
         self._milliseconds = int((time.perf_counter() - begin) * 1000)
 
     def commit(self, connection: Connection, version: int) -> StateReport:
@@ -166,9 +161,9 @@ class ApplyWithState:
         return None
 
     def due(self, moment: Moment, next_ms: int | None) -> bool:
-        """Whether a timeout may pass without data."""
+        """Whether a timeout may pass without data: always where it is one of processing time, as in Spark."""
         if self._node.timeout == "ProcessingTimeTimeout":
-            return self._waiting
+            return True
         moved = next_ms is not None and (moment.eviction_ms is None or next_ms > moment.eviction_ms)
         return self._node.timeout == "EventTimeTimeout" and moved
 
@@ -273,11 +268,6 @@ class ApplyWithState:
         variable = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(self._threshold)])
         passed = exp.LT(this=exp.column(TIMEOUT, quoted=True), expression=exp.cast(variable, "BIGINT"))
         return exp.select(*keys).from_(self._state.table.relation).where(_set(exp.column(TIMEOUT, quoted=True)), passed)
-
-    def _look_ahead(self, connection: Connection) -> None:
-        """Note whether any group waits for a time to come."""
-        if self._node.timeout == "ProcessingTimeTimeout":
-            self._waiting = connection.execute(self._pending).fetchall()[0][0] > 0
 
 
 def _set(timeout: exp.Expression) -> exp.Expression:

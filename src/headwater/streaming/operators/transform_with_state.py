@@ -160,7 +160,8 @@ class Transform:
         processor.close()
         self._sweep(connection)
         counts = state.shared.counts
-        self._counters.updated, self._counters.removed = counts.updated, counts.removed
+        self._counters.updated = counts.updated
+        self._counters.removed = counts.removed + self._counters.expired_values
         self._counters.timers = state.timer_counts
 
     def commit(self, connection: Connection, version: int) -> StateReport:
@@ -190,10 +191,9 @@ class Transform:
         return None if self._node.time_mode == "processingtime" else input_ms
 
     def due(self, moment: Moment, next_ms: int | None) -> bool:
-        """Whether a timer may fire, or a value expire, without data."""
+        """Whether there may be work without data: always where time itself is looked at, as in Spark."""
         if self._node.time_mode == "processingtime":
-            expiring = any(t.variable.ttl_ms is not None and t.state.rows for t in self._tables.by_name.values())
-            return self._tables.timers.state.rows > 0 or expiring
+            return True
         return next_ms is not None and (moment.eviction_ms is None or next_ms > moment.eviction_ms)
 
     def _check_modes(self) -> None:
@@ -306,7 +306,7 @@ class Transform:
             "timerProcessingTimeMs": counters.milliseconds["timers"],
         }
         for kind in ("list", "map", "value"):
-            metrics[f"num{kind.title()}StateVars"] = kinds.count((kind, False)) + kinds.count((kind, True))
+            metrics[f"num{kind.title()}StateVars"] = kinds.count((kind, False))
             metrics[f"num{kind.title()}StateWithTTLVars"] = kinds.count((kind, True))
         return dict(sorted(metrics.items()))
 
