@@ -103,7 +103,7 @@ def test_what_a_function_raises_ends_the_query_with_its_own_traceback(stream: St
     stream.plan(lambda s: with_state(s, failing, "k STRING", "n INT"), "update").start().add_data([row("a", 1)])
 
     stream.expect_failure("PYTHON_EXCEPTION")
-    with pytest.raises(SparkError, match="in failing\n.*raise ValueError"):
+    with pytest.raises(SparkError, match=r"in failing\n.*raise ValueError"):
         stream.running.process_all_available()
 
 

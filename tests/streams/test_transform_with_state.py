@@ -1,4 +1,4 @@
-"""`transformWithState` and `transformWithStateInPandas` on a stream: straight, restarted, killed, and what is refused."""
+"""`transformWithState` and `…InPandas` on a stream: straight, restarted, killed, refused."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def processor(init: Any, rows: Any, expired: Any = None, initial: Any = None) ->
             self.handle = handle
             init(self)
 
-        def handleInputRows(self, key: Any, rows_: Any, timerValues: Any) -> Any:  # noqa: N802, N803
+        def handleInputRows(self, key: Any, rows_: Any, timerValues: Any) -> Any:
             for text in rows(self, key, list(rows_), timerValues):
                 yield Row(k=key[0], s=str(text))
 
-        def handleExpiredTimer(self, key: Any, timerValues: Any, expiredTimerInfo: Any) -> Any:  # noqa: N802, N803
+        def handleExpiredTimer(self, key: Any, timerValues: Any, expiredTimerInfo: Any) -> Any:
             for text in expired(self, key, expiredTimerInfo.getExpiryTimeInMs(), timerValues) if expired else ():
                 yield Row(k=key[0], s=str(text))
 
-        def handleInitialState(self, key: Any, initialState: Any, timerValues: Any) -> None:  # noqa: N802, N803
+        def handleInitialState(self, key: Any, initialState: Any, timerValues: Any) -> None:
             if initial:
                 initial(self, key, initialState)
 
@@ -160,7 +160,7 @@ def test_frames_are_given_and_taken(stream: StreamTest) -> None:
         def init(self, handle: Any) -> None:
             self.n = handle.getValueState("n", "n INT")
 
-        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:  # noqa: N802, N803
+        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:
             import pandas as pd
 
             for frame in rows:

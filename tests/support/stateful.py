@@ -1,4 +1,4 @@
-"""Plan nodes of stateful Python functions, pickled as the client pickles them; and two that tell whether state is exact.
+"""Plan nodes of stateful Python functions, pickled as the client does; two of them tell whether state is exact.
 
 Invariant: functions are pickled by value, so that any process can load them.
 """
@@ -83,7 +83,7 @@ def stepping_processor(source: Relation) -> TransformWithState:
             self.all = handle.getListState("all", "id BIGINT")
             self.counts = handle.getMapState("counts", "what STRING", "n BIGINT")
 
-        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:  # noqa: N802, N803
+        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:
             for row in rows:
                 last = self.last.get()[0] if self.last.exists() else None
                 count = self.counts.getValue(("rows",))

@@ -32,7 +32,7 @@ def running_sum() -> StatefulProcessor:
             self.seen = handle.getListState("seen", "v BIGINT")
             self.by = handle.getMapState("by", "v BIGINT", "n BIGINT")
 
-        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:  # noqa: N802, N803
+        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:
             for row in rows:
                 before = self.sum.get()
                 self.sum.update(((before[0] if before else 0) + row.v,))
@@ -42,7 +42,7 @@ def running_sum() -> StatefulProcessor:
             values = [v for (v,) in self.seen.get()]
             yield Row(k=key[0], s=self.sum.get()[0], seen=values, by=[k for (k,) in self.by.keys()])  # noqa: SIM118
 
-        def handleExpiredTimer(self, key: Any, timerValues: Any, expiredTimerInfo: Any) -> Any:  # noqa: N802, N803
+        def handleExpiredTimer(self, key: Any, timerValues: Any, expiredTimerInfo: Any) -> Any:
             yield Row(k=key[0], s=-self.sum.get()[0], seen=[], by=[])
             self.sum.clear()
 
@@ -93,10 +93,10 @@ def test_variables_are_learned_without_data() -> None:
 
 def test_an_init_that_fails_is_an_initialization_failure() -> None:
     class Bad(StatefulProcessor):
-        def init(self, handle: Any) -> None:  # noqa: ARG002
+        def init(self, handle: Any) -> None:
             raise ValueError("boom")
 
-        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:  # noqa: N802, N803, ARG002
+        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:
             return iter(())
 
         def close(self) -> None:

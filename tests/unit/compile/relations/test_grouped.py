@@ -1,4 +1,4 @@
-"""Grouped Python functions in a batch, through the genuine client: their rows, their errors, and what has only columns."""
+"""Grouped Python functions in a batch, by the genuine client: their rows, their errors, what has only columns."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def counting(how: str = "count") -> StatefulProcessor:
             self.handle = handle
             self.n = handle.getValueState("n", "n INT")
 
-        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:  # noqa: N802, N803
+        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:
             if how == "fail":
                 raise ValueError("boom")
             n = (self.n.get()[0] if self.n.exists() else 0) + len(list(rows))
@@ -40,10 +40,10 @@ def counting(how: str = "count") -> StatefulProcessor:
                 self.handle.registerTimer(timerValues.getCurrentProcessingTimeInMs() + 100_000)
             yield Row(k=key[0], n=n)
 
-        def handleExpiredTimer(self, key: Any, timerValues: Any, expiredTimerInfo: Any) -> Any:  # noqa: N802, N803, ARG002
+        def handleExpiredTimer(self, key: Any, timerValues: Any, expiredTimerInfo: Any) -> Any:
             yield Row(k=key[0], n=-self.n.get()[0])
 
-        def handleInitialState(self, key: Any, initialState: Any, timerValues: Any) -> None:  # noqa: N802, N803, ARG002
+        def handleInitialState(self, key: Any, initialState: Any, timerValues: Any) -> None:
             self.n.update((initialState.n,))
 
         def close(self) -> None:
@@ -80,7 +80,7 @@ def test_frames(rows: Any) -> None:
     class Pandas(StatefulProcessor):
         def init(self, handle: Any) -> None: ...
 
-        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:  # noqa: N802, N803, ARG002
+        def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any:
             import pandas as pd
 
             for frame in rows:
@@ -101,7 +101,9 @@ def test_the_users_error_comes_with_its_traceback(rows: Any) -> None:
 
 
 def test_apply_in_pandas_with_state_is_for_streams(rows: Any) -> None:
-    frame = rows.groupBy("k").applyInPandasWithState(lambda k, f, s: f, "k STRING", "n INT", "update", "NoTimeout")
+    frame = rows.groupBy("k").applyInPandasWithState(
+        lambda _k, frames, _s: frames, "k STRING", "n INT", "update", "NoTimeout"
+    )
 
     with pytest.raises(UnsupportedOperationException, match="applyInPandasWithState is unsupported in batch query"):
         frame.collect()
@@ -116,7 +118,7 @@ def test_on_a_stream_only_the_columns_are_known(spark: Any) -> None:
 
     assert made(marked, "at").isStreaming
     assert made(marked, "AT").schema.simpleString() == "struct<k:bigint,at:timestamp>"
-    with pytest.raises(AnalysisException, match="UNRESOLVED_COLUMN.WITH_SUGGESTION"):
+    with pytest.raises(AnalysisException, match=r"UNRESOLVED_COLUMN\.WITH_SUGGESTION"):
         made(marked, "never").schema  # noqa: B018
     with pytest.raises(AnalysisException, match="CANNOT_ASSIGN_EVENT_TIME_COLUMN_WITHOUT_WATERMARK"):
         made(stream.groupBy("value"), "at").schema  # noqa: B018

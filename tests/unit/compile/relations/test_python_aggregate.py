@@ -37,7 +37,7 @@ def udf(kind: str, how: str) -> Any:
         return float((v * w).sum())
 
     def fail(v: pd.Series) -> float:
-        raise ValueError("boom")
+        raise ValueError("boom" if len(v) else "nothing")
 
     return F.pandas_udf({"mean": mean, "weighted": weighted, "fail": fail}[how], kind, F.PandasUDFType.GROUPED_AGG)
 

@@ -18,7 +18,7 @@ from support.server import spark_session
 class Processor(StatefulProcessor):
     def init(self, handle: Any) -> None: ...
 
-    def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any: ...  # noqa: N802, N803
+    def handleInputRows(self, key: Any, rows: Any, timerValues: Any) -> Any: ...
 
     def close(self) -> None: ...
 
@@ -31,7 +31,7 @@ def grouped() -> Iterator[Any]:
 
 def with_state(grouped: Any, mode: str = "Append", timeout: str = "NoTimeout") -> Any:
     return relation_of(
-        grouped.applyInPandasWithState(lambda key, frames, state: frames, "a INT", "s STRING, t INT", mode, timeout)
+        grouped.applyInPandasWithState(lambda _key, frames, _state: frames, "a INT", "s STRING, t INT", mode, timeout)
     )
 
 
