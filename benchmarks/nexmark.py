@@ -94,7 +94,8 @@ ANSWERS = {
     "q4": f"SELECT w, category, avg(final) AS final FROM (SELECT w, id, category, max(price) AS final FROM ({_WON}) "
     "GROUP BY ALL) GROUP BY ALL",
     "q5": "WITH pane AS (SELECT auction, time_bucket(INTERVAL 2 SECOND, ts) AS p, count(*) AS c FROM bid "
-    "GROUP BY ALL), hop AS (SELECT auction, p - to_seconds(2 * o) AS start, sum(c)::BIGINT AS num FROM pane, range(5) r(o)"
+    "GROUP BY ALL), hop AS (SELECT auction, p - to_seconds(2 * o) AS start, sum(c)::BIGINT AS num "
+    "FROM pane, range(5) r(o) "
     "GROUP BY ALL) "
     "SELECT start, auction, num FROM hop QUALIFY num >= max(num) OVER (PARTITION BY start)",
     "q7": "WITH top AS (SELECT time_bucket(INTERVAL 10 SECOND, ts) AS w, max(price) AS price FROM bid GROUP BY ALL) "

@@ -94,10 +94,10 @@ def notes(spark: SparkSession, tmp_path: Path) -> Path:
         def name(cls) -> str:
             return "notes"
 
-        def writer(self, schema: Any, overwrite: bool) -> Any:  # noqa: ARG002
+        def writer(self, schema: Any, overwrite: bool) -> Any:
             return BatchNotes(log, self.options.get("fail", ""), overwrite)
 
-        def streamWriter(self, schema: Any, overwrite: bool) -> Any:  # noqa: ARG002, N802
+        def streamWriter(self, schema: Any, overwrite: bool) -> Any:
             note(log, "options", sorted(self.options))
             return StreamNotes(log, self.options.get("fail", ""), overwrite)
 
@@ -106,10 +106,10 @@ def notes(spark: SparkSession, tmp_path: Path) -> Path:
         def name(cls) -> str:
             return "arrow"
 
-        def writer(self, schema: Any, overwrite: bool) -> Any:  # noqa: ARG002
+        def writer(self, schema: Any, overwrite: bool) -> Any:
             return BatchArrowNotes(log, "", overwrite)
 
-        def streamWriter(self, schema: Any, overwrite: bool) -> Any:  # noqa: ARG002, N802
+        def streamWriter(self, schema: Any, overwrite: bool) -> Any:
             return StreamArrowNotes(log, "", overwrite)
 
     spark.dataSource.register(Rows)
@@ -172,9 +172,9 @@ def test_a_writer_knows_its_task(spark: SparkSession, tmp_path: Path) -> None:
     path = str(tmp_path / "tasks")
 
     class Tasks(DataSource):
-        def writer(self, schema: Any, overwrite: bool) -> Any:  # noqa: ARG002
+        def writer(self, schema: Any, overwrite: bool) -> Any:
             class Writer(DataSourceWriter):
-                def write(self, rows: Any) -> Any:  # noqa: ARG002
+                def write(self, rows: Any) -> Any:
                     task = TaskContext.get()
                     assert task is not None
                     note(path, task.partitionId(), task.taskAttemptId())
@@ -277,7 +277,7 @@ def test_a_failed_batch_is_aborted_and_comes_again_under_its_id(
 
 def test_a_writer_that_is_none(spark: SparkSession, feed: Feed) -> None:
     class Nothing(DataSource):
-        def streamWriter(self, schema: Any, overwrite: bool) -> Any:  # noqa: ARG002, N802
+        def streamWriter(self, schema: Any, overwrite: bool) -> Any:
             return pa
 
     spark.dataSource.register(Nothing)

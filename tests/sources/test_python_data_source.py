@@ -66,7 +66,7 @@ def source(name: str, **members: Any) -> type[DataSource]:
 def reading(name: str, read: Any, **members: Any) -> type[DataSource]:
     """A data source whose batch reader reads by `read(partition)`."""
     reader = type("Reader", (DataSourceReader,), {"read": lambda _, partition: read(partition), **members})
-    return source(name, reader=lambda _, schema: reader())  # noqa: ARG005
+    return source(name, reader=lambda _, schema: reader())
 
 
 # ── batch reads ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -87,11 +87,11 @@ def test_options_are_without_case_and_paths_are_among_them(spark: SparkSession) 
         def schema(self) -> str:
             return "text STRING"
 
-        def reader(self, schema: Any) -> Any:  # noqa: ARG002
+        def reader(self, schema: Any) -> Any:
             options = self.options
 
             class Reader(DataSourceReader):
-                def read(self, partition: Any) -> Any:  # noqa: ARG002
+                def read(self, partition: Any) -> Any:
                     yield (json.dumps({**options, "again": options["OPTION"]}),)
 
             return Reader()
@@ -127,7 +127,7 @@ def test_a_schema_of_the_user_wins(spark: SparkSession) -> None:
     class Wide(DataSource):
         def reader(self, schema: Any) -> Any:
             class Reader(DataSourceReader):
-                def read(self, partition: Any) -> Any:  # noqa: ARG002
+                def read(self, partition: Any) -> Any:
                     yield tuple(range(len(schema.fields)))
 
             return Reader()
@@ -254,7 +254,7 @@ def test_filters_are_offered(
     assert noted(pushing) == ([] if offered is None else [offered])
 
 
-def test_filters_that_were_not_offered_cannot_come_back(spark: SparkSession, pushing: Path) -> None:  # noqa: ARG001
+def test_filters_that_were_not_offered_cannot_come_back(spark: SparkSession, pushing: Path) -> None:
     from pyspark.sql.datasource import EqualTo
 
     other = lambda *_: [EqualTo(("id",), 5)]  # noqa: E731
@@ -304,17 +304,17 @@ class Six(DataSourceStreamReader):
     def __init__(self, log: str) -> None:
         self.log = log
 
-    def initialOffset(self) -> dict[str, int]:  # noqa: N802
+    def initialOffset(self) -> dict[str, int]:
         return {"offset": 0}
 
-    def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802
+    def getDefaultReadLimit(self) -> ReadLimit:
         return ReadMaxRows(2)
 
-    def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:  # noqa: N802
+    def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:
         step = 10 if isinstance(limit, ReadAllAvailable) else limit.max_rows  # type: ignore[attr-defined]
         return {"offset": min(start["offset"] + step, 6)}
 
-    def reportLatestOffset(self) -> dict[str, int]:  # noqa: N802
+    def reportLatestOffset(self) -> dict[str, int]:
         return {"offset": 6}
 
     def partitions(self, start: dict[str, int], end: dict[str, int]) -> list[Span]:
@@ -334,7 +334,7 @@ class Six(DataSourceStreamReader):
 class SixNow(Six, SupportsTriggerAvailableNow):
     """As `Six`, with an end of its own."""
 
-    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
+    def prepareForTriggerAvailableNow(self) -> None:
         note(self.log, "prepare")
 
 
@@ -343,7 +343,7 @@ class SixOld(Six):
 
     seen = 0
 
-    def latestOffset(self) -> dict[str, int]:  # type: ignore[override]  # noqa: N802
+    def latestOffset(self) -> dict[str, int]:  # type: ignore[override]
         self.seen = min(self.seen + 2, 6)
         return {"offset": self.seen}
 
@@ -354,7 +354,7 @@ class SixSimple(SimpleDataSourceStreamReader):
     def __init__(self, log: str) -> None:
         self.log = log
 
-    def initialOffset(self) -> dict[str, Any]:  # noqa: N802
+    def initialOffset(self) -> dict[str, Any]:
         return {"p": {"offset": 0}}
 
     def read(self, start: dict[str, Any]) -> tuple[Iterator[Any], dict[str, Any]]:
@@ -363,7 +363,7 @@ class SixSimple(SimpleDataSourceStreamReader):
         end = min(begin + 2, 6)
         return numbers(Span(begin, end)), {"p": {"offset": end}}
 
-    def readBetweenOffsets(self, start: dict[str, Any], end: dict[str, Any]) -> Iterator[Any]:  # noqa: N802
+    def readBetweenOffsets(self, start: dict[str, Any], end: dict[str, Any]) -> Iterator[Any]:
         note(self.log, "between", start, end)
         return numbers(Span(start["p"]["offset"], end["p"]["offset"]))
 
@@ -374,7 +374,7 @@ class SixSimple(SimpleDataSourceStreamReader):
 class SixSimpleNow(SixSimple, SupportsTriggerAvailableNow):
     """As `SixSimple`, with an end of its own."""
 
-    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
+    def prepareForTriggerAvailableNow(self) -> None:
         note(self.log, "prepare")
 
 
@@ -388,7 +388,7 @@ class Run:
         self.spark, self.folder, self.log = spark, folder, folder / "log"
         method = "simpleStreamReader" if issubclass(reader, SimpleDataSourceStreamReader) else "streamReader"
         log = str(self.log)
-        spark.dataSource.register(source(name, **{method: lambda _, schema: reader(log)}))  # noqa: ARG005
+        spark.dataSource.register(source(name, **{method: lambda _, schema: reader(log)}))
         self.frame = spark.readStream.format(name).load()
 
     def to_the_end(self, sink: str = "delta", **trigger: Any) -> list[Any]:

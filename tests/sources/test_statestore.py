@@ -187,7 +187,7 @@ def kept() -> Any:
             self.all = handle.getListState("all", "v INT")
             self.seen = handle.getMapState("seen", "v INT", "n INT")
 
-        def handleInputRows(self, key, rows, timerValues):  # type: ignore[no-untyped-def]  # noqa: N802, N803
+        def handleInputRows(self, key, rows, timerValues):  # type: ignore[no-untyped-def]
             for row in rows:
                 n, s = self.sum.get() or (0, 0)
                 self.sum.update((n + 1, s + row.v))

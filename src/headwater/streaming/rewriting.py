@@ -29,7 +29,6 @@ from headwater.plan.relations import (
 )
 from headwater.streaming.pivots import in_two_steps
 
-
 _RANDOM = frozenset({"rand", "random", "randn", "uuid", "shuffle", "monotonically_increasing_id", "randstr", "uniform"})
 
 

@@ -93,7 +93,8 @@ def named_by(pieces):
 def test_the_pieces_of_a_condition(session):
     pieces = pieces_of(
         session,
-        "select * from d join e on d.a + 1 = e.a and e.c <=> d.b and d.b = 'x' and d.a between e.a and e.a + 2 and d.d > 1"
+        "select * from d join e on d.a + 1 = e.a and e.c <=> d.b and d.b = 'x' "
+        "and d.a between e.a and e.a + 2 and d.d > 1"
         " and rand() = d.a",
     )
     shown = named_by(pieces)
@@ -102,7 +103,7 @@ def test_the_pieces_of_a_condition(session):
     assert (shown(second.left), shown(second.right), second.null_safe) == ('"d.b"', '"e.c"', True)
     assert [key.type.simpleString() for key in pieces.keys] == ["bigint", "string"]
     assert [shown(tree) for tree in pieces.rest[:4]] == [
-        '''"d.b" = 'x\'''',
+        """"d.b" = 'x\'""",
         'CAST("d.a" AS BIGINT) >= "e.a"',
         'CAST("d.a" AS BIGINT) <= ("e.a" + CAST(2 AS BIGINT))',
         '"d.d" > CAST(1 AS DOUBLE)',
