@@ -131,6 +131,7 @@ class StreamingQuery:
             self._end()
 
     def _loop(self) -> None:
+        before = Action.WAIT
         while True:
             asked = self._asked
             fired = self._parts.clock.now_ms()
@@ -144,7 +145,9 @@ class StreamingQuery:
             if idle or self._trigger.interval_ms:
                 self._set_status(Status(waiting))
             if not self._stopping.is_set() and (idle or self._answered == self._asked):
-                self._trigger.pause(fired, idle)
+                # processing time makes one batch without data after another: they need not follow at full speed
+                self._trigger.pause(fired, idle or action is before is Action.RUN_WITHOUT_DATA)
+            before = action
 
     def _note_idle(self, asked: int) -> None:
         now = self._parts.clock.now_ms()
