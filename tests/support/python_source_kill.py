@@ -30,16 +30,16 @@ ROWS, STEP = 10, 3
 class Numbers(DataSourceStreamReader, SupportsTriggerAvailableNow):
     """Ten numbers, three a batch."""
 
-    def initialOffset(self) -> dict[str, int]:  # noqa: N802
+    def initialOffset(self) -> dict[str, int]:
         return {"n": 0}
 
-    def getDefaultReadLimit(self) -> ReadLimit:  # noqa: N802
+    def getDefaultReadLimit(self) -> ReadLimit:
         return ReadMaxRows(STEP)
 
-    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
+    def prepareForTriggerAvailableNow(self) -> None:
         pass
 
-    def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:  # noqa: ARG002, N802
+    def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:
         return {"n": min(start["n"] + STEP, ROWS)}
 
     def partitions(self, start: dict[str, int], end: dict[str, int]) -> list[InputPartition]:
@@ -52,17 +52,17 @@ class Numbers(DataSourceStreamReader, SupportsTriggerAvailableNow):
 class SimpleNumbers(SimpleDataSourceStreamReader, SupportsTriggerAvailableNow):
     """The same, in the simple way."""
 
-    def initialOffset(self) -> dict[str, int]:  # noqa: N802
+    def initialOffset(self) -> dict[str, int]:
         return {"n": 0}
 
-    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802
+    def prepareForTriggerAvailableNow(self) -> None:
         pass
 
     def read(self, start: dict[str, int]) -> tuple[Iterator[Any], dict[str, int]]:
         end = {"n": min(start["n"] + STEP, ROWS)}
         return self.readBetweenOffsets(start, end), end
 
-    def readBetweenOffsets(self, start: dict[str, int], end: dict[str, int]) -> Iterator[Any]:  # noqa: N802
+    def readBetweenOffsets(self, start: dict[str, int], end: dict[str, int]) -> Iterator[Any]:
         return iter([(n,) for n in range(start["n"], end["n"])])
 
 
@@ -98,13 +98,13 @@ class Source(DataSource):
     def schema(self) -> str:
         return "n INT"
 
-    def streamReader(self, schema: Any) -> Any:  # noqa: N802
+    def streamReader(self, schema: Any) -> Any:
         return super().streamReader(schema) if self.options.get("simple") == "true" else Numbers()
 
-    def simpleStreamReader(self, schema: Any) -> Any:  # noqa: ARG002, N802
+    def simpleStreamReader(self, schema: Any) -> Any:
         return SimpleNumbers()
 
-    def streamWriter(self, schema: Any, overwrite: bool) -> Any:  # noqa: ARG002, N802
+    def streamWriter(self, schema: Any, overwrite: bool) -> Any:
         return Files(self.options["path"])
 
 

@@ -83,5 +83,5 @@ def test_the_server_opens_the_function(connection: Connection) -> None:
     context: Any = SimpleNamespace(session=SimpleNamespace(runtime=SimpleNamespace(services=services)))
     with pytest.raises(UnsupportedError, match=r"headwater\.session"):
         provider.open(request, context)
-    services[SERVICE] = lambda function, session: Function(connection)  # noqa: ARG005
+    services[SERVICE] = lambda function, session: Function(connection)
     assert provider.open(request, context).description == "ForeachBatchSink"

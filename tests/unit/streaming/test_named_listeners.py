@@ -20,21 +20,21 @@ heard: list[tuple[str, Any]] = []
 
 
 class Keeps(StreamingQueryListener):
-    def onQueryStarted(self, event: Any) -> None:  # noqa: N802
+    def onQueryStarted(self, event: Any) -> None:
         heard.append(("started", event.name))
 
-    def onQueryProgress(self, event: Any) -> None:  # noqa: N802
+    def onQueryProgress(self, event: Any) -> None:
         heard.append(("progress", event.progress.numInputRows))
 
-    def onQueryIdle(self, _: Any) -> None:  # noqa: N802
+    def onQueryIdle(self, _: Any) -> None:
         heard.append(("idle", None))
 
-    def onQueryTerminated(self, event: Any) -> None:  # noqa: N802
+    def onQueryTerminated(self, event: Any) -> None:
         heard.append(("terminated", event.exception))
 
 
 class Fails(Keeps):
-    def onQueryProgress(self, _: Any) -> None:  # noqa: N802
+    def onQueryProgress(self, _: Any) -> None:
         raise ValueError("no")
 
 

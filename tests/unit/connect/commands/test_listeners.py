@@ -34,16 +34,16 @@ class Listener(StreamingQueryListener):
         if kind == self._fails_on:
             raise ValueError(kind)
 
-    def onQueryStarted(self, event: object) -> None:  # noqa: N802
+    def onQueryStarted(self, event: object) -> None:
         self._hear("started", event)
 
-    def onQueryProgress(self, event: object) -> None:  # noqa: N802
+    def onQueryProgress(self, event: object) -> None:
         self._hear("progress", event)
 
-    def onQueryIdle(self, event: object) -> None:  # noqa: N802
+    def onQueryIdle(self, event: object) -> None:
         self._hear("idle", event)
 
-    def onQueryTerminated(self, event: object) -> None:  # noqa: N802
+    def onQueryTerminated(self, event: object) -> None:
         self._hear("terminated", event)
 
     def kinds(self) -> list[str]:

@@ -104,16 +104,16 @@ class Listener(StreamingQueryListener):
     def __init__(self) -> None:
         self.heard: list[tuple[str, object]] = []
 
-    def onQueryStarted(self, event: object) -> None:  # noqa: N802
+    def onQueryStarted(self, event: object) -> None:
         self.heard.append(("started", event))
 
-    def onQueryProgress(self, event: object) -> None:  # noqa: N802
+    def onQueryProgress(self, event: object) -> None:
         self.heard.append(("progress", event))
 
-    def onQueryIdle(self, event: object) -> None:  # noqa: N802
+    def onQueryIdle(self, event: object) -> None:
         self.heard.append(("idle", event))
 
-    def onQueryTerminated(self, event: object) -> None:  # noqa: N802
+    def onQueryTerminated(self, event: object) -> None:
         self.heard.append(("terminated", event))
 
 

@@ -165,7 +165,9 @@ def test_an_interval_is_kept(tmp_path: Path) -> None:
     assert run.batch("w >= 20") == run.whole()
 
 
-@pytest.mark.parametrize("measure", ["mode(v)", "mode(s) FILTER (WHERE w > 3)", "mode(bl ORDER BY bl DESC)", "histogram(k2)"])
+@pytest.mark.parametrize(
+    "measure", ["mode(v)", "mode(s) FILTER (WHERE w > 3)", "mode(bl ORDER BY bl DESC)", "histogram(k2)"]
+)
 def test_an_aggregate_without_a_state_is_kept_as_its_values(tmp_path: Path, measure: str) -> None:
     run = Run(tmp_path, measures=[measure])
     for begin in range(0, 40, 10):
