@@ -21,6 +21,12 @@ REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "<!-- Written by docs/generate.py; change the code and run `make docs`. -->\n"
 
 
+def _help(command: click.Command, context: click.Context) -> str:
+    """Its help as a run of its own prints it: click keeps the help option of whoever asked first."""
+    command._help_option = None
+    return command.get_help(context).rstrip()
+
+
 def cli() -> str:
     """The command line's help, command by command."""
     parts = [NOTE, "# The command line\n"]
@@ -29,10 +35,10 @@ def cli() -> str:
         command = main.get_command(context, name)
         assert command is not None
         inner = click.Context(command, info_name=name, parent=context, terminal_width=100)
-        parts += [f"## headwater {name}\n", "```", command.get_help(inner).rstrip(), "```\n"]
+        parts += [f"## headwater {name}\n", "```", _help(command, inner), "```\n"]
         for sub, one in command.commands.items() if isinstance(command, click.Group) else ():
             below = click.Context(one, info_name=sub, parent=inner, terminal_width=100)
-            parts += [f"### headwater {name} {sub}\n", "```", one.get_help(below).rstrip(), "```\n"]
+            parts += [f"### headwater {name} {sub}\n", "```", _help(one, below), "```\n"]
     codes = (
         "0 done",
         "1 a query or script failed",
