@@ -15,7 +15,7 @@ import pytest
 from support.kill import KILLED, Job, Nursery
 from support.law_kills import NAMES, PREFIX, LawFeed
 
-KILLS = int(os.environ.get("HEADWATER_KILLS", "2"))
+KILLS = int(os.environ.get("HEADWATER_KILLS", "1"))
 POINTS = [f"step{step}" for step in range(1, 9)]
 
 

@@ -20,7 +20,7 @@ from headwater.plan.relations import Limit
 from support.law_kills import without_end
 from support.laws import END, LAWS, START, Law
 
-EXAMPLES = int(os.environ.get("HEADWATER_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("HEADWATER_EXAMPLES", "10"))
 
 
 @cache
