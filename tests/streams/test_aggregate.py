@@ -278,7 +278,7 @@ def test_a_pivot_is_two_aggregations(events: StreamTest) -> None:
     events.plan(build, "append").start()
     events.add_data([event("a", 1, 1), event("b", 2, 2), event("a", 3, 3), event("a", 11, 4)])
     events.add_data([event("c", 50, 0)])
-    assert starts(events) == [(0, 4, 2), (10, 4, None)]
+    assert sorted(starts(events)) == [(0, 4, 2), (10, 4, None)]
     assert len(json.loads(events.running.last_progress or "")["stateOperators"]) == 2
 
 
