@@ -178,10 +178,17 @@ class DataflowRun:
         found = {stage.node.name: stage.values for stage in self._stages if isinstance(stage, ObserveStage)}
         return dict(sorted(found.items()))
 
-    def due(self) -> bool:
-        """Whether a batch without data has work: the watermark has moved, or time has passed."""
+    def due(self, *, by_clock: bool = True) -> bool:
+        """Whether a batch without data has work: the watermark has moved, or time has passed.
+
+        Args:
+            by_clock: whether an operator that waits for processing time asks for one batch after another. What is there
+                now ends without it; Spark's `availableNow` would never end.
+        """
         following = input_watermarks(self._feeds, self.tracker.watermark_ms)
-        return any(o.operator.due(self._moments[o.number], following[o.number]) for o in self._operators)
+        moments = [(node.operator, self._moments[node.number], following[node.number]) for node in self._operators]
+        asking = [(one, moment) for one, moment, limit in moments if one.due(moment, limit)]
+        return any(by_clock or not one.due(moment, moment.eviction_ms) for one, moment in asking)
 
     def purge(self, before: int) -> None:
         """Step 8: forget what only versions below `before` need."""

@@ -325,7 +325,7 @@ class MicroBatchEngine:
         self._offsets = planned.ends
         self._replay = None
         self._late_ms = planned.watermark_ms
-        self._due = self._parts.without_data and self._flow.due()
+        self._due = self._parts.without_data and self._flow.due(by_clock=self._parts.trigger.kind != "available_now")
         self._finished += 1
         self._position = Position(planned.batch_id + 1, False)
         self._unsettled.append((planned.batch_id, planned.ends))
