@@ -28,11 +28,10 @@ def leaf(
     inputs: Mapping[str, pa.Table | pa.RecordBatchReader] | None = None,
     streaming: bool = False,
     qualifier: tuple[str, ...] = (),
-    file_column: bool = False,
     hidden: Sequence[StructField] = (),
 ) -> Resolved:
     """A resolved relation over a query whose columns stand in schema order, then the hidden ones."""
-    fields = [*schema.fields, *([FILE_FIELD] if file_column else []), *hidden]
+    fields = [*schema.fields, *hidden]
     given = [field.name for field in fields]
     names = _unique(given)
     if names != given:
@@ -53,12 +52,13 @@ def empty(
     schema: StructType, *, streaming: bool = False, qualifier: tuple[str, ...] = (), file_column: bool = False
 ) -> Resolved:
     """A leaf without rows."""
-    fields = [*schema.fields, *([FILE_FIELD] if file_column else [])]
+    hidden = [FILE_FIELD] if file_column else []
+    fields = [*schema.fields, *hidden]
     columns = [
         exp.alias_(exp.Cast(this=exp.Null(), to=to_duck(field.dataType)), field.name, quoted=True) for field in fields
     ]
     query = exp.select(*columns or [exp.Null()]).where(exp.false())
-    return leaf(query, schema, streaming=streaming, qualifier=qualifier, file_column=file_column)
+    return leaf(query, schema, streaming=streaming, qualifier=qualifier, hidden=hidden)
 
 
 def rows(schema: StructType, values: Iterable[Sequence[object]]) -> LocalData:

@@ -15,6 +15,7 @@ from headwater.catalog import PathTable, Table, View
 from headwater.compile.resolved import Resolved
 from headwater.errors import AnalysisError, unsupported
 from headwater.io.formats.base import FormatOptions
+from headwater.io.formats.scan import FILE_FIELD
 from headwater.plan.relations import ReadSource, ReadTable, Relation, SubqueryAlias, ToDF
 from headwater.sessions.leaves import empty, leaf
 from headwater.sessions.scopes import map_reads
@@ -65,7 +66,9 @@ def source(read: ReadSource, session: Session) -> Resolved:
         raise unsupported(f"reading `{read.format}` as a batch", "Read it with spark.readStream.")
     rows, schema = cast(BatchProvider, provider).batch(request, context)
     hidden = getattr(provider, "hidden", ())
-    return leaf(rows.query, schema, inputs=rows.inputs, file_column=request.file_column, hidden=hidden)
+    return leaf(
+        rows.query, schema, inputs=rows.inputs, hidden=[*([FILE_FIELD] if request.file_column else []), *hidden]
+    )
 
 
 def find_provider(name: str, session: Session) -> SourceProvider:
