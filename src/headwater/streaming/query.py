@@ -125,10 +125,11 @@ class StreamingQuery:
             self._engine.open()
             self._loop()
         except BaseException as error:
-            if not (self._stopping.is_set() and isinstance(error, Interrupted)):
+            if self.is_active and not (self._stopping.is_set() and isinstance(error, Interrupted)):
                 self._fail(error)
         finally:
-            self._end()
+            if self.is_active:  # an abandoned run has no end of its own
+                self._end()
 
     def _loop(self) -> None:
         before = Action.WAIT
@@ -264,7 +265,9 @@ class StreamingQuery:
             self._moved.notify_all()
 
     def free(self) -> None:
-        """Free what an abandoned run holds."""
+        """Free what an abandoned run holds, once its thread is let go."""
+        if self._thread is not None:
+            self._thread.join(_GRACE_SECONDS)
         self._engine.close()
 
     def await_termination(self, timeout_s: float | None = None) -> bool:

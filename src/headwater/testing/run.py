@@ -80,10 +80,12 @@ def run_stream(
             run.take(step)
         return run.progress
     finally:
-        run.close()
-        run.clock.release()
-        if checkpoint is None:
-            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            run.close()
+        finally:
+            run.clock.release()
+            if checkpoint is None:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 class StreamRun:
@@ -105,7 +107,7 @@ class StreamRun:
         self._done: list[Step] = []
         self._query: Any = None
         self._past: list[dict[str, Any]] = []
-        self._dead: list[StreamingQuery] = []
+        self._dead: list[tuple[StreamingQuery, Abandon]] = []
         self.clock = clock_of(df.sparkSession)
 
     def take(self, step: Step) -> None:
@@ -146,7 +148,7 @@ class StreamRun:
         self._query.processAllAvailable()
 
     def crash(self, at: str) -> None:
-        """Let the next batch run to a point, and leave it there for good."""
+        """Let the next batch run to a point, and leave it there until everything is over."""
         from headwater import crash
 
         if at not in POINTS:
@@ -161,11 +163,14 @@ class StreamRun:
             dying.wake()
             while not trap.sprung.wait(0.005):
                 self._check_dying(dying, trap)
+        except BaseException:
+            trap.release()
+            raise
         finally:
             crash.set_trap(None)
-        self._keep_progress()
         dying.abandon()
-        self._dead.append(dying)
+        self._dead.append((dying, trap))
+        self._keep_progress()
 
     def expect_failure(self, condition: str) -> None:
         """Process until the query fails."""
@@ -185,9 +190,12 @@ class StreamRun:
         from headwater.sinks.memory_batches import memory_batches
 
         memory_batches.pop(self._id, None)
-        self.stop()
-        for query in self._dead:
-            query.free()
+        try:
+            self.stop()
+        finally:
+            for query, trap in self._dead:
+                trap.release()
+                query.free()
 
     # ── what came out ───────────────────────────────────────────────────────────────────────────────────────
 
@@ -263,9 +271,10 @@ class StreamRun:
 
 
 class Abandon:
-    """A trap (`headwater.crash`) that keeps the thread of one run for ever.
+    """A trap (`headwater.crash`) that keeps the thread of one run.
 
-    The thread sleeps on until the process ends: no `finally` of the engine, the sink or the user runs.
+    The thread sleeps until `release`, when the test is over: until then no `finally` of the engine runs, as if the
+    process had died. At the points no code of a user or of a sink is on the thread's stack.
     """
 
     def __init__(self, name: str, run_id: str) -> None:
@@ -273,15 +282,21 @@ class Abandon:
 
         self.name = name
         self.sprung = threading.Event()
+        self._released = threading.Event()
         self._run_id = run_id
         self._now = time.monotonic
         self._end = self._now() + _CRASH_SECONDS
 
     def spring(self, name: str) -> None:
-        """Sleep for ever, if it is the run's thread at the point."""
+        """Sleep, and never go on from here, if it is the run's thread at the point."""
         if name == self.name and self._run_id in threading.current_thread().name:
             self.sprung.set()
-            threading.Event().wait()
+            self._released.wait()
+            raise SystemExit
+
+    def release(self) -> None:
+        """Let the thread end."""
+        self._released.set()
 
     def expired(self) -> bool:
         """Whether the wait for it makes no sense any more."""

@@ -115,7 +115,7 @@ class Crash(Step):
     at: str
 
     def run(self, stream: StreamRun) -> None:
-        """Let the next batch run to the point, leave it there for good, start anew."""
+        """Let the next batch run to the point, leave it there, start anew."""
         stream.crash(self.at)
         stream.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -22,14 +23,22 @@ def test_a_taken_port_is_an_error_at_start() -> None:
         Server(port=server.port, runtime=server.runtime).start()
 
 
+def _threads() -> set[threading.Thread]:
+    names = ("headwater-rpc", "stream execution")
+    return {thread for thread in threading.enumerate() if thread.name.startswith(names)}
+
+
 def test_stopping_ends_streams_and_threads() -> None:
+    before = _threads()  # other tests of this process may keep a server
     with running_server() as server:
         with connected(server) as spark:
             spark.readStream.format("rate").load().writeStream.format("noop").start()
             (query,) = server.active_queries()
         assert not query.is_active
-    names = [thread.name for thread in threading.enumerate()]
-    assert not [name for name in names if name.startswith(("headwater-rpc", "stream execution"))]
+    deadline = time.monotonic() + 5
+    while left := _threads() - before:
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.01)
 
 
 def test_failed_streams_are_told() -> None:

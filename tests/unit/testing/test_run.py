@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,15 @@ def test_a_crash_needs_a_batch(words: MemoryStream, monkeypatch: pytest.MonkeyPa
 
     with pytest.raises(StreamTestError, match="no batch came to step5"):
         run_stream(words.to_df(), [Crash("step5")])
+
+
+def test_after_a_crash_nothing_runs_on(words: MemoryStream) -> None:
+    before = set(threading.enumerate())
+
+    run_stream(words.to_df(), [Add(words, [("a", 1)]), Crash("step4"), Add(words, [("b", 1)]), Crash("step6")])
+
+    left = set(threading.enumerate()) - before
+    assert not [thread.name for thread in left if thread.name.startswith("stream execution")]
 
 
 def test_a_checkpoint_may_stay(words: MemoryStream, tmp_path: Path) -> None:
