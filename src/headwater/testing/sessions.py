@@ -32,9 +32,10 @@ def session(**settings: str) -> Iterator[SparkSession]:
         with headwater.testing.session() as spark:
             assert spark.range(3).count() == 3
     """
-    from pyspark.sql.connect.session import SparkSession as ConnectSession
-
     with running_server(settings) as server:
+        # after the server: its package imports the client in a way that any kind of program stands
+        from pyspark.sql.connect.session import SparkSession as ConnectSession
+
         spark: Any = ConnectSession.builder.remote(server.url).create()
         for key, value in settings.items():
             if key.startswith("spark.sql.") and spark.conf.isModifiable(key):
