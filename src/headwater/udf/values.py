@@ -15,27 +15,8 @@ from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql.types import (
-    ArrayType,
-    BinaryType,
-    BooleanType,
-    ByteType,
-    DataType,
-    DateType,
-    DayTimeIntervalType,
-    DecimalType,
-    DoubleType,
-    FloatType,
-    IntegerType,
-    LongType,
-    MapType,
-    Row,
-    ShortType,
-    StringType,
-    StructType,
-    TimestampNTZType,
-    TimestampType,
-)
+from pyspark.sql import Row
+from pyspark.sql import types as t
 
 from headwater.errors import IllegalArgumentError
 from headwater.types.arrow import to_arrow
@@ -43,14 +24,14 @@ from headwater.types.arrow import to_arrow
 Kept = tuple[Any, ...]
 _Convert = Callable[[Any], Any]
 
-_BITS: dict[type[DataType], int] = {ByteType: 8, ShortType: 16, IntegerType: 32, LongType: 64, DateType: 32}
-_MICROS = (TimestampType, TimestampNTZType, DayTimeIntervalType)
+_BITS: dict[type[t.DataType], int] = {t.ByteType: 8, t.ShortType: 16, t.IntegerType: 32, t.LongType: 64, t.DateType: 32}
+_MICROS = (t.TimestampType, t.TimestampNTZType, t.DayTimeIntervalType)
 
 
 class Codec:
     """The values of one schema."""
 
-    def __init__(self, schema: StructType) -> None:
+    def __init__(self, schema: t.StructType) -> None:
         self.schema = schema
         self._keep = _keeper(schema)
         self._store = [_storer(field.dataType) for field in schema.fields]
@@ -84,10 +65,10 @@ class Codec:
 
 @lru_cache(maxsize=256)
 def _codec(text: str) -> Codec:
-    return Codec(StructType.fromJson(json.loads(text)))
+    return Codec(t.StructType.fromJson(json.loads(text)))
 
 
-def codec_of(schema: StructType) -> Codec:
+def codec_of(schema: t.StructType) -> Codec:
     """The codec of a schema, made once."""
     return _codec(schema.json())
 
@@ -112,17 +93,17 @@ def _plain(value: Any) -> Any:
 # ── keeping ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _keeper(kind: DataType) -> _Convert:
+def _keeper(kind: t.DataType) -> _Convert:
     """From PySpark's internal form to what Spark's row would hold: other types become null."""
-    if isinstance(kind, StructType):
+    if isinstance(kind, t.StructType):
         return _struct_keeper(kind)
-    if isinstance(kind, ArrayType):
+    if isinstance(kind, t.ArrayType):
         element = _nullable(_keeper(kind.elementType))
         return lambda v: [element(item) for item in v] if isinstance(v, list | tuple) else None
-    if isinstance(kind, MapType):
+    if isinstance(kind, t.MapType):
         key, item = _nullable(_keeper(kind.keyType)), _nullable(_keeper(kind.valueType))
         return lambda v: {key(k): item(x) for k, x in v.items()} if isinstance(v, dict) else None
-    if isinstance(kind, DecimalType):
+    if isinstance(kind, t.DecimalType):
         return lambda v: _decimal(v, kind)
     if isinstance(kind, _MICROS):
         return lambda v: v if _whole(v) else None
@@ -132,16 +113,16 @@ def _keeper(kind: DataType) -> _Convert:
     return _ATOMS.get(type(kind), lambda v: v)
 
 
-_ATOMS: dict[type[DataType], _Convert] = {
-    BooleanType: lambda v: v if isinstance(v, bool) else None,
-    DoubleType: lambda v: v if isinstance(v, float) else None,
-    FloatType: lambda v: v if isinstance(v, float) else None,
-    StringType: lambda v: v if isinstance(v, str) else str(v),
-    BinaryType: lambda v: bytes(v) if isinstance(v, bytes | bytearray) else None,
+_ATOMS: dict[type[t.DataType], _Convert] = {
+    t.BooleanType: lambda v: v if isinstance(v, bool) else None,
+    t.DoubleType: lambda v: v if isinstance(v, float) else None,
+    t.FloatType: lambda v: v if isinstance(v, float) else None,
+    t.StringType: lambda v: v if isinstance(v, str) else str(v),
+    t.BinaryType: lambda v: bytes(v) if isinstance(v, bytes | bytearray) else None,
 }
 
 
-def _struct_keeper(kind: StructType) -> _Convert:
+def _struct_keeper(kind: t.StructType) -> _Convert:
     fields = [_nullable(_keeper(field.dataType)) for field in kind.fields]
 
     def keep(value: Any) -> Any:
@@ -168,7 +149,7 @@ def _wrapped(value: int, bits: int) -> int:
     return (value + half) % (half * 2) - half
 
 
-def _decimal(value: Any, kind: DecimalType) -> decimal.Decimal | None:
+def _decimal(value: Any, kind: t.DecimalType) -> decimal.Decimal | None:
     if not isinstance(value, decimal.Decimal):
         return None
     with decimal.localcontext(decimal.Context(prec=76)):
@@ -179,29 +160,29 @@ def _decimal(value: Any, kind: DecimalType) -> decimal.Decimal | None:
 # ── Arrow ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _storer(kind: DataType) -> _Convert:
+def _storer(kind: t.DataType) -> _Convert:
     """From a kept value to one that Arrow takes for the type."""
-    if isinstance(kind, StructType):
+    if isinstance(kind, t.StructType):
         fields = [(field.name, _nullable(_storer(field.dataType))) for field in kind.fields]
         return lambda v: {name: store(item) for (name, store), item in zip(fields, v, strict=True)}
-    if isinstance(kind, ArrayType):
+    if isinstance(kind, t.ArrayType):
         element = _nullable(_storer(kind.elementType))
         return lambda v: [element(item) for item in v]
-    if isinstance(kind, MapType):
+    if isinstance(kind, t.MapType):
         key, item = _storer(kind.keyType), _nullable(_storer(kind.valueType))
         return lambda v: [(key(k), item(x)) for k, x in v.items()]
     return lambda v: v
 
 
-def _loader(kind: DataType) -> _Convert:
+def _loader(kind: t.DataType) -> _Convert:
     """From a Python value of an Arrow column to the kept one."""
-    if isinstance(kind, StructType):
+    if isinstance(kind, t.StructType):
         fields = [(field.name, _nullable(_loader(field.dataType))) for field in kind.fields]
         return lambda v: tuple([load(v[name]) for name, load in fields])
-    if isinstance(kind, ArrayType):
+    if isinstance(kind, t.ArrayType):
         element = _nullable(_loader(kind.elementType))
         return lambda v: [element(item) for item in v]
-    if isinstance(kind, MapType):
+    if isinstance(kind, t.MapType):
         key, item = _loader(kind.keyType), _nullable(_loader(kind.valueType))
         return lambda v: {key(k): item(x) for k, x in v}
     return kind.toInternal if kind.needConversion() else lambda v: v
