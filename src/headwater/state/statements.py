@@ -2,7 +2,8 @@
 
     state_x.rows        all rows, in a database of their own
     <prefix>_state      the view of them that operators read: columns and `_row`
-    <prefix>_changes    what was applied since the last commit: columns, `_removed`, `_row`
+    <prefix>_changes    what was applied since the last commit: columns, `_removed`, `_row`; filled from a relation, or
+                        by the operator itself
     <prefix>_staged     what is being applied, where there are changes already
 
 Invariants: names never change, so texts that name them stay good; a changed row is found by its `_row`, never by its
@@ -46,6 +47,7 @@ class Statements:
         self._keys = [column.name for column in keys]
         self._rows = exp.table_("rows", db="main", catalog=database, quoted=True)
         self._made: dict[tuple[str, str], str] = {}
+        self._takes: dict[tuple[str, str], list[str]] = {}
         self.relation = f"{prefix}_state"
         self.changes = f"{prefix}_changes"
         self.staged = f"{prefix}_staged"
@@ -92,13 +94,17 @@ class Statements:
 
     def take(self, connection: Connection, name: str, target: str) -> list[str]:
         """Put the rows of a relation into `changes` or `staged`, each with the row it stands for."""
+        if (name, target) not in self._takes:
+            self._takes[(name, target)] = self._taking(connection, name, target)
+        return self._takes[(name, target)]
 
-        def statement() -> exp.Insert:
-            probe = sql_text(exp.select("*").from_(exp.to_table(name, quoted=True)).limit(0))
-            names = [column[0] for column in connection.execute(probe).description or ()]
-            return exp.insert(self._taken(name, ROW in names and name != self.staged), target)
-
-        return [self.reset(target), self._once(f"take {name}", target, statement)]
+    def _taking(self, connection: Connection, name: str, target: str) -> list[str]:
+        types = column_types(connection, name)
+        taken = self._taken(name, ROW in types and name != self.staged)
+        wanted = column_types(connection, target)
+        if all(types.get(column) == kind for column, kind in wanted.items() if column != ROW):
+            return [sql_text(_create(exp.to_table(target), taken))]
+        return [self.reset(target), sql_text(exp.insert(taken, target))]  # which casts
 
     def _taken(self, name: str, has_row: bool) -> exp.Query:
         columns = [*self._all("new"), _column(REMOVED, "new")]
@@ -169,6 +175,12 @@ class Statements:
     def _delete_keys(self, table: str, using: str) -> str:
         where = exp.Where(this=_same(self._keys, "kept", "gone"))
         return sql_text(exp.Delete(this=_aliased(table, "kept"), using=[_aliased(using, "gone")], where=where))
+
+
+def column_types(connection: Connection, name: str) -> dict[str, str]:
+    """The DuckDB types of a relation's columns."""
+    rows = connection.sql(sql_text(exp.select("*").from_(exp.to_table(name, quoted=True)).limit(0)))
+    return dict(zip(rows.columns, map(str, rows.types), strict=True))
 
 
 def _column(name: str, table: str | None = None) -> exp.Column:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -66,8 +67,11 @@ class StateTable:
         self._store = store
         self._keys, self._values, self._alone = tuple(keys), tuple(values), alone
         self._sql = Statements(f"state_{secrets.token_hex(8)}", prefix, keys, values, like)
-        self.relation = self._sql.relation
+        self.relation, self.changes = self._sql.relation, self._sql.changes
         self._background = Background()
+        self._writer = ThreadPoolExecutor(1, "state-changelog")
+        self._writing: tuple[int, pa.Table, Future[tuple[str, int]]] | None = None
+        self._nothing: pa.Table | None = None
         self._dirty = False
         self._row_bytes = 0.0
         self._dead = 0
@@ -81,26 +85,34 @@ class StateTable:
         self._store.on_close(lambda: self._close(reader))
         for text in self._sql.prepare:
             _run(connection, text)
+        self._nothing = arrow(connection, self._sql.changed)
 
     def matching(self, name: str, on: Sequence[str] | None = None) -> exp.Query:
         """The rows whose keys occur in the relation `name`; `on`: only these of the key columns are compared."""
         return self._sql.matching(name, on)
 
-    def apply(self, connection: Connection, name: str) -> None:
+    def apply(self, connection: Connection, name: str, *, last_of: int | None = None) -> None:
         """Take changes in. Relation `name` is read once, before any change; each key occurs once in it.
 
         It has all columns, `_removed`, and may have `_row`: that of the row of the same key in `relation` or
         `matching`, NULL where there is none; without it the keys are looked up once more. `_row` is good until the
-        next `apply` or `commit`.
+        next `apply` or `commit`. The table `changes` itself, filled by the caller with all columns of their types,
+        `_removed`, `_row` and perhaps others, is taken as it is, if it is the first since the last commit.
+
+        Args:
+            last_of: nothing more comes for this version: its changelog is written while the rows are merged.
         """
         target = self._sql.staged if self._dirty else self._sql.changes
-        for text in self._sql.take(connection, name, target):
-            _run(connection, text)
-        self._merge(connection, target)
+        if name != target:
+            for text in self._sql.take(connection, name, target):
+                _run(connection, text)
         if self._dirty:
             _run(connection, self._sql.forget)
             _run(connection, self._sql.gather)
         self._dirty = True
+        if last_of is not None:
+            self._write(connection, last_of)
+        self._merge(connection, target)
 
     @property
     def memory_bytes(self) -> int:
@@ -115,8 +127,7 @@ class StateTable:
         Raises STATE_STORE_DAMAGED naming the file; STATE_STORE_KEY_SCHEMA_NOT_COMPATIBLE and
         STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE if another state lies there.
         """
-        types = arrow(connection, self._sql.changed).schema
-        schema = StateSchema.of(self._keys, self._values, types, self._alone)
+        schema = StateSchema.of(self._keys, self._values, self._empty.schema, self._alone)
         check_schema(self._store.storage, self._store.folder, schema, refuse=self._store.schema_check)
         self.load(connection, version, version_id)
 
@@ -142,11 +153,15 @@ class StateTable:
     def commit(self, connection: Connection, version: int) -> Written:
         """Make everything applied since the last commit durable as `version`."""
         begin = time.perf_counter()
-        rows = arrow(connection, self._sql.changed)
-        version_id, size = self._store.write_changelog(version, rows)
+        if self._writing is None:
+            self._write(connection, version)
+        assert self._writing is not None
+        written, rows, writing = self._writing
+        assert written == version, f"version {written} was told to be the last of the batch"
+        version_id, size = writing.result()
+        self._writing = None
         if rows.num_rows:
             self._row_bytes = rows.nbytes / rows.num_rows
-            _run(connection, self._sql.reset(self._sql.changes))
         self._dirty = False
         if not self._background.running and self._store.snapshot_due(self.rows):
             self._snapshot(connection, version, version_id)
@@ -158,6 +173,20 @@ class StateTable:
     def purge(self, before: int) -> None:
         """Forget what is only needed to restore versions below `before`."""
         self._store.purge(before)
+
+    def _write(self, connection: Connection, version: int) -> None:
+        """Begin to write the changelog."""
+        rows = arrow(connection, self._sql.changed) if self._dirty else self._empty
+        if not rows.schema.equals(self._empty.schema):
+            reason = f"the changes of {self.relation} are {rows.schema} instead of {self._empty.schema}"
+            raise RuntimeSparkError("STATE_STORE_OPERATION_OUT_OF_ORDER", errorMsg=reason)
+        self._writing = version, rows, self._writer.submit(self._store.write_changelog, version, rows)
+
+    @property
+    def _empty(self) -> pa.Table:
+        """No changes."""
+        assert self._nothing is not None, "prepare first"
+        return self._nothing
 
     # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -200,6 +229,7 @@ class StateTable:
         self._background.start(f"the snapshot of state version {version} in {store.folder}", reader, write)
 
     def _close(self, reader: Connection) -> None:
+        self._writer.shutdown()
         self._background.stop()
         _run(reader, self._sql.detach)
         reader.close()

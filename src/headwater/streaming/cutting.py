@@ -100,7 +100,7 @@ def cut_plan(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mod
         cutter.context.add(leaf.relation_id, leaf.resolved(index))
     output = compiler.compile_relation(cutter.relation(plan), cutter.context)
     inputs = {**cutter.inputs, **output.inputs}
-    cuts = tuple(cutter.pruned(output.query))
+    cuts = tuple(cutter.finished(output.query))
     columns = tuple(leaf.columns for leaf in leaves)
     check = session.settings.flag(_SCHEMA_CHECK)
     return CutPlan(output, columns, inputs, cuts, tuple(cutter.context.statics), check)
@@ -140,12 +140,15 @@ class _Cutter:
         found = (one.relation_id for one in node.walk() if isinstance(one, CachedRemote) and self.context.knows(one))
         return tuple(source for name in found for source in self._observed.get(name, (name,)))
 
-    def pruned(self, output: exp.Query) -> Iterator[Cut]:
-        """The cuts, each watermark without the columns that neither the output nor a cut reads."""
-        queries = [output, *(query for cut in self.cuts for query in _reads(cut))]
-        blind = [cut for cut in self.cuts if isinstance(cut, OperatorCut) and not _reads(cut)]
+    def finished(self, output: exp.Query) -> Iterator[Cut]:
+        """The cuts, no row kept and no column computed that nothing reads: see `folding` and `pruning`."""
+        cuts = self.cuts
+        for node in [cut for cut in cuts if isinstance(cut, WatermarkNode)]:
+            cuts = _folded(node, cuts, output)
+        queries = [output, *(query for cut in cuts for query in _reads(cut))]
+        blind = [cut for cut in cuts if isinstance(cut, OperatorCut) and not _reads(cut)]
         unknown = {name for cut in blind for name in cut.sources}
-        for cut in self.cuts:
+        for cut in cuts:
             if isinstance(cut, WatermarkNode) and cut.output not in unknown:
                 yield pruned(cut, self._kept[cut.number], queries)
             else:
@@ -215,6 +218,20 @@ def _reads(cut: Cut) -> tuple[exp.Query, ...]:
     if isinstance(cut, OperatorCut):
         return cast(tuple[exp.Query, ...], getattr(cut.plan, "reads", ()))
     return (cut.query, cut.metrics.query) if isinstance(cut, ObserveNode) else (cut.query,)
+
+
+def _folded(node: WatermarkNode, cuts: Sequence[Cut], output: exp.Query) -> list[Cut]:
+    """The cuts, a watermark that one operator alone reads folded into it if that can be."""
+    readers = [cut for cut in cuts if isinstance(cut, OperatorCut) and node.output in cut.sources]
+    others = [output, *(query for cut in cuts if not isinstance(cut, OperatorCut) for query in _reads(cut))]
+    named = any(table.name == node.output for query in others for table in query.find_all(exp.Table))
+    fold = getattr(readers[0].plan, "folded", None) if len(readers) == 1 and not named else None
+    made = fold(node) if fold is not None else None
+    if made is None:
+        return list(cuts)
+    folded, plan = made
+    changed: dict[int, Cut] = {id(node): folded, id(readers[0]): replace(readers[0], plan=plan)}
+    return [changed.get(id(cut), cut) for cut in cuts]
 
 
 def _over(name: str, made: Resolved) -> Resolved:

@@ -24,6 +24,7 @@ from headwater.streaming.leaves import BATCH_TIME
 from headwater.streaming.observing import ObserveNode, ObserveStage
 from headwater.streaming.operators.base import Moment, StatefulOperator
 from headwater.streaming.progress import StateReport
+from headwater.streaming.statements import run
 from headwater.streaming.statics import StaticSide
 from headwater.streaming.watermark import (
     EventTimes,
@@ -111,7 +112,8 @@ class DataflowRun:
         self._stages: list[WatermarkStage | ObserveStage | OperatorNode] = []
         self._moments: dict[int, Moment] = {}
         self._statics = flow.statics
-        _set_times(connection, {BATCH_TIME: 0})
+        self._variables: dict[str, int | None] = {}
+        self._set_times({BATCH_TIME: 0})
         self._refresh()
         for node in flow.nodes:
             if isinstance(node, OperatorNode):
@@ -124,7 +126,11 @@ class DataflowRun:
     @property
     def has_watermark(self) -> bool:
         """Whether event time is looked at anywhere."""
-        return any(isinstance(stage, WatermarkStage) for stage in self._stages)
+        return bool(self._watermarks)
+
+    @property
+    def _watermarks(self) -> list[WatermarkStage]:
+        return [stage for stage in self._stages if isinstance(stage, WatermarkStage)]
 
     def restore(self, version: int, ids: Mapping[int, Sequence[str]]) -> None:
         """Load every operator's state before batch `version`."""
@@ -143,7 +149,7 @@ class DataflowRun:
         """Step 4: run every stage; `ran` is called after each statement that may have read a source."""
         late = input_watermarks(self._feeds, time.late_ms)
         evict = input_watermarks(self._feeds, time.watermark_ms)
-        _set_times(self._connection, {BATCH_TIME: time.timestamp_ms})
+        self._set_times({BATCH_TIME: time.timestamp_ms})
         self._refresh()
         for stage in self._stages:
             if isinstance(stage, WatermarkStage | ObserveStage):
@@ -154,6 +160,8 @@ class DataflowRun:
             self._set_moment(number, moment)
             stage.operator.advance(self._connection, moment)
             ran()
+        for watermark in self._watermarks:
+            watermark.look()
 
     def _refresh(self) -> None:
         for side in self._statics:
@@ -166,12 +174,11 @@ class DataflowRun:
 
     def see(self) -> None:
         """Let the query's watermark follow the batch's event times."""
-        self.tracker.update([stage.times for stage in self._stages if isinstance(stage, WatermarkStage)])
+        self.tracker.update([stage.times for stage in self._watermarks])
 
     def event_times(self) -> EventTimes | None:
         """The event times of the leftmost node that had any in this batch, as Spark reports them."""
-        found = [stage.times for stage in self._stages if isinstance(stage, WatermarkStage) and stage.times]
-        return found[0] if found else None
+        return next((stage.times for stage in self._watermarks if stage.times), None)
 
     def observed(self) -> dict[str, Mapping[str, Any]]:
         """The batch's observed metrics by their names, sorted, as Spark reports them."""
@@ -197,11 +204,13 @@ class DataflowRun:
 
     def _set_moment(self, number: int, moment: Moment) -> None:
         self._moments[number] = moment
-        _set_times(self._connection, {f"late_{number}": moment.late_ms, f"evict_{number}": moment.eviction_ms})
+        self._set_times({f"late_{number}": moment.late_ms, f"evict_{number}": moment.eviction_ms})
 
-
-def _set_times(connection: Connection, times: Mapping[str, int | None]) -> None:
-    """Set DuckDB variables to times (milliseconds since 1970) or NULL."""
-    for name, milliseconds in times.items():
-        value = "NULL" if milliseconds is None else f"'{datetime.fromtimestamp(milliseconds / 1000, UTC)}'"
-        connection.execute(f"SET VARIABLE {name} = {value}::TIMESTAMPTZ").fetchall()
+    def _set_times(self, times: Mapping[str, int | None]) -> None:
+        """Set DuckDB variables to times (milliseconds since 1970) or NULL, if they are not so already."""
+        for name, milliseconds in times.items():
+            if name in self._variables and self._variables[name] == milliseconds:
+                continue
+            value = "NULL" if milliseconds is None else f"'{datetime.fromtimestamp(milliseconds / 1000, UTC)}'"
+            run(self._connection, f"SET VARIABLE {name} = {value}::TIMESTAMPTZ")
+            self._variables[name] = milliseconds

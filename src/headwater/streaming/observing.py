@@ -23,6 +23,7 @@ from sqlglot import exp
 
 from headwater.compile.resolved import Resolved
 from headwater.duck import Connection, arrow, sql_text
+from headwater.streaming.statements import create, run
 from headwater.types.arrow import conform
 
 
@@ -60,17 +61,14 @@ class ObserveStage:
     def __init__(self, node: ObserveNode, connection: Connection) -> None:
         self.node = node
         self._connection = connection
-        table = exp.to_table(node.output)
-        properties = exp.Properties(expressions=[exp.TemporaryProperty()])
-        create = exp.Create(this=table, kind="TABLE", replace=True, properties=properties, expression=node.query)
-        self._fill = sql_text(create)
-        connection.execute(self._fill).fetchall()
+        self._fill = create(node.output, node.query)
+        run(connection, self._fill)
         self._look = sql_text(node.metrics.query)
         self.values: Mapping[str, Any] = {}
 
     def advance(self, ran: Callable[[], None]) -> None:
         """Keep the batch's rows, and compute their metrics."""
-        self._connection.execute(self._fill).fetchall()
+        run(self._connection, self._fill)
         ran()
         schema = self.node.metrics.schema
         zone = self.node.time_zone

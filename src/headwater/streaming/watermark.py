@@ -1,8 +1,9 @@
 """Watermarks: how far event time has come, where it is measured, and what it means to each stateful operator.
 
 A `withWatermark` node keeps its batch in a table, so that the event times can be looked at without reading the source
-twice. At the end of a batch the largest event time seen, minus the delay, is the node's watermark; the query's is the
-least (or largest: `spark.sql.streaming.multipleWatermarkPolicy`) of its nodes', and holds from the next batch on.
+twice; or the one operator that reads its rows tells them (`folding`). At the end of a batch the largest event time
+seen, minus the delay, is the node's watermark; the query's is the least (or largest:
+`spark.sql.streaming.multipleWatermarkPolicy`) of its nodes', and holds from the next batch on.
 
 Invariants: a query's watermark never falls; an operator's input watermark is the least of what flows into it (Spark's
 `PropagateWatermarkSimulator`); late rows are judged by the watermark of the batch before, eviction by this batch's.
@@ -12,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlglot import exp
 
 from headwater.duck import Connection, sql_text
+from headwater.streaming.statements import create, run
 
 
 @dataclass(frozen=True)
@@ -36,16 +39,19 @@ class WatermarkNode:
         query: the rows, over the streams' views.
         time: the event time over the table's columns, a timestamp.
         delay_ms: how late a row may come.
+        told: what gives the largest, least and mean event time of the batch, once the operator that reads the rows has
+            run; then they are kept in no table. "": they are.
     """
 
     number: int
     query: exp.Query
     time: exp.Expression
     delay_ms: int
+    told: str = ""
 
     @property
     def output(self) -> str:
-        """The table of the batch's rows."""
+        """The table or view of the batch's rows."""
         return f"watermark_{self.number}"
 
     def prepare(self, connection: Connection) -> WatermarkStage:
@@ -54,26 +60,31 @@ class WatermarkNode:
 
 
 class WatermarkStage:
-    """A node's table and the two statements a batch costs."""
+    """A node's rows, and the look at their event times."""
 
     def __init__(self, node: WatermarkNode, connection: Connection) -> None:
         self.node = node
         self._connection = connection
-        table = exp.to_table(node.output)
-        properties = exp.Properties(expressions=[exp.TemporaryProperty()])
-        create = exp.Create(this=table, kind="TABLE", replace=True, properties=properties, expression=node.query)
-        self._fill = sql_text(create)
-        # Spark reads a NULL time as 0: it counts in the least and the mean
-        time = exp.Coalesce(this=exp.func("epoch_ms", node.time.copy()), expressions=[exp.Literal.number(0)])
-        figures = [exp.Max(this=time), exp.Min(this=time.copy()), exp.Avg(this=time.copy())]
-        self._look = sql_text(exp.select(*figures).from_(table.copy()))
+        kind: Literal["TABLE", "VIEW"] = "VIEW" if node.told else "TABLE"
+        self._fill = create(node.output, node.query, kind)
+        self._look = node.told or self._figures()
         self.times: EventTimes | None = None
-        connection.execute(self._fill).fetchall()
+        run(connection, self._fill)
+
+    def _figures(self) -> str:
+        # Spark reads a NULL time as 0: it counts in the least and the mean
+        time = exp.Coalesce(this=exp.func("epoch_ms", self.node.time.copy()), expressions=[exp.Literal.number(0)])
+        figures = [exp.Max(this=time), exp.Min(this=time.copy()), exp.Avg(this=time.copy())]
+        return sql_text(exp.select(*figures).from_(self.node.output))
 
     def advance(self, ran: Callable[[], None]) -> None:
-        """Keep the batch's rows, and look at their event times."""
-        self._connection.execute(self._fill).fetchall()
-        ran()
+        """Keep the batch's rows."""
+        if not self.node.told:
+            run(self._connection, self._fill)
+            ran()
+
+    def look(self) -> None:
+        """See the event times, once all stages have run."""
         most, least, mean = self._connection.execute(self._look).fetchall()[0]
         self.times = None if most is None else EventTimes(most, least, int(mean))
 

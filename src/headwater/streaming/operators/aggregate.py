@@ -1,12 +1,11 @@
 """Streaming aggregation: any DuckDB aggregate, kept as its exported state per group.
 
     batch    SELECT keys, aggregate EXPORT_STATE FROM input GROUP BY keys
-    changed  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state, without late groups
-    gone     the groups of `changed` and the state that the watermark has passed
-    applied  `changed` without `gone`, and what of `gone` the state held, to be removed
+    changes  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state, without late groups; to be removed are those
+             that the watermark has passed, and what else of the state it has passed
 
-Update mode gives `changed`, append mode `gone`; complete mode gives the whole state, and drops and evicts nothing. A
-group is late if its event time is at or before the watermark of the batch before.
+Update mode gives the groups that were updated, append mode those that are removed; complete mode gives the whole state,
+and drops and evicts nothing. A group is late if its event time is at or before the watermark of the batch before.
 
 Invariants: the input is read once; first, last and lists keep arrival order.
 """
@@ -15,30 +14,54 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from sqlglot import exp
 
 from headwater.compile.relations.aggregate import compile_aggregate
-from headwater.duck import Connection
+from headwater.duck import Connection, sql_text
 from headwater.plan.relations import Aggregate
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import ROW, StateTable
+from headwater.streaming.folding import EventQuery, carrying, figures, is_timed, totals
 from headwater.streaming.operators.aggregation import Aggregation, Counters, since
 from headwater.streaming.operators.base import Moment, OperatorPlan, Site, at_or_before, stateful
 from headwater.streaming.operators.session_window import SessionPlan
-from headwater.streaming.operators.sql import column, create, named, run, same, table
 from headwater.streaming.progress import StateReport
+from headwater.streaming.statements import column, create, named, run, same, table
+from headwater.streaming.watermark import WatermarkNode
 
 _OLD, _NEW = "old", "new"
+_UPDATED = "_updated"
+"""Whether a group of the changes was in the batch, and not late."""
 
 
+@dataclass(frozen=True)
 class AggregatePlan(Aggregation):
-    """A compiled aggregation by columns."""
+    """A compiled aggregation by columns.
+
+    Attributes:
+        events: the input with its rows' event times, if the groups carry them.
+    """
+
+    events: EventQuery | None = None
+
+    def folded(self, node: WatermarkNode) -> tuple[WatermarkNode, AggregatePlan] | None:
+        """The watermark and the aggregation without a table between them; None if it is needed."""
+        events = carrying(self.pieces.child.query, node)
+        if events is None:
+            return None
+        return replace(node, told=totals(_batch_rows(self))), replace(self, events=events)
 
     def opened(self, stores: Callable[[str], StateStore]) -> StreamingAggregate:
         """See `OperatorPlan`."""
         return StreamingAggregate(self, stores(""))
+
+
+def _batch_rows(plan: AggregatePlan) -> str:
+    """The table of the batch's groups."""
+    return f"{plan.site.output}_batch"
 
 
 @stateful(Aggregate)
@@ -60,12 +83,13 @@ class StreamingAggregate:
     def __init__(self, plan: AggregatePlan, store: StateStore) -> None:
         self._plan = plan
         self._store = store
-        values = plan.measure_columns
-        self._texts = texts = _Texts(plan)
+        texts = _Texts(plan)
+        like = texts.aggregated
         self._state = StateTable(
-            store, plan.site.output, plan.key_columns, values, texts.aggregated, plan.alone(texts.aggregated)
+            store, plan.site.output, plan.key_columns, plan.measure_columns, like, plan.alone(like)
         )
-        texts.state = self._state.relation
+        texts.state, texts.changes = self._state.relation, self._state.changes
+        self._texts = texts
         self._counters = Counters()
 
     # ── the contract ────────────────────────────────────────────────────────────────────────────────────────
@@ -75,11 +99,8 @@ class StreamingAggregate:
         with self._plan.exporting():
             run(connection, self._texts.batch)
         self._state.prepare(connection)
-        run(connection, self._texts.changed)
-        if self._texts.evicts:
-            run(connection, self._texts.gone)
-            run(connection, self._texts.applied)
-        run(connection, self._texts.output)
+        for text in (self._texts.changed, self._texts.changed_and_gone, self._texts.output):
+            run(connection, text)
 
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
         """See `StatefulOperator`."""
@@ -89,19 +110,16 @@ class StreamingAggregate:
     def advance(self, connection: Connection, moment: Moment) -> None:
         """See `StatefulOperator`."""
         begin = time.perf_counter()
-        groups = run(connection, self._texts.batch)
+        run(connection, self._texts.batch)
         moment.ran()
-        updated = run(connection, self._texts.changed)
+        # if the watermark stands where it stood, nothing that old is left or came in
+        evicts = self._texts.evicts and moment.late_ms != moment.eviction_ms
+        some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
+        groups, updated, gone = connection.execute(self._texts.figures).fetchall()[0]
         updates_ms, begin = since(begin), time.perf_counter()
-        gone = run(connection, self._texts.gone) if self._may_evict(moment) else 0
-        removals_ms, begin = since(begin), time.perf_counter()
-        if gone or updated:
-            self._state.apply(connection, self._texts.applied_rows if gone else self._texts.changed_rows)
-        self._counters = Counters(updated, gone, groups - updated, updates_ms + since(begin), removals_ms)
-
-    def _may_evict(self, moment: Moment) -> bool:
-        """If the watermark stands where it stood, nothing that old is left or came in; `gone` is emptied once."""
-        return self._texts.evicts and (moment.late_ms != moment.eviction_ms or self._counters.removed > 0)
+        if some:
+            self._state.apply(connection, self._state.changes, last_of=moment.batch_id + 1)
+        self._counters = Counters(updated, gone, groups - updated, updates_ms, since(begin))
 
     def commit(self, connection: Connection, version: int) -> StateReport:
         """See `StatefulOperator`."""
@@ -125,15 +143,12 @@ class StreamingAggregate:
 class _Texts:
     """The statements, and the names of what they fill."""
 
-    state = ""
-    """The relation of the state."""
+    state = changes = ""
+    """The relations of the state."""
 
     def __init__(self, plan: AggregatePlan) -> None:
         self._plan = plan
-        stem = plan.site.output
-        self._batch_rows = f"{stem}_batch"
-        self.changed_rows, self.applied_rows = f"{stem}_changed", f"{stem}_applied"
-        self._gone_rows = f"{stem}_gone"
+        self._batch_rows = _batch_rows(plan)
         self.evicts = plan.event is not None and plan.site.mode != "complete"
 
     @cached_property
@@ -152,11 +167,25 @@ class _Texts:
     @cached_property
     def batch(self) -> str:
         """Fills the batch's groups."""
-        return create(self._batch_rows, self.aggregated)
+        events = self._plan.events
+        if events is None:
+            return create(self._batch_rows, self.aggregated)
+        return create(self._batch_rows, self.aggregated.select(*figures()).from_(events.query.subquery("input")))
 
     @cached_property
     def changed(self) -> str:
         """Fills the groups that are not late, with what the state knew of them."""
+        return create(self.changes, self._updated(exp.false()))
+
+    @cached_property
+    def changed_and_gone(self) -> str:
+        """Fills the same, those that the watermark has passed marked, and the rest of what it has passed."""
+        if not self.evicts:
+            return self.changed
+        passed = exp.Coalesce(this=exp.Paren(this=self._passed(_NEW)), expressions=[exp.false()])
+        return create(self.changes, exp.union(self._updated(passed), self._left(), distinct=False))
+
+    def _updated(self, passed: exp.Expr) -> exp.Select:
         plan = self._plan
         fresh = column(ROW, _OLD).is_(exp.null())
         states = [
@@ -165,43 +194,45 @@ class _Texts:
             for old, new in [(column(measure.name, _OLD), column(measure.name, _NEW))]
         ]
         keys = [column(name, _NEW) for name in plan.keys]
-        query = exp.select(*keys, *states, column(ROW, _OLD), named(exp.false(), REMOVED))
-        query = query.from_(table(self._batch_rows, _NEW)).join(
-            table(self.state, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left"
-        )
+        flags = [named(passed, REMOVED), column(ROW, _OLD), named(exp.true(), _UPDATED)]
+        query = exp.select(*keys, *states, *flags).from_(table(self._batch_rows, _NEW))
+        query = query.join(table(self.state, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
+        if plan.events is not None and plan.events.timed:
+            query = query.where(is_timed(_NEW))
         if plan.event is not None and self.evicts:
             name, event = plan.event
             late = at_or_before(column(name, _NEW), event.type, plan.site.late)
             query = query.where(exp.Not(this=exp.Is(this=exp.Paren(this=late), expression=exp.true())))
-        return create(self.changed_rows, query)
+        return query
 
-    @cached_property
-    def gone(self) -> str:
-        """Fills the groups that the watermark has passed, with what came in in this batch."""
-        columns = [column(each) for each in (*self._plan.keys, *self._plan.measure_names, ROW)]
-        changed = exp.select(*columns).from_(self.changed_rows).where(self._passed())
-        known = exp.select(column(ROW)).from_(self.changed_rows).where(column(ROW).is_(exp.null()).not_())
-        kept = exp.select(*columns).from_(self.state).where(self._passed(), column(ROW).isin(query=known).not_())
-        return create(self._gone_rows, exp.union(changed, kept, distinct=False))
+    def _left(self) -> exp.Select:
+        """What of the state the watermark has passed, and is not in the batch."""
+        columns = [column(name, _OLD) for name in (*self._plan.keys, *self._plan.measure_names)]
+        flags = [named(exp.true(), REMOVED), column(ROW, _OLD), named(exp.false(), _UPDATED)]
+        query = exp.select(*columns, *flags).from_(table(self.state, _OLD)).where(self._passed(_OLD))
+        return query.join(table(self._batch_rows, _NEW), on=same(list(self._plan.keys), _OLD, _NEW), join_type="anti")
 
-    @cached_property
-    def applied(self) -> str:
-        """The view of what is to be applied to the state where groups go."""
-        columns = [column(each) for each in (*self._plan.keys, *self._plan.measure_names, ROW)]
-        passed = exp.Is(this=exp.Paren(this=self._passed()), expression=exp.true())
-        stay = exp.select(*columns, named(exp.false(), REMOVED)).from_(self.changed_rows).where(exp.Not(this=passed))
-        known = column(ROW).is_(exp.null()).not_()
-        leave = exp.select(*columns, named(exp.true(), REMOVED)).from_(self._gone_rows).where(known)
-        return create(self.applied_rows, exp.union(stay, leave, distinct=False), "VIEW")
-
-    def _passed(self) -> exp.Expression:
+    def _passed(self, alias: str) -> exp.Expression:
         assert self._plan.event is not None
         name, event = self._plan.event
-        return at_or_before(column(name), event.type, self._plan.site.evict)
+        return at_or_before(column(name, alias), event.type, self._plan.site.evict)
+
+    @cached_property
+    def figures(self) -> str:
+        """Counts the batch's groups, those that are not late, and those that are removed."""
+        groups = exp.select(exp.Count(this=exp.Star())).from_(self._batch_rows)
+        if self._plan.events is not None and self._plan.events.timed:
+            groups = groups.where(is_timed())
+        flags = [exp.Where(this=column(name)) for name in (_UPDATED, REMOVED)]
+        counts = [exp.Filter(this=exp.Count(this=exp.Star()), expression=flag) for flag in flags]
+        return sql_text(exp.select(groups.subquery(), *counts).from_(self.changes))
 
     @cached_property
     def output(self) -> str:
         """The view of the groups that go on."""
-        source = {"complete": self.state, "update": self.changed_rows, "append": self._gone_rows}[self._plan.site.mode]
-        query = exp.select(*map(column, self._plan.keys), *self._plan.finals()).from_(source)
-        return create(self._plan.site.output, query, "VIEW")
+        mode = self._plan.site.mode
+        query = exp.select(*map(column, self._plan.keys), *self._plan.finals())
+        if mode == "complete":
+            return create(self._plan.site.output, query.from_(self.state), "VIEW")
+        given = column(_UPDATED if mode == "update" else REMOVED)
+        return create(self._plan.site.output, query.from_(self.changes).where(given), "VIEW")

@@ -26,8 +26,8 @@ from headwater.state.table import StateColumn, StateTable, Written
 from headwater.streaming.analysis import event_time
 from headwater.streaming.operators.base import Site
 from headwater.streaming.operators.measures import Measure
-from headwater.streaming.operators.sql import column, named
 from headwater.streaming.progress import StateReport
+from headwater.streaming.statements import column, named
 from headwater.types.duck import to_duck
 
 

@@ -30,8 +30,8 @@ from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import ROW, StateColumn, StateTable
 from headwater.streaming.analysis import event_time, required_event_time
 from headwater.streaming.operators.base import Moment, Site, at_or_before, stateful
-from headwater.streaming.operators.sql import column, count, create, named, run, same, table
 from headwater.streaming.progress import StateReport
+from headwater.streaming.statements import column, count, create, named, run, same, table
 
 _EXPIRY = "expiry"
 _PLACE = "place"

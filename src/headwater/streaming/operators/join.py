@@ -30,8 +30,8 @@ from headwater.streaming.operators import join_sql
 from headwater.streaming.operators.base import Moment, Site, stateful
 from headwater.streaming.operators.join_sql import NUMBER, Side
 from headwater.streaming.operators.join_watermark import JoinWatermarks, SideWatermark, is_bounded, join_watermarks
-from headwater.streaming.operators.sql import column, create, named, run
 from headwater.streaming.progress import StateReport
+from headwater.streaming.statements import column, create, named, run
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from headwater.state.table import ROW as AT
 from headwater.state.table import StateColumn
 from headwater.streaming.operators.base import at_or_before
 from headwater.streaming.operators.join_watermark import SideWatermark
-from headwater.streaming.operators.sql import column, create, named, table
+from headwater.streaming.statements import column, create, named, table
 
 NUMBER, MATCHED = "number", "matched"
 _LATE, _OVER, _FITS = "_late", "_over", "_fits"

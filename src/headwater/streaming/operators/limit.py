@@ -20,8 +20,8 @@ from headwater.sinks.base import OutputMode
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import StateColumn, StateTable
 from headwater.streaming.operators.base import Moment, Site, stateful
-from headwater.streaming.operators.sql import column, count, create, named, run
 from headwater.streaming.progress import StateReport
+from headwater.streaming.statements import column, count, create, named, run
 
 _COUNT = "count"
 

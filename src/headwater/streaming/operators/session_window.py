@@ -28,8 +28,8 @@ from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import ROW, StateColumn, StateTable
 from headwater.streaming.operators.aggregation import Aggregation, Counters, since
 from headwater.streaming.operators.base import Moment, at_or_before
-from headwater.streaming.operators.sql import column, create, named, run
 from headwater.streaming.progress import StateReport
+from headwater.streaming.statements import column, create, named, run
 
 _START, _END = "session_start", "session_end"
 _OPENS, _BEGIN = "opens", "begin"

@@ -75,7 +75,7 @@ class Run:
 
     def batch(self, condition: str) -> list[tuple[object, ...]]:
         self.bind(condition)
-        self.operator.advance(self.connection, Moment(0, 0))
+        self.operator.advance(self.connection, Moment(self.version, 0))
         self.report = self.operator.commit(self.connection, self.version + 1)
         self.version += 1
         self.ids[self.version] = self.report.ids
