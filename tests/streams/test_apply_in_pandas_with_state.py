@@ -12,12 +12,11 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType, Tim
 
 from headwater.errors import SparkError
 from headwater.plan.relations import Relation, WithWatermark
-from support.kill import KILLED, Feed, Job, Nursery
+from support.kill import killed_after_each_step
 from support.stateful import with_state
 from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType()), StructField("ts", TimestampType())])
-STEPS = tuple(f"step{number}" for number in range(1, 9))
 
 
 @pytest.fixture
@@ -142,13 +141,4 @@ def test_a_field_of_the_state_may_be_renamed(stream: StreamTest) -> None:
 
 
 def test_a_kill_after_each_step_leaves_the_state_exact(tmp_path: Path) -> None:
-    operator = "applyInPandasWithState"
-    feed = Feed(tmp_path, "json")
-    with Nursery() as nursery:
-        for step in STEPS:
-            feed.add()
-            (outcome,) = nursery.run(Job(str(tmp_path), "json", crash=f"{step}:1", operator=operator))
-            assert outcome.status == KILLED, (step, outcome)
-        (outcome,) = nursery.run(Job(str(tmp_path), "json", operator=operator))
-    assert outcome.status == 0, outcome.error
-    feed.check(operator=operator)
+    killed_after_each_step(tmp_path, "applyInPandasWithState")

@@ -13,7 +13,7 @@ from pyspark.sql.types import DoubleType, LongType, StringType, StructField, Str
 
 from headwater.plan.expressions import Alias, Call, Column, Literal
 from headwater.plan.relations import Aggregate, Deduplicate, Distinct, Project, Relation, SetOperation, WithWatermark
-from support.kill import KILLED, Feed, Job, Nursery
+from support.kill import killed_after_each_step
 from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType()), StructField("t", TimestampType())])
@@ -230,13 +230,4 @@ def test_equal_doubles_are_one_key(tmp_path: Path) -> None:
 
 
 def test_killed_after_each_step_a_key_goes_on_once(tmp_path: Path) -> None:
-    feed = Feed(tmp_path, "json")
-    with Nursery() as nursery:
-        for step in range(1, 9):
-            feed.add()
-            (outcome,) = nursery.run(Job(str(tmp_path), "json", operator="dedupe", crash=f"step{step}:1"))
-            assert outcome.status == KILLED, (step, outcome)
-        (outcome,) = nursery.run(Job(str(tmp_path), "json", operator="dedupe"))
-
-    assert outcome.status == 0, outcome.error
-    feed.check(operator="dedupe")
+    killed_after_each_step(tmp_path, "dedupe")

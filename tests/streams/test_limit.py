@@ -11,7 +11,7 @@ from pyspark.sql.types import LongType, StructField, StructType
 
 from headwater.plan.expressions import Alias, Call, Column, Literal, SortOrder
 from headwater.plan.relations import Aggregate, Filter, Limit, Relation, Sort
-from support.kill import KILLED, Feed, Job, Nursery
+from support.kill import killed_after_each_step
 from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("v", LongType())])
@@ -96,13 +96,4 @@ def test_below_an_aggregation_only_the_first_rows_count(stream: StreamTest) -> N
 
 
 def test_killed_after_each_step_no_row_too_many_goes_on(tmp_path: Path) -> None:
-    feed = Feed(tmp_path, "json")
-    with Nursery() as nursery:
-        for step in range(1, 9):
-            feed.add()
-            (outcome,) = nursery.run(Job(str(tmp_path), "json", operator="limit", crash=f"step{step}:1"))
-            assert outcome.status == KILLED, (step, outcome)
-        (outcome,) = nursery.run(Job(str(tmp_path), "json", operator="limit"))
-
-    assert outcome.status == 0, outcome.error
-    feed.check(operator="limit")
+    killed_after_each_step(tmp_path, "limit")

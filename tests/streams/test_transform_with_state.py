@@ -15,12 +15,11 @@ from pyspark.sql.types import LongType, StringType, StructField, StructType, Tim
 
 from headwater.plan.expressions import Column
 from headwater.plan.relations import LocalData, WithWatermark
-from support.kill import KILLED, Feed, Job, Nursery
+from support.kill import killed_after_each_step
 from support.stateful import transform
 from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType()), StructField("ts", TimestampType())])
-STEPS = tuple(f"step{number}" for number in range(1, 9))
 START = 1_704_067_200
 
 
@@ -346,13 +345,4 @@ def test_a_variable_of_another_kind_or_type_is_refused_and_one_that_is_missing_k
 
 
 def test_a_kill_after_each_step_leaves_the_state_exact(tmp_path: Path) -> None:
-    operator = "transformWithState"
-    feed = Feed(tmp_path, "json")
-    with Nursery() as nursery:
-        for step in STEPS:
-            feed.add()
-            (outcome,) = nursery.run(Job(str(tmp_path), "json", crash=f"{step}:1", operator=operator))
-            assert outcome.status == KILLED, (step, outcome)
-        (outcome,) = nursery.run(Job(str(tmp_path), "json", operator=operator))
-    assert outcome.status == 0, outcome.error
-    feed.check(operator=operator)
+    killed_after_each_step(tmp_path, "transformWithState")

@@ -273,5 +273,18 @@ def read_logged(path: Path, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     return [row for table in tables for row in zip(*(table.column(name).to_pylist() for name in columns), strict=True)]
 
 
+def killed_after_each_step(folder: Path, operator: str) -> None:
+    """A query that is killed after each step of a batch and carried on gives exactly what was fed."""
+    feed = Feed(folder, "json")
+    with Nursery() as nursery:
+        for step in range(1, 9):
+            feed.add()
+            (outcome,) = nursery.run(Job(str(folder), "json", crash=f"step{step}:1", operator=operator))
+            assert outcome.status == KILLED, (step, outcome)
+        (outcome,) = nursery.run(Job(str(folder), "json", operator=operator))
+    assert outcome.status == 0, outcome.error
+    feed.check(operator=operator)
+
+
 if __name__ == "__main__":
     main()

@@ -242,9 +242,6 @@ def failure(when: str, error: Exception) -> dict[str, Any]:
     told = {"when": when, "condition": condition or type(error).__name__, "state": state}
     if condition == "STREAM_FAILED":
         told["cause"] = named[0] if named else None
-    raised = re.findall(r"^(?:\w+\.)*\w+(?:Error|Exception): .*", text, re.MULTILINE)
-    if "Traceback" in text and raised:
-        told["raised"] = raised[-1][:200]
     first = next((line for line in text.splitlines() if line.strip()), "")
     return {**told, "message": _NUMBERS.sub("", _IDS.sub("<id>", first))[:400]}
 

@@ -1,7 +1,7 @@
 """Runs the scenarios on Headwater, through the genuine client: straight, or restarted before every step.
 
-Invariants: the server runs in this process; the files of a step are written while no trigger runs, so that they land
-in one batch; the sink keeps each batch under its id, the last write wins, as an idempotent `foreachBatch` would.
+Invariants: the server runs in this process; the sink keeps each batch under its id, the last write wins, as an
+idempotent `foreachBatch` would.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import json
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ from headwater.sessions.runtime import Runtime
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
 from headwater.streaming.engine import MicroBatchEngine
 from support import scenarios
-from support.scenarios import BASE_MS, SECOND_MS, Advance, Run, Scenario
+from support.scenarios import BASE_MS, Run, Scenario
+from support.scenarios_player import Player
 from support.server import connected
 
-WAIT_SECONDS = 30
 _collected: dict[str, dict[int, list[list[Any]]]] = {}
 _between_triggers = threading.RLock()
 
@@ -86,73 +85,26 @@ def scenario_server(warehouse: Path, clock: Clock | None = None) -> Iterator[Ser
         server.stop(grace=0)
 
 
-class Player:
-    """A query on Headwater, and what it gave."""
+class HeadwaterPlayer(Player):
+    """A query on Headwater."""
 
     def __init__(
         self, spark: Any, one: Scenario, folder: Path, clock: ManualClock | None, rows: dict[int, list[list[Any]]]
     ) -> None:
-        self.spark, self.one, self.folder, self.clock = spark, one, folder, clock
-        for key, value in one.conf.items():
-            spark.conf.set(key, value)
-        self.columns: str | None = None
-        self.rows = _collected[str(folder)] = rows
-        self.progress: dict[int, dict[str, Any]] = {}
-        self.query: Any = None
+        super().__init__(spark, one, folder, clock, rows)
+        _collected[str(folder)] = rows
 
-    def build(self) -> None:
-        """The DataFrame."""
-        frames = []
-        for name, ddl in self.one.inputs.items():
-            (self.folder / name).mkdir(exist_ok=True)
-            frames.append(self.spark.readStream.schema(ddl).json(str(self.folder / name)))
-        self.frame = self.one.build(self.spark, *frames)
-        self.columns = self.frame.schema.simpleString()
-
-    def start(self) -> None:
-        """Start the query, or start it again."""
+    def started(self) -> Any:
+        """The sink keeps the rows of every batch."""
         writer = self.frame.writeStream.format("scenario").option("key", str(self.folder))
         writer = writer.outputMode(self.one.mode).option("checkpointLocation", str(self.folder / "checkpoint"))
         if self.clock is not None:
             writer = writer.trigger(processingTime="1 second")
-        self.query = writer.start()
-        if self.clock is not None:
-            self._wait(lambda: self.query.status["message"] == "Waiting for next trigger")
+        return writer.start()
 
-    def step(self, number: int) -> None:
-        """Give a step's rows and wait until they are in the sink."""
-        with _between_triggers:
-            scenarios.write(self.folder, self.one, number)
-        if self.clock is None:
-            self.query.processAllAvailable()
-            return
-        step = self.one.steps[number]
-        before = len(self.query.recentProgress)
-        self.clock.advance((step.seconds if isinstance(step, Advance) else 1) * SECOND_MS)
-        self._wait(lambda: len(self.query.recentProgress) > before or not self.query.isActive, 3)
-        if self.query.exception() is not None:
-            raise self.query.exception()
-
-    def _wait(self, done: Any, seconds: float = WAIT_SECONDS) -> None:
-        end = time.monotonic() + seconds
-        while not done() and time.monotonic() < end:
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        """Keep the progress and stop."""
-        if self.query is None:
-            return
-        for one in self.query.recentProgress:
-            told = json.loads(one.json)
-            if told["batchId"] in self.rows:
-                self.progress[told["batchId"]] = told
-        self.query.stop()
-        self.query = None
-
-    def run(self) -> Run:
-        """What happened."""
-        batches = [scenarios.batch(n, rows, self.progress.get(n, {})) for n, rows in sorted(self.rows.items())]
-        return {"columns": self.columns, "error": None, "batches": batches}
+    def held(self) -> AbstractContextManager[Any]:
+        """Triggers of all queries wait."""
+        return _between_triggers
 
 
 def play(server: Server, one: Scenario, folder: Path, *, restarted: bool = False) -> Run:
@@ -162,22 +114,7 @@ def play(server: Server, one: Scenario, folder: Path, *, restarted: bool = False
     if clock is not None:
         clock.advance(-(clock.now_ms() - BASE_MS))
     with connected(server) as spark:
-        player = Player(spark, one, folder, clock, {})
-        error, when = None, "start"
-        try:
-            player.build()
-            player.start()
-            when = "run"
-            for number in range(len(one.steps)):
-                if restarted and number:
-                    player.stop()
-                    player.start()
-                player.step(number)
-        except Exception as raised:
-            error = scenarios.failure(when, raised)
-        finally:
-            player.stop()
-        return {**player.run(), "error": error}
+        return HeadwaterPlayer(spark, one, folder, clock, {}).play(restarted=restarted)
 
 
 def main() -> None:

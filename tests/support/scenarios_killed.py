@@ -50,12 +50,12 @@ class _Files(dict[int, list[list[Any]]]):
 
 def main(name: str, folder: Path) -> None:
     """The child."""
-    from support.scenarios_headwater import Player, scenario_server
+    from support.scenarios_headwater import HeadwaterPlayer, scenario_server
     from support.server import connected
 
     one = next(one for one in scenarios.load(name.split("/")[0]) if one.id == name)
     with scenario_server(folder / "warehouse") as server, connected(server) as spark:
-        player = Player(spark, one, folder, None, _Files(folder / "batches"))
+        player = HeadwaterPlayer(spark, one, folder, None, _Files(folder / "batches"))
         player.build()
         player.start()
         player.query.processAllAvailable()

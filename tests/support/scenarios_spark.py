@@ -2,9 +2,8 @@
 
     python -m support.scenarios_spark [--only file[/name]] …
 
-Invariants: one JVM for all scenarios; the files of a step are written while the query's own lock keeps it from looking
-at its sources, so that they land in one batch; a scenario run straight and restarted before every step is recorded
-twice only if Spark itself tells the two apart ("same" otherwise; nothing: not asked).
+Invariants: one JVM for all scenarios; a scenario run straight and restarted before every step is recorded twice only if
+Spark itself tells the two apart ("same" otherwise; nothing: not asked).
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from support import scenarios
-from support.scenarios import BASE_MS, RECORDED, SECOND_MS, Advance, Run, Scenario
+from support.scenarios import BASE_MS, RECORDED, SECOND_MS, Run, Scenario
+from support.scenarios_player import Player
 
 STREAMING = "org.apache.spark.sql.execution.streaming"
 ROCKSDB = f"{STREAMING}.state.RocksDBStateStoreProvider"
@@ -59,6 +59,9 @@ def main() -> None:
     parser.add_argument("--straight", action="store_true", help="do not run restarted too")
     arguments = parser.parse_args()
     only = arguments.only
+    known = {name for file in scenarios.files() for one in scenarios.load(file) for name in (file, one.id)}
+    if unknown := set(only) - known:
+        parser.error(f"there is no scenario {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as folder:
         spark = _session(Path(folder))
         try:
@@ -151,43 +154,31 @@ def _closed(lines: list[str], *ends: str) -> list[str]:
 # ── one run ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class _Recorder:
-    """A query on Spark, and what it gave."""
+class SparkPlayer(Player):
+    """A query on Spark; `sink`: another one than `foreachBatch`, which hides the error of the query behind its own."""
+
+    patience = 60.0  # the first trigger starts workers
 
     def __init__(self, spark: SparkSession, one: Scenario, folder: Path, sink: str | None) -> None:
-        self.one, self.folder, self.sink = one, folder, sink
-        self.spark = spark.newSession()
-        self.spark.conf.set("spark.sql.streaming.numRecentProgressUpdates", "1000")
+        session = spark.newSession()
+        session.conf.set("spark.sql.streaming.numRecentProgressUpdates", "1000")
         if one.file.startswith("transform_with_state"):
-            self.spark.conf.set("spark.sql.streaming.stateStore.providerClass", ROCKSDB)
-        for key, value in one.conf.items():
-            self.spark.conf.set(key, value)
-        self.patience = 60  # seconds until a trigger has made no batch; the first one starts workers
-        self.columns: str | None = None
-        self.rows: dict[int, list[list[Any]]] = {}
-        self.progress: dict[int, dict[str, Any]] = {}
-        self.query: Any = None
-        self.clock = self.spark._jvm.org.apache.spark.util.ManualClock(BASE_MS) if one.clock else None  # type: ignore
+            session.conf.set("spark.sql.streaming.stateStore.providerClass", ROCKSDB)
+        clock = session._jvm.org.apache.spark.util.ManualClock(BASE_MS) if one.clock else None  # type: ignore
+        super().__init__(session, one, folder, clock, {})
+        self._sink = sink
 
-    def build(self) -> None:
-        """The DataFrame."""
-        frames = []
-        for name, ddl in self.one.inputs.items():
-            (self.folder / name).mkdir(exist_ok=True)
-            frames.append(self.spark.readStream.schema(ddl).json(str(self.folder / name)))
-        self.frame = self.one.build(self.spark, *frames)
-        self.columns = self.frame.schema.simpleString()
-
-    def start(self) -> None:
-        """Start the query, or start it again."""
+    def started(self) -> Any:
+        """The function of `foreachBatch` keeps the rows of every batch."""
         writer = self.frame.writeStream.outputMode(self.one.mode)
-        writer = writer.format(self.sink) if self.sink else writer.foreachBatch(self._take)
+        writer = writer.format(self._sink) if self._sink else writer.foreachBatch(self._take)
         writer = writer.option("checkpointLocation", str(self.folder / "checkpoint"))
-        if self.clock is None:
-            self.query = writer.start()
-            return
-        self.query = self._clocked(writer)
-        self._wait(lambda: self.query.status["message"] == "Waiting for next trigger", 30)
+        return writer.start() if self.clock is None else self._clocked(writer)
+
+    def restart(self) -> None:
+        """Now the workers run."""
+        self.patience = 5
+        super().restart()
 
     def _clocked(self, writer: Any) -> Any:
         """As `writer.start()`, with our clock: Spark offers it to its own tests only."""
@@ -213,22 +204,9 @@ class _Recorder:
     def _take(self, frame: Any, batch_id: int) -> None:
         self.rows[batch_id] = scenarios.rendered([tuple(row) for row in frame.collect()])
 
-    def step(self, number: int) -> None:
-        """Give a step's rows and wait until they are in the sink."""
-        with self._held():
-            scenarios.write(self.folder, self.one, number)
-        if self.clock is None:
-            self.query.processAllAvailable()
-            return
-        step = self.one.steps[number]
-        before = len(self.query.recentProgress)
-        self.clock.advance((step.seconds if isinstance(step, Advance) else 1) * SECOND_MS)
-        self._wait(lambda: len(self.query.recentProgress) > before or not self.query.isActive, self.patience)
-        if self.query.exception() is not None:
-            raise self.query.exception()
-
     @contextmanager
-    def _held(self) -> Iterator[None]:
+    def held(self) -> Iterator[None]:
+        """The query's own lock, which it takes for a trigger."""
         lock = self.query._jsq.streamingQuery().awaitProgressLock()
         lock.lock()
         try:
@@ -236,48 +214,11 @@ class _Recorder:
         finally:
             lock.unlock()
 
-    def _wait(self, done: Any, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while not done() and time.monotonic() < end:
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        """Keep the progress and stop."""
-        if self.query is None:
-            return
-        for one in self.query.recentProgress:
-            told = json.loads(one.json)
-            if told["batchId"] in self.rows:
-                self.progress[told["batchId"]] = told
-        self.query.stop()
-        self.query = None
-
-    def run(self) -> Run:
-        """What happened."""
-        batches = [scenarios.batch(n, rows, self.progress.get(n, {})) for n, rows in sorted(self.rows.items())]
-        return {"columns": self.columns, "error": None, "batches": batches}
-
 
 def _run(spark: SparkSession, one: Scenario, *, restarted: bool, sink: str | None = None) -> Run:
-    """One run; `sink`: another one than `foreachBatch`, which hides the error of the query behind its own."""
     with tempfile.TemporaryDirectory(prefix="scenario-", dir=MEMORY if MEMORY.is_dir() else None) as place:
-        recorder = _Recorder(spark, one, Path(place), sink)
-        error, when = None, "start"
-        try:
-            recorder.build()
-            recorder.start()
-            when = "run"
-            for number in range(len(one.steps)):
-                if restarted and number:
-                    recorder.patience = 5
-                    recorder.stop()
-                    recorder.start()
-                recorder.step(number)
-        except Exception as raised:
-            error = scenarios.failure(when, raised)
-        finally:
-            recorder.stop()
-        told = {**recorder.run(), "error": error}
+        told = SparkPlayer(spark, one, Path(place), sink).play(restarted=restarted)
+    error = told["error"]
     if error and error.get("cause") == "FOREACH_BATCH_USER_FUNCTION_ERROR" and sink is None:
         return {**told, "error": _run(spark, one, restarted=restarted, sink="noop")["error"]}
     return told
