@@ -55,8 +55,8 @@ $(ORACLE)/.ready: requirements/oracle.txt
 	$(ORACLE)/bin/pip install --disable-pip-version-check --quiet -r requirements/oracle.txt
 	@touch $@
 
-scenarios: oracle               ## record what Spark gives for tests/scenarios (all: half an hour; one: ONLY="--only window/tumbling")
-	cd tests && ../$(ORACLE)/bin/python -m support.scenarios_spark $(ONLY)
+scenarios: oracle               ## record what Spark gives for tests/scenarios (all: half an hour; one: ONLY="--only limit/four --straight")
+	cd tests && $(abspath $(ORACLE))/bin/python -m support.scenarios_spark $(ONLY)
 
 check: $(VENV)/.dev             ## lint, types, layers, size budgets
 	$(BIN)/ruff format --check .
