@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
+from support.command import run_job
 from support.kill import KILLED
 
 SEED = 20_261_122
@@ -37,18 +35,6 @@ query.stop()
 """
 
 
-def run(folder: Path, crash: str | None = None) -> int:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "HEADWATER_"))}
-    if crash:
-        environment["HEADWATER_CRASH_AT"] = crash
-    done = subprocess.run(
-        [sys.executable, "-m", "headwater.cli.main", "run", "job.py"],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
-
-
 def batches(folder: Path) -> list[tuple[int, list[int]]]:
     return [tuple(json.loads(line)) for line in (folder / "out").read_text().splitlines()]
 
@@ -60,9 +46,9 @@ def test_kills_lose_nothing_and_a_stop_doubles_nothing(tmp_path: Path) -> None:
         (tmp_path / "in" / f"{number:02}.json").write_text(json.dumps({"id": number}) + "\n")
     (tmp_path / "job.py").write_text(JOB.format(folder=tmp_path, interval=3_600_000))
     for step in ("step3:2", "step6:3", "step7:4"):
-        assert run(tmp_path, step) == KILLED
-    assert run(tmp_path, f"step6:{generator.randrange(2, 6)}") == KILLED
-    assert run(tmp_path) == 0
+        assert run_job(tmp_path, step) == KILLED
+    assert run_job(tmp_path, f"step6:{generator.randrange(2, 6)}") == KILLED
+    assert run_job(tmp_path) == 0
     rows = [row for _, found in batches(tmp_path) for row in found]
     assert sorted(set(rows)) == list(range(12)), "a row was lost"
     logged = sorted(int(name) for name in os.listdir(tmp_path / "ck" / "offsets") if name.isdecimal())
@@ -70,7 +56,7 @@ def test_kills_lose_nothing_and_a_stop_doubles_nothing(tmp_path: Path) -> None:
 
     before = len(batches(tmp_path))
     (tmp_path / "in" / "99.json").write_text(json.dumps({"id": 99}) + "\n")
-    assert run(tmp_path) == 0
+    assert run_job(tmp_path) == 0
     assert [found for _, found in batches(tmp_path)[before:]] == [[99]], "a stopped query runs nothing again"
 
 
@@ -80,7 +66,7 @@ def test_the_query_goes_on_without_it(tmp_path: Path) -> None:
         (tmp_path / "in" / f"{number:02}.json").write_text(json.dumps({"id": number}) + "\n")
     text = JOB.format(folder=tmp_path, interval=3_600_000)
     (tmp_path / "job.py").write_text(text)
-    assert run(tmp_path, "step6:4") == KILLED
+    assert run_job(tmp_path, "step6:4") == KILLED
     (tmp_path / "job.py").write_text(text.replace('"asyncProgressTrackingEnabled", "true"', '"x", "y"'))
-    assert run(tmp_path) == 0
+    assert run_job(tmp_path) == 0
     assert {row for _, found in batches(tmp_path) for row in found} == set(range(6))

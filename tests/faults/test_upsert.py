@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 from deltalake import DeltaTable
+
+from support.command import run_job
+from support.kill import KILLED
 
 JOB = """
 spark.sql("CREATE TABLE IF NOT EXISTS t (id BIGINT, v STRING, n BIGINT) USING delta LOCATION '{folder}/t'")
@@ -29,18 +28,6 @@ query.start().awaitTermination()
 """
 
 
-def run(folder: Path, crash: str | None = None) -> int:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "HEADWATER_"))}
-    if crash:
-        environment["HEADWATER_CRASH_AT"] = crash
-    done = subprocess.run(
-        [sys.executable, "-m", "headwater.cli.main", "run", "job.py"],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    assert done.returncode in (0, -signal.SIGKILL), done.stderr
-    return done.returncode
-
-
 def put(folder: Path, number: int, rows: list[tuple[int, str]]) -> None:
     (folder / "in").mkdir(exist_ok=True)
     lines = (json.dumps({"id": key, "v": value}) for key, value in rows)
@@ -58,11 +45,11 @@ def test_an_upsert_runs_again_after_a_kill(tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text(JOB.format(folder=tmp_path).replace("n = t.n + 1", "n = t.n"))
     put(tmp_path, 0, [(1, "a"), (2, "b"), (2, "b")])
     for step in ("lake.data_written:1", "step6:1", "step7:1"):
-        assert run(tmp_path, step) == -signal.SIGKILL
+        assert run_job(tmp_path, step) == KILLED
     put(tmp_path, 1, [(2, "c"), (3, "d")])
-    assert run(tmp_path, "lake.committed:1") == -signal.SIGKILL
+    assert run_job(tmp_path, "lake.committed:1") == KILLED
     put(tmp_path, 2, [(1, "gone"), (4, "e")])
-    assert run(tmp_path) == 0
+    assert run_job(tmp_path) == 0
     assert table(tmp_path) == [(2, "c", 1), (3, "d", 1), (4, "e", 1)]
 
 
@@ -75,6 +62,6 @@ def test_a_merge_with_the_batch_id_as_counter_counts_each_batch_once(tmp_path: P
     for number in range(3):
         put(tmp_path, number, [(1, "a"), (2, "b")])
     for step in ("lake.committed:2", "step6:2", "step4:1"):
-        run(tmp_path, step)
-    assert run(tmp_path) == 0
+        run_job(tmp_path, step)
+    assert run_job(tmp_path) == 0
     assert table(tmp_path) == [(1, "a", 3), (2, "b", 3)]

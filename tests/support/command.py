@@ -11,11 +11,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def headwater(*arguments: str | Path, cwd: Path, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run `headwater ARGUMENTS` in `cwd` to its end."""
+def headwater(
+    *arguments: str | Path, cwd: Path, timeout: float = 60, crash: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `headwater ARGUMENTS` in `cwd` to its end, or until it is killed at the named point `crash`."""
+    environment = {**_environment(), **({"HEADWATER_CRASH_AT": crash} if crash else {})}
     return subprocess.run(
-        _line(arguments), cwd=cwd, env=_environment(), capture_output=True, text=True, timeout=timeout
+        _line(arguments), cwd=cwd, env=environment, capture_output=True, text=True, timeout=timeout, check=False
     )
+
+
+def run_job(folder: Path, crash: str | None = None) -> int:
+    """Run `headwater run job.py` in `folder`, killed at the named point `crash`; its exit status."""
+    done = headwater("run", "job.py", cwd=folder, timeout=120, crash=crash)
+    assert done.returncode in (0, -signal.SIGKILL), done.stderr
+    return done.returncode
 
 
 def start_headwater(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:

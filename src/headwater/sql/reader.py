@@ -6,7 +6,8 @@ read by the same parser, so `?` keep their numbers.
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
 
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
@@ -18,6 +19,8 @@ from headwater.sql import queries, tables
 from headwater.sql.dialect import Parser, SyntaxFault
 from headwater.sql.expressions import convert
 from headwater.sql.scope import Scope
+
+T = TypeVar("T")
 
 QUERY_WORDS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "(")
 """The words a query starts with."""
@@ -142,23 +145,22 @@ class Reader:
             return str(value.value).lower()
         return str(value.value)
 
+    def listed(self, item: Callable[[], T]) -> tuple[T, ...]:
+        """One or more items in parentheses, with commas between them; `item` reads one."""
+        self.expect("(")
+        found = [item()]
+        while self.accept(","):
+            found.append(item())
+        self.expect(")")
+        return tuple(found)
+
     def name_list(self) -> tuple[str, ...]:
         """`(a, b)`."""
-        self.expect("(")
-        names = [self.name()]
-        while self.accept(","):
-            names.append(self.name())
-        self.expect(")")
-        return tuple(names)
+        return self.listed(self.name)
 
     def properties(self) -> Options:
         """`(key = value, 'key' value, a.b.c = value)`."""
-        self.expect("(")
-        found = [self._property()]
-        while self.accept(","):
-            found.append(self._property())
-        self.expect(")")
-        return tuple(found)
+        return self.listed(self._property)
 
     def _property(self) -> tuple[str, str]:
         key = self.string() if self.at_string() else ".".join(self.names())

@@ -29,17 +29,6 @@ from headwater.errors import AnalysisError, SparkError
 from headwater.plan.commands import Write
 from headwater.plan.relations import LocalData, Range, ReadSource
 from headwater.sessions.leaves import rows
-from headwater.sessions.runtime import Runtime
-from headwater.sessions.session import Session
-
-
-@pytest.fixture
-def session(tmp_path):
-    runtime = Runtime.local({"spark.sql.warehouse.dir": str(tmp_path / "warehouse"), "headwater.durability": "none"})
-    session = Session(runtime)
-    yield session
-    session.close()
-    runtime.close()
 
 
 def people(*values):

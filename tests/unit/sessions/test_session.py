@@ -27,15 +27,6 @@ from headwater.sessions.session import Session
 LONG = 1_000_000_000_000
 
 
-@pytest.fixture
-def session(tmp_path):
-    runtime = Runtime.local({"spark.sql.warehouse.dir": str(tmp_path / "warehouse"), "headwater.durability": "none"})
-    session = Session(runtime)
-    yield session
-    session.close()
-    runtime.close()
-
-
 def ids(session, relation):
     return session.execute(relation).table().column("id").to_pylist()
 

@@ -107,21 +107,12 @@ def _side(reader: Reader) -> str:
 def _insert(reader: Reader, condition: Expression | None) -> MergeClause:
     if reader.accept("*"):
         return MergeClause("not_matched", "insert", condition, star=True)
-    columns = _list(reader)
+    columns = reader.listed(reader.expression)
     reader.expect("VALUES")
-    values = _list(reader)
+    values = reader.listed(reader.expression)
     if len(columns) != len(values):
         raise ParseError("MERGE_INSERT_VALUE_COUNT_MISMATCH", actualCount=len(values), expectedCount=len(columns))
     return MergeClause("not_matched", "insert", condition, columns, values)
-
-
-def _list(reader: Reader) -> tuple[Expression, ...]:
-    reader.expect("(")
-    found = [reader.expression()]
-    while reader.accept(","):
-        found.append(reader.expression())
-    reader.expect(")")
-    return tuple(found)
 
 
 def _assignments(reader: Reader) -> tuple[tuple[Expression, ...], tuple[Expression, ...]]:

@@ -79,16 +79,13 @@ def _view(reader: Reader, scope: Any, replaces: bool) -> Command:
 
 
 def _view_columns(reader: Reader) -> tuple[str, ...]:
-    reader.expect("(")
-    names = []
-    while True:
-        names.append(reader.name())
+    def column() -> str:
+        name = reader.name()
         if reader.accept("COMMENT"):
             reader.string()
-        if not reader.accept(","):
-            break
-    reader.expect(")")
-    return tuple(names)
+        return name
+
+    return reader.listed(column)
 
 
 def _using_follows_columns(reader: Reader) -> bool:
