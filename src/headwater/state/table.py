@@ -91,7 +91,7 @@ class StateTable:
         """The rows whose keys occur in the relation `name`; `on`: only these of the key columns are compared."""
         return self._sql.matching(name, on)
 
-    def apply(self, connection: Connection, name: str, *, last_of: int | None = None) -> None:
+    def apply(self, connection: Connection, name: str, *, known: int | None = None, last_of: int | None = None) -> None:
         """Take changes in. Relation `name` is read once, before any change; each key occurs once in it.
 
         It has all columns, `_removed`, and may have `_row`: that of the row of the same key in `relation` or
@@ -100,6 +100,7 @@ class StateTable:
         `_removed`, `_row` and perhaps others, is taken as it is, if it is the first since the last commit.
 
         Args:
+            known: how many of the changes have a `_row`, if the caller has counted them.
             last_of: nothing more comes for this version: its changelog is written while the rows are merged.
         """
         target = self._sql.staged if self._dirty else self._sql.changes
@@ -112,7 +113,7 @@ class StateTable:
         self._dirty = True
         if last_of is not None:
             self._write(connection, last_of)
-        self._merge(connection, target)
+        self._merge(connection, target, known)
 
     @property
     def memory_bytes(self) -> int:
@@ -190,9 +191,10 @@ class StateTable:
 
     # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _merge(self, connection: Connection, changes: str) -> None:
+    def _merge(self, connection: Connection, changes: str, known: int | None = None) -> None:
         """Changes take the place of the rows they name."""
-        known = int(connection.execute(self._sql.known(changes)).fetchall()[0][0])
+        if known is None:
+            known = int(connection.execute(self._sql.known(changes)).fetchall()[0][0])
         gone = _run(connection, self._sql.delete(changes)) if known else 0
         if gone != known:
             reason = f"{known} rows were to be replaced in {self.relation} and {gone} were there"

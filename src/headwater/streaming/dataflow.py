@@ -12,17 +12,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.duck import Connection
-from headwater.errors import RuntimeSparkError
+from headwater.errors import AnalysisError, RuntimeSparkError
 from headwater.state.store import StateStore
 from headwater.streaming.leaves import BATCH_TIME
 from headwater.streaming.observing import ObserveNode, ObserveStage
-from headwater.streaming.operators.base import Moment, StatefulOperator
+from headwater.streaming.operators.base import Moment, StatefulOperator, TellsEventTimes
 from headwater.streaming.progress import StateReport
 from headwater.streaming.statements import run
 from headwater.streaming.statics import StaticSide
@@ -33,6 +33,12 @@ from headwater.streaming.watermark import (
     WatermarkStage,
     WatermarkTracker,
     input_watermarks,
+)
+
+_REDEFINED = (
+    "Redefining watermark is disallowed. You can set the config "
+    "'spark.sql.streaming.statefulOperator.allowMultiple' to 'false' to restore the previous behavior. "
+    "Note that multiple stateful operators will be disallowed."
 )
 
 
@@ -122,15 +128,13 @@ class DataflowRun:
                 self._stages.append(node)
             else:
                 self._stages.append(node.prepare(connection))
+        self._watermarks = [stage for stage in self._stages if isinstance(stage, WatermarkStage)]
+        self._told = {w.node.told_by: w for w in self._watermarks if w.node.told_by is not None}
 
     @property
     def has_watermark(self) -> bool:
         """Whether event time is looked at anywhere."""
         return bool(self._watermarks)
-
-    @property
-    def _watermarks(self) -> list[WatermarkStage]:
-        return [stage for stage in self._stages if isinstance(stage, WatermarkStage)]
 
     def restore(self, version: int, ids: Mapping[int, Sequence[str]]) -> None:
         """Load every operator's state before batch `version`."""
@@ -146,7 +150,12 @@ class DataflowRun:
     # ── one batch ───────────────────────────────────────────────────────────────────────────────────────────
 
     def advance(self, time: BatchTime, ran: Callable[[], None]) -> None:
-        """Step 4: run every stage; `ran` is called after each statement that may have read a source."""
+        """Step 4: run every stage; `ran` is called after each statement that may have read a source.
+
+        Raises, as Spark does in that batch, if a watermark is defined over another one.
+        """
+        if time.watermark_ms > 0 and any(stage.node.again for stage in self._watermarks):
+            raise AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=_REDEFINED)
         late = input_watermarks(self._feeds, time.late_ms)
         evict = input_watermarks(self._feeds, time.watermark_ms)
         self._set_times({BATCH_TIME: time.timestamp_ms})
@@ -160,8 +169,8 @@ class DataflowRun:
             self._set_moment(number, moment)
             stage.operator.advance(self._connection, moment)
             ran()
-        for watermark in self._watermarks:
-            watermark.look()
+            if number in self._told:
+                self._told[number].times = cast(TellsEventTimes, stage.operator).event_times
 
     def _refresh(self) -> None:
         for side in self._statics:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from headwater.duck import sql_text
 from headwater.streaming.statements import column, named
 from headwater.streaming.watermark import WatermarkNode
 
@@ -105,7 +104,7 @@ def is_timed(alias: str | None = None) -> exp.Expr:
     return exp.GT(this=column(_TIMED, alias), expression=exp.Literal.number(0))
 
 
-def totals(groups: str) -> str:
-    """The largest, least and mean event time of all groups in a table, and how many they are in all."""
+def totals() -> list[exp.Expr]:
+    """The largest, least and mean event time of all groups, in milliseconds since 1970; NULL if there are none."""
     mean = exp.Div(this=exp.Sum(this=column(_SUM)), expression=exp.Sum(this=column(_ROWS)))
-    return sql_text(exp.select(exp.Max(this=column(_NEWEST)), exp.Min(this=column(_OLDEST)), mean).from_(groups))
+    return [exp.Max(this=column(_NEWEST)), exp.Min(this=column(_OLDEST)), mean]

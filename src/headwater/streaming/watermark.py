@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlglot import exp
 
@@ -29,6 +28,11 @@ class EventTimes:
     min_ms: int
     avg_ms: int
 
+    @classmethod
+    def of(cls, most: int | None, least: int | None, mean: float | None) -> EventTimes | None:
+        """From aggregates, which are NULL of no rows."""
+        return None if most is None or least is None or mean is None else cls(most, least, int(mean))
+
 
 @dataclass(frozen=True)
 class WatermarkNode:
@@ -39,15 +43,16 @@ class WatermarkNode:
         query: the rows, over the streams' views.
         time: the event time over the table's columns, a timestamp.
         delay_ms: how late a row may come.
-        told: what gives the largest, least and mean event time of the batch, once the operator that reads the rows has
-            run; then they are kept in no table. "": they are.
+        told_by: the operator that reads the rows and tells their event times; they are kept in no table then.
+        again: the rows come from another such node. Spark refuses that as soon as there is a watermark.
     """
 
     number: int
     query: exp.Query
     time: exp.Expression
     delay_ms: int
-    told: str = ""
+    told_by: int | None = None
+    again: bool = False
 
     @property
     def output(self) -> str:
@@ -60,33 +65,26 @@ class WatermarkNode:
 
 
 class WatermarkStage:
-    """A node's rows, and the look at their event times."""
+    """A node's rows and their event times."""
 
     def __init__(self, node: WatermarkNode, connection: Connection) -> None:
         self.node = node
         self._connection = connection
-        kind: Literal["TABLE", "VIEW"] = "VIEW" if node.told else "TABLE"
-        self._fill = create(node.output, node.query, kind)
-        self._look = node.told or self._figures()
+        self._fill = create(node.output, node.query, "VIEW" if node.told_by is not None else "TABLE")
+        # Spark reads a NULL time as 0: it counts in the least and the mean
+        time = exp.Coalesce(this=exp.func("epoch_ms", node.time.copy()), expressions=[exp.Literal.number(0)])
+        figures = [exp.Max(this=time), exp.Min(this=time.copy()), exp.Avg(this=time.copy())]
+        self._look = sql_text(exp.select(*figures).from_(node.output))
         self.times: EventTimes | None = None
         run(connection, self._fill)
 
-    def _figures(self) -> str:
-        # Spark reads a NULL time as 0: it counts in the least and the mean
-        time = exp.Coalesce(this=exp.func("epoch_ms", self.node.time.copy()), expressions=[exp.Literal.number(0)])
-        figures = [exp.Max(this=time), exp.Min(this=time.copy()), exp.Avg(this=time.copy())]
-        return sql_text(exp.select(*figures).from_(self.node.output))
-
     def advance(self, ran: Callable[[], None]) -> None:
-        """Keep the batch's rows."""
-        if not self.node.told:
-            run(self._connection, self._fill)
-            ran()
-
-    def look(self) -> None:
-        """See the event times, once all stages have run."""
-        most, least, mean = self._connection.execute(self._look).fetchall()[0]
-        self.times = None if most is None else EventTimes(most, least, int(mean))
+        """Keep the batch's rows, and look at their event times; nothing, if an operator tells them."""
+        if self.node.told_by is not None:
+            return
+        run(self._connection, self._fill)
+        ran()
+        self.times = EventTimes.of(*self._connection.execute(self._look).fetchall()[0])
 
 
 class WatermarkTracker:

@@ -20,7 +20,9 @@ from functools import cached_property
 from sqlglot import exp
 
 from headwater.compile.relations.aggregate import compile_aggregate
+from headwater.compile.relations.watermark import DELAY
 from headwater.duck import Connection, sql_text
+from headwater.errors import AnalysisError
 from headwater.plan.relations import Aggregate
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import ROW, StateTable
@@ -30,7 +32,7 @@ from headwater.streaming.operators.base import Moment, OperatorPlan, Site, at_or
 from headwater.streaming.operators.session_window import SessionPlan
 from headwater.streaming.progress import StateReport
 from headwater.streaming.statements import column, create, named, run, same, table
-from headwater.streaming.watermark import WatermarkNode
+from headwater.streaming.watermark import EventTimes, WatermarkNode
 
 _OLD, _NEW = "old", "new"
 _UPDATED = "_updated"
@@ -52,23 +54,22 @@ class AggregatePlan(Aggregation):
         events = carrying(self.pieces.child.query, node)
         if events is None:
             return None
-        return replace(node, told=totals(_batch_rows(self))), replace(self, events=events)
+        return replace(node, told_by=self.site.number), replace(self, events=events)
 
     def opened(self, stores: Callable[[str], StateStore]) -> StreamingAggregate:
         """See `OperatorPlan`."""
         return StreamingAggregate(self, stores(""))
 
 
-def _batch_rows(plan: AggregatePlan) -> str:
-    """The table of the batch's groups."""
-    return f"{plan.site.output}_batch"
-
-
 @stateful(Aggregate)
 def aggregate(node: Aggregate, site: Site) -> OperatorPlan:
-    """The operator of a streaming aggregation."""
+    """The operator of a streaming aggregation. Raises if append mode could never give a group."""
     pieces = compile_aggregate(node, site.context)
     site.inputs.update(pieces.child.inputs)
+    if site.mode == "append" and not any(DELAY in key.attribute.metadata for key in pieces.keys):
+        raise AnalysisError(
+            "UNSUPPORTED_STREAMING_OPERATOR_WITHOUT_WATERMARK", outputMode="Append", statefulOperator="aggregations"
+        )
     plan = AggregatePlan(site, pieces) if pieces.session is None else SessionPlan(site, pieces)
     for measure in plan.measures:
         measure.check()
@@ -91,6 +92,7 @@ class StreamingAggregate:
         texts.state, texts.changes = self._state.relation, self._state.changes
         self._texts = texts
         self._counters = Counters()
+        self.event_times: EventTimes | None = None
 
     # ── the contract ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -115,10 +117,11 @@ class StreamingAggregate:
         # if the watermark stands where it stood, nothing that old is left or came in
         evicts = self._texts.evicts and moment.late_ms != moment.eviction_ms
         some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
-        groups, updated, gone = connection.execute(self._texts.figures).fetchall()[0]
+        groups, *times, updated, gone, known = connection.execute(self._texts.figures).fetchall()[0]
+        self.event_times = EventTimes.of(*times) if times else None
         updates_ms, begin = since(begin), time.perf_counter()
         if some:
-            self._state.apply(connection, self._state.changes, last_of=moment.batch_id + 1)
+            self._state.apply(connection, self._state.changes, known=known, last_of=moment.batch_id + 1)
         self._counters = Counters(updated, gone, groups - updated, updates_ms, since(begin))
 
     def commit(self, connection: Connection, version: int) -> StateReport:
@@ -148,7 +151,7 @@ class _Texts:
 
     def __init__(self, plan: AggregatePlan) -> None:
         self._plan = plan
-        self._batch_rows = _batch_rows(plan)
+        self._batch_rows = f"{plan.site.output}_batch"
         self.evicts = plan.event is not None and plan.site.mode != "complete"
 
     @cached_property
@@ -219,13 +222,20 @@ class _Texts:
 
     @cached_property
     def figures(self) -> str:
-        """Counts the batch's groups, those that are not late, and those that are removed."""
-        groups = exp.select(exp.Count(this=exp.Star())).from_(self._batch_rows)
-        if self._plan.events is not None and self._plan.events.timed:
-            groups = groups.where(is_timed())
+        """The number of the batch's groups, their event times; how many are not late, are removed, were known."""
+        events = self._plan.events
+        groups = exp.Count(this=exp.Star())
+        of_batch: list[exp.Expr] = [groups]
+        if events is not None:
+            counted = exp.Filter(this=groups, expression=exp.Where(this=is_timed())) if events.timed else groups
+            of_batch = [counted, *totals()]
         flags = [exp.Where(this=column(name)) for name in (_UPDATED, REMOVED)]
         counts = [exp.Filter(this=exp.Count(this=exp.Star()), expression=flag) for flag in flags]
-        return sql_text(exp.select(groups.subquery(), *counts).from_(self.changes))
+        of_changes = exp.select(*counts, exp.Count(this=column(ROW))).from_(self.changes)
+        batch = exp.select(*of_batch).from_(self._batch_rows)
+        return sql_text(
+            exp.select("*").from_(batch.subquery("batch")).join(of_changes.subquery("changes"), join_type="cross")
+        )
 
     @cached_property
     def output(self) -> str:

@@ -25,6 +25,7 @@ from headwater.plan.relations import Relation
 from headwater.sinks.base import OutputMode
 from headwater.state.store import StateStore
 from headwater.streaming.progress import StateReport
+from headwater.streaming.watermark import EventTimes
 
 
 def _nothing() -> None:
@@ -124,6 +125,13 @@ class StatefulOperator(Protocol):
     def due(self, moment: Moment, next_ms: int | None) -> bool:
         """Whether a batch without data has work here: the watermark moved to `next_ms`, or time has passed."""
         ...
+
+
+class TellsEventTimes(Protocol):
+    """An operator that reads a watermark's rows where they are kept in no table."""
+
+    event_times: EventTimes | None
+    """Of the rows of this batch."""
 
 
 class OperatorPlan(Protocol):
