@@ -3,28 +3,28 @@
 An aggregation has two SELECTs: the inner one computes keys and the DuckDB aggregate calls ("states") of the child's
 rows per group; the outer one computes the outputs from them. Streaming uses the same pieces (`compile_aggregate`).
 
-Invariants: equal aggregate calls are computed once; an output that uses a column which is neither key nor
-aggregated is MISSING_AGGREGATION.
+Invariant: what outputs, HAVING and ORDER BY need of the groups is in one inner SELECT.
 """
 
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from pyspark.sql.types import DataType, LongType, NullType
+from pyspark.sql.types import DataType, LongType
 from sqlglot import exp
 
-from headwater.compile.aggregates import function_of, has_aggregate, is_aggregate, rewrite
+from headwater.compile.aggregates import has_aggregate, is_aggregate, rewrite
 from headwater.compile.compiler import Compiler, on
 from headwater.compile.context import Context
-from headwater.compile.frame import Frame, Item, derived, reference, slots_of, used_names
+from headwater.compile.frame import Frame, Item, reference, used_names
 from headwater.compile.outputs import Output, item_of, output_of, outputs_of
 from headwater.compile.relations.all_keys import grouped_by_all
+from headwater.compile.relations.groups import Grouped, Key, State, is_grouping, lifted
 from headwater.compile.relations.python_aggregate import is_python, python_aggregate, refuse_on_stream
-from headwater.compile.relations.sessions import is_session, merged_sessions
-from headwater.compile.resolved import Attribute, Resolved
+from headwater.compile.relations.sessions import is_session
+from headwater.compile.resolved import Resolved
 from headwater.compile.scope import Scope
 from headwater.compile.time_windows import with_time_windows
 from headwater.errors import AnalysisError, unsupported
@@ -32,28 +32,6 @@ from headwater.functions.base import Typed
 from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
 from headwater.plan.relations import names_file_column
-
-
-@dataclass(frozen=True)
-class Key:
-    """A grouping key: its column in the grouped rows, and its expression over the child's columns."""
-
-    attribute: Attribute
-    sql: exp.Expression
-
-
-@dataclass(frozen=True)
-class State:
-    """A DuckDB aggregate call over the child's columns, the name of its value in the grouped rows, and its type."""
-
-    name: str
-    call: exp.Expression
-    type: DataType = field(default_factory=NullType)
-
-    @property
-    def distinct(self) -> bool:
-        """Whether it is an aggregate of different values, whose states cannot be combined."""
-        return self.call.find(exp.Distinct) is not None
 
 
 @dataclass(frozen=True)
@@ -79,120 +57,10 @@ class AggregatePieces:
     session: Key | None = None
 
 
-@dataclass
-class Grouped:
-    """An aggregation being made: grows by the calls that outputs, HAVING and ORDER BY need."""
-
-    base: Frame
-    keys: list[Key]
-    compiler: Compiler
-    sets: exp.Expression | None = None
-    visible: Scope | None = None
-    session: Key | None = None
-    """The key whose sessions are merged before rows are grouped."""
-
-    def scope(self) -> Scope:
-        """The names of the child's columns (without computed keys)."""
-        return self.visible or self.compiler.scope(self.base)
-
-    def __post_init__(self) -> None:
-        self.states: dict[exp.Expression, State] = {}
-        self._inner = {slot.attribute.sql: slot.attribute for slot in (*self.base.hidden, *self.base.slots)}
-
-    def lift(self, tree: exp.Expression) -> exp.Expression:
-        """The expression over keys and states. Raises MISSING_AGGREGATION, MISSING_GROUP_BY."""
-        by_key = {key.sql: key for key in self.keys if not isinstance(key.sql, exp.Literal)}
-
-        def change(node: exp.Expression) -> exp.Expression | None:
-            key = by_key.get(node)
-            if key is not None:
-                return reference(key.attribute)
-            if self.sets is None and _is_grouping(node):
-                raise AnalysisError("UNSUPPORTED_GROUPING_EXPRESSION")
-            if is_aggregate(node):
-                return exp.Column(this=exp.Identifier(this=self._state(node), quoted=True))
-            if isinstance(node, exp.Column) and not node.args.get("table") and node.this.this in self._inner:
-                raise self._missing(self._inner[node.this.this])
-            return None
-
-        return rewrite(tree, change)
-
-    def _state(self, call: exp.Expression) -> str:
-        found = self.states.get(call)
-        if found is None:
-            if any(has_aggregate(child) for child in function_of(call).iter_expressions()):
-                raise AnalysisError("NESTED_AGGREGATE_FUNCTION")
-            found = self.states[call] = State(self.compiler.fresh("s"), call)
-        return found.name
-
-    def _missing(self, attribute: Attribute) -> AnalysisError:
-        if not self.keys:
-            return AnalysisError("MISSING_GROUP_BY")
-        return AnalysisError(
-            "MISSING_AGGREGATION", expression=f'"{attribute.name}"', expressionAnyValue=f'"any_value({attribute.name})"'
-        )
-
-    def frame(self, items: Sequence[Item]) -> Frame:
-        """The frame of the outputs; keys and states stay hidden beneath."""
-        placeholder = NullType()
-        states = [Item(Attribute(s.name, placeholder, True, s.name), s.call) for s in self.states.values()]
-        keys = [Item(key.attribute, key.sql) for key in self.keys]
-        base = self.compiler.closed(self.base) if self.base.limited or self.base.order else self.base
-        if self.session is not None:
-            others = [key.attribute for key in self.keys if key is not self.session]
-            base = merged_sessions(base, self.session.attribute, others, self.compiler)
-        inner = self.compiler.project(base, [*keys, *states])
-        query = inner.select()
-        if self.sets is not None:
-            query.set("group", exp.Group(expressions=[self.sets]))
-        elif keys:
-            query.set("group", exp.Group(expressions=[exp.Literal.number(i + 1) for i in range(len(keys))]))
-        elif not states:
-            query = _one_row(inner)
-        alias = self.compiler.fresh("g")
-        columns = [item.attribute for item in (*keys, *states)]
-        grouped = Frame(
-            derived(query, alias), slots_of(columns, alias), inputs=self.base.inputs, streaming=self.base.streaming
-        )
-        return replace(grouped.projected(items), grouped=self)
-
-
-def _one_row(inner: Frame) -> exp.Select:
-    """An aggregation without keys and aggregates: one row, whatever the input."""
-    del inner
-    return exp.Select(expressions=[exp.alias_(exp.Null(), "nothing", quoted=True)])
-
-
 def aggregate_frame(frame: Frame, keys: list[Key], outputs: Sequence[Output], compiler: Compiler) -> Frame:
     """The aggregation of a frame by keys, giving outputs."""
     grouped = Grouped(frame, keys, compiler)
     return grouped.frame(lifted(grouped, outputs, compiler))
-
-
-def lifted(grouped: Grouped, outputs: Sequence[Output], compiler: Compiler) -> list[Item]:
-    """The outputs over keys and states."""
-    keys = {key.attribute.sql for key in grouped.keys}
-    items: list[Item] = []
-    taken: set[str] = set()
-    for output in outputs:
-        tree = grouped.lift(output.typed.sql)
-        same = output.same
-        if same is not None and same.sql in keys and same.sql not in taken:
-            taken.add(same.sql)
-            items.append(Item(same))
-        elif same is not None and isinstance(tree, exp.Column):
-            items.append(_of_key(tree, same, grouped, taken, compiler))
-        else:
-            items.append(item_of(output, compiler)._replace(sql=tree))
-    return items
-
-
-def _of_key(tree: exp.Column, same: Attribute, grouped: Grouped, taken: set[str], compiler: Compiler) -> Item:
-    key = next(k for k in grouped.keys if k.attribute.sql == tree.this.this)
-    if key.attribute.sql not in taken and key.attribute.name == same.name:
-        taken.add(key.attribute.sql)
-        return Item(key.attribute)
-    return Item(compiler.again(key.attribute, name=same.name), tree)
 
 
 @on(plan.Aggregate)
@@ -335,7 +203,7 @@ class _KeysGrouped(Grouped):
 
     def lift(self, tree: exp.Expression) -> exp.Expression:
         def change(node: exp.Expression) -> exp.Expression | None:
-            if _is_grouping(node):
+            if is_grouping(node):
                 return _over_keys(node, self)
             if is_aggregate(node):
                 return node.copy()
@@ -343,10 +211,6 @@ class _KeysGrouped(Grouped):
             return None if key is None else reference(key.attribute)
 
         return super().lift(rewrite(tree, change))
-
-
-def _is_grouping(node: exp.Expression) -> bool:
-    return isinstance(node, exp.Anonymous) and node.this in {"grouping", "grouping_id"}
 
 
 def _over_keys(node: exp.Expression, grouped: _KeysGrouped) -> exp.Expression:
@@ -448,4 +312,4 @@ def _narrow(frame: Frame, used: Container[str]) -> Frame:
 
 
 def _type_of(call: exp.Expression, compiler: Compiler) -> DataType:
-    return LongType() if _is_grouping(call) else compiler.ask(call)
+    return LongType() if is_grouping(call) else compiler.ask(call)

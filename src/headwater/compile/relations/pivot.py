@@ -18,7 +18,8 @@ from headwater.compile.expressions import call_of
 from headwater.compile.frame import Frame, Item, used_names
 from headwater.compile.literals import literal_sql
 from headwater.compile.outputs import Output, outputs_of
-from headwater.compile.relations.aggregate import Grouped, grouped_by, lifted, shown_keys
+from headwater.compile.relations.aggregate import grouped_by, shown_keys
+from headwater.compile.relations.groups import Grouped, lifted
 from headwater.compile.sampling import rows_of
 from headwater.errors import AnalysisError
 from headwater.functions.base import Typed

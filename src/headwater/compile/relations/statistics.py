@@ -24,7 +24,8 @@ from headwater.compile.compiler import Compiler, on
 from headwater.compile.expressions import call_of, column
 from headwater.compile.frame import Frame, Item, reference
 from headwater.compile.outputs import Output
-from headwater.compile.relations.aggregate import Key, aggregate_frame
+from headwater.compile.relations.aggregate import aggregate_frame
+from headwater.compile.relations.groups import Key
 from headwater.compile.resolved import Attribute
 from headwater.compile.sampling import rows_of
 from headwater.compile.scope import Scope

@@ -17,7 +17,8 @@ from typing import cast
 from pyspark.sql.types import LongType
 from sqlglot import exp
 
-from headwater.compile.relations.aggregate import AggregatePieces, Key
+from headwater.compile.relations.aggregate import AggregatePieces
+from headwater.compile.relations.groups import Key
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import DuckError, sql_text
 from headwater.errors import RuntimeSparkError, unsupported

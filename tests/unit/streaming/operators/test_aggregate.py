@@ -10,7 +10,8 @@ import sqlglot
 from pyspark.sql.types import NullType
 from sqlglot import exp
 
-from headwater.compile.relations.aggregate import AggregatePieces, Key, State
+from headwater.compile.relations.aggregate import AggregatePieces
+from headwater.compile.relations.groups import Key, State
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import Connection, Database
 from headwater.errors import RuntimeSparkError, UnsupportedError
