@@ -156,6 +156,8 @@ class VariableTable(CellTable):
         return gone
 
     def _loaded(self, rows: pa.Table) -> Iterator[Loaded]:
+        if self.variable.kind == "list":
+            rows = rows.sort_by(POSITION)
         groups = rows.column(GROUP).to_pylist()
         kept = self._codec.values([rows.column(name) for name in self._kept])
         positions = rows.column(POSITION).to_pylist() if self.variable.kind == "list" else [None] * len(groups)

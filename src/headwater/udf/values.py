@@ -8,6 +8,7 @@ Invariant: `seen(kept(v))` is `v` for values of the declared types; Arrow and ba
 
 from __future__ import annotations
 
+import ctypes
 import decimal
 import json
 from collections.abc import Callable, Sequence
@@ -116,8 +117,8 @@ def _keeper(kind: t.DataType) -> _Convert:
 _ATOMS: dict[type[t.DataType], _Convert] = {
     t.BooleanType: lambda v: v if isinstance(v, bool) else None,
     t.DoubleType: lambda v: v if isinstance(v, float) else None,
-    t.FloatType: lambda v: v if isinstance(v, float) else None,
-    t.StringType: lambda v: v if isinstance(v, str) else str(v),
+    t.FloatType: lambda v: ctypes.c_float(v).value if isinstance(v, float) else None,
+    t.StringType: lambda v: v if isinstance(v, str) else _text(v),
     t.BinaryType: lambda v: bytes(v) if isinstance(v, bytes | bytearray) else None,
 }
 
@@ -149,8 +150,13 @@ def _wrapped(value: int, bits: int) -> int:
     return (value + half) % (half * 2) - half
 
 
+def _text(value: Any) -> str:
+    """As a JVM writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _decimal(value: Any, kind: t.DecimalType) -> decimal.Decimal | None:
-    if not isinstance(value, decimal.Decimal):
+    if not isinstance(value, decimal.Decimal) or not value.is_finite():
         return None
     with decimal.localcontext(decimal.Context(prec=76)):
         fitted = value.quantize(decimal.Decimal(1).scaleb(-kind.scale), rounding=decimal.ROUND_HALF_UP)
@@ -209,7 +215,8 @@ def order_of(kept: Kept) -> bytes:
     import struct
 
     slots, tail = [], b""
-    offset = 8 + 8 * len(kept)
+    bits = (len(kept) + 63) // 64 * 8
+    offset = bits + 8 * len(kept)
     for value in kept:
         data = value.encode() if isinstance(value, str) else value if isinstance(value, bytes) else None
         if data is not None:
@@ -221,5 +228,5 @@ def order_of(kept: Kept) -> bytes:
             slots.append((value & 0xFFFF_FFFF_FFFF_FFFF).to_bytes(8, "little"))
         else:
             slots.append(b"\0" * 8 if value is None else repr(value).encode())
-    nulls = sum(1 << i for i, value in enumerate(kept) if value is None).to_bytes(8, "little")
+    nulls = sum(1 << i for i, value in enumerate(kept) if value is None).to_bytes(bits, "little")
     return nulls + b"".join(slots) + tail

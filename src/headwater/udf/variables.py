@@ -111,13 +111,11 @@ class StoredValue(_Stored, ValueState):  # type: ignore[misc]
 
 
 class StoredList(_Stored, ListState):  # type: ignore[misc]
-    """A list of values per group; its keys are positions that only grow."""
+    """A list of values per group; its cells stand in the order of their keys, which are positions that only grow."""
 
     def get(self) -> Iterator[tuple[Any, ...]]:
         """The values in order, as they are now."""
-        own = self._own()
-        seen = [tuple(self._codec.seen(own[position].value)) for position in sorted(own)]
-        return iter(seen)
+        return iter([tuple(self._codec.seen(cell.value)) for cell in self._own().values()])
 
     def put(self, newState: list[tuple[Any, ...]]) -> None:  # noqa: N803
         """Replace the list."""
@@ -141,7 +139,7 @@ class StoredList(_Stored, ListState):  # type: ignore[misc]
         return kept
 
     def _append(self, values: Sequence[Kept]) -> None:
-        next_position = max(self._own(), default=-1) + 1
+        next_position = next(reversed(self._own()), -1) + 1
         for position, kept in enumerate(values, next_position):
             self._put(position, kept)
 

@@ -53,6 +53,11 @@ def test_arrow_and_back_changes_nothing(value: tuple[Any, ...]) -> None:
         ("x INT", True, None),
         ("x DOUBLE", 1, None),
         ("x STRING", 5, "5"),
+        ("x STRING", True, "true"),
+        ("x FLOAT", 0.1, 0.10000000149011612),
+        ("x FLOAT", 1e300, float("inf")),
+        ("x DECIMAL(3,1)", Decimal("NaN"), None),
+        ("x DECIMAL(3,1)", Decimal("Infinity"), None),
         ("x DECIMAL(3,1)", Decimal("12.34"), Decimal("12.3")),
         ("x DECIMAL(3,1)", Decimal("1234"), None),
         ("x BIGINT", np.int64(5), 5),
@@ -73,4 +78,5 @@ def test_keys_are_in_the_order_of_the_bytes_of_sparks_rows() -> None:
     numbers = [(-1,), (300,), (5,), (1,), (256,)]  # measured: 256, 1, 5, 300, -1
 
     assert sorted(numbers, key=order_of) == [(256,), (1,), (5,), (300,), (-1,)]
+    assert len({order_of((None,) * 70), order_of((None,) * 69 + (1,)), order_of((1,) * 70)}) == 3
     assert sorted([("bb",), ("a",), (None,)], key=order_of) == [("a",), ("bb",), (None,)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -53,6 +54,17 @@ def test_a_list() -> None:
     assert {key for _, key, _, removed in cells.taken() if removed} == {0, 1, 2}
     with pytest.raises(PySparkRuntimeError, match="EMPTY_LIST_VALUE"):
         values.put([])
+
+
+def test_each_value_that_a_list_gets_costs_the_same() -> None:
+    values, _, _ = made("list", "v INT")
+    begin = time.monotonic()
+
+    for number in range(20_000):
+        values.appendValue((number,))
+
+    assert time.monotonic() - begin < 3  # looking for the last position in all of them takes twice as long
+    assert list(values.get()) == [(number,) for number in range(20_000)]
 
 
 def test_a_map() -> None:
