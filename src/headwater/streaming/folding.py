@@ -1,14 +1,16 @@
-"""Event times carried through a query: a watermark whose rows only one aggregation reads needs no table of them.
+"""A column carried through a query from the table below it, so that a table between the two is not needed.
 
-The aggregation then reads what is below the watermark directly, and each of its groups carries the event times of its
-rows; the batch's largest, least and mean are taken from the groups.
+A watermark whose rows only one aggregation reads keeps none of them: the aggregation reads what is below the watermark
+directly, and each of its groups carries the event times of its rows; the batch's largest, least and mean are taken from
+the groups. An operator that asks for single rows again reads them where the watermark keeps them, by their row number.
 
-Invariants: every row of the watermark is in just as many groups as every other; where that is not certain from the
-shape of the query, the watermark keeps its table.
+Invariants: every row of the table is in the result at most once (for event times: just once), whatever it projects;
+where that is not certain from the shape of the query, nothing is carried.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlglot import exp
@@ -39,32 +41,43 @@ def carrying(query: exp.Query, node: WatermarkNode) -> EventQuery | None:
 
     A filter for rows that have the event time may be in it, as `window` brings it: it is lifted.
     """
+    lifted: list[exp.Where] = []
+
+    def lift(level: exp.Select) -> bool:
+        where = level.args.get("where")
+        if where is not None and _asks_for(where, node.time):
+            lifted.append(where.pop())
+        return level.args.get("where") is None
+
+    changed = _with_column(query, node.output, named(exp.func("epoch_ms", node.time.copy()), EVENT), lift)
+    return None if changed is None else EventQuery(changed, bool(lifted))
+
+
+def with_row_number(query: exp.Query, table: str, alias: str) -> exp.Select | None:
+    """The query with the row numbers of the table that it reads; None unless it only projects and filters."""
+    return _with_column(query, table, named(column("rowid"), alias), lambda _: True)
+
+
+def _with_column(
+    query: exp.Query, table: str, value: exp.Expr, allowed: Callable[[exp.Select], bool]
+) -> exp.Select | None:
     changed = query.copy()
-    found = [table for table in changed.find_all(exp.Table) if table.name == node.output]
-    if len(found) != 1 or not isinstance(changed, exp.Select):
-        return None
-    level = found[0].parent_select
-    if level is None or level.args.get("where") is not None:
-        return None
-    carried: exp.Expr = exp.func("epoch_ms", node.time.copy())
-    timed = False
-    while isinstance(level, exp.Select):
-        timed = _lifted(level, node) or timed
-        if not _projects(level):
-            return None
-        level.select(named(carried, EVENT), copy=False)
+    found = [one for one in changed.find_all(exp.Table) if one.name == table]
+    level = found[0].parent_select if len(found) == 1 else None
+    while isinstance(level, exp.Select) and allowed(level) and _projects(level):
+        level.select(value, copy=False)
         if level is changed:
-            return EventQuery(changed, timed)
+            return level
         derived = level.parent
         if not isinstance(derived, exp.Subquery) or not derived.alias:
             return None
-        carried, level = column(EVENT, derived.alias), derived.parent_select
+        value, level = named(column(value.alias, derived.alias), value.alias), derived.parent_select
     return None
 
 
 def _projects(level: exp.Select) -> bool:
-    """Whether it gives just one row for each of the one relation it reads."""
-    if any(value for name, value in level.args.items() if name not in ("expressions", "from_")):
+    """Whether it gives at most one row for each of the one relation it reads."""
+    if any(value for name, value in level.args.items() if name not in ("expressions", "from_", "where")):
         return False
     many = (exp.Unnest, exp.Explode, exp.AggFunc, exp.Window, exp.Star, exp.Select)
     return not any(one.find(*many) or _unnests(one) for one in level.expressions)
@@ -74,17 +87,13 @@ def _unnests(tree: exp.Expr) -> bool:
     return any(str(call.this).lower() == "unnest" for call in tree.find_all(exp.Anonymous))
 
 
-def _lifted(level: exp.Select, node: WatermarkNode) -> bool:
-    """Take the filter for the event time away, if it is the only one."""
-    where = level.args.get("where")
-    test = where.this.unnest() if where is not None else None
+def _asks_for(where: exp.Where, time: exp.Expr) -> bool:
+    """Whether all it asks is that there is an event time."""
+    test = where.this.unnest()
     test = test.this.unnest() if isinstance(test, exp.Not) else None
     if not (isinstance(test, exp.Is) and isinstance(test.expression, exp.Null) and isinstance(test.this, exp.Column)):
         return False
-    if not isinstance(node.time, exp.Column) or test.this.name != node.time.name:
-        return False
-    level.set("where", None)
-    return True
+    return isinstance(time, exp.Column) and test.this.name == time.name
 
 
 def figures() -> list[exp.Expr]:

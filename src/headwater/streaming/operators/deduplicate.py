@@ -1,10 +1,9 @@
 """`dropDuplicates`, `distinct`: of all rows with the same key only the first goes on. `dropDuplicatesWithinWatermark`
 forgets a key once the watermark is past the event time of its first row by the delay.
 
-    batch   the input's rows, in order of arrival
-    first   the first row of each key in the batch; late rows are left out
-    new     those whose key the state does not hold: they go on, and into the state
-    gone    the keys of the state that the watermark has passed
+    batch    the input's rows, in order of arrival: a watermark's table where they lie in one already, else a copy
+    changes  the first row of each key in the batch, late rows left out, if the state does not hold the key: they go
+             on, and into the state; to be removed are those that the watermark has passed, and what of the state it has
 
 Invariants: the input is read once; a key that is evicted in this batch still holds off duplicates in this batch, as in
 Spark; without an event time among the keys (and outside of "within watermark") nothing is ever evicted.
@@ -29,12 +28,15 @@ from headwater.plan.relations import Deduplicate
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import ROW, StateColumn, StateTable
 from headwater.streaming.analysis import event_time, required_event_time
+from headwater.streaming.folding import with_row_number
 from headwater.streaming.operators.base import Moment, Site, at_or_before, stateful
 from headwater.streaming.progress import StateReport
-from headwater.streaming.statements import column, count, create, named, run, same, table
+from headwater.streaming.statements import column, create, named, run, same, table
 
 _EXPIRY = "expiry"
 _PLACE = "place"
+_NEW = "_new"
+"""Whether a row of the changes goes on."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class DeduplicatePlan:
     def columns(self) -> list[str]:
         """The columns of the input."""
         return [a.sql for a in (*self.input.attributes, *self.input.hidden)]
+
+    @property
+    def reads(self) -> tuple[exp.Query, ...]:
+        """All queries over its inputs."""
+        return (self.input.query,)
 
     @property
     def result(self) -> Resolved:
@@ -102,7 +109,7 @@ class StreamingDeduplicate:
         self.name = "dedupeWithinWatermark" if plan.within else "dedupe"
         self._state = StateTable(store, plan.site.output, plan.state_keys, plan.state_values)
         self._texts = _Texts(plan, self._state)
-        self._dropped = self._duplicates = self._new = self._gone = 0
+        self._counted = (0, 0, 0, 0)
         self._updates_ms = self._removals_ms = 0
 
     # ── the contract ────────────────────────────────────────────────────────────────────────────────────────
@@ -110,7 +117,8 @@ class StreamingDeduplicate:
     def prepare(self, connection: Connection) -> None:
         """See `StatefulOperator`."""
         self._state.prepare(connection)
-        for text in (self._texts.batch, self._texts.first, self._texts.new, self._texts.output):
+        texts = self._texts
+        for text in (texts.batch, texts.changed, texts.changed_and_gone, texts.output):
             run(connection, text)
 
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
@@ -120,36 +128,34 @@ class StreamingDeduplicate:
     def advance(self, connection: Connection, moment: Moment) -> None:
         """See `StatefulOperator`."""
         begin = time.perf_counter()
-        rows = run(connection, self._texts.batch)
-        moment.ran()
-        self._dropped = count(connection, self._texts.late) if self._texts.late and moment.late_ms is not None else 0
-        run(connection, self._texts.first)
-        self._new = run(connection, self._texts.new)
-        self._duplicates = rows - self._dropped - self._new
-        if self._new:
-            self._state.apply(connection, self._texts.new_rows)
+        if not self._texts.in_place:
+            run(connection, self._texts.batch)
+            moment.ran()
+        # if the watermark stands where it stood, nothing that old is left or came in
+        evicts = moment.late_ms != moment.eviction_ms
+        some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
+        rows, late, new, gone, known = connection.execute(self._texts.figures).fetchall()[0]
+        self._counted = (rows, late, new, gone)
         self._updates_ms, begin = _since(begin), time.perf_counter()
-        self._gone = 0
-        if self._texts.gone and moment.eviction_ms is not None:
-            self._gone = run(connection, self._texts.gone)
-            if self._gone:
-                self._state.apply(connection, self._texts.gone_rows)
+        if some:
+            self._state.apply(connection, self._state.changes, known=known, last_of=moment.batch_id + 1)
         self._removals_ms = _since(begin)
 
     def commit(self, connection: Connection, version: int) -> StateReport:
         """See `StatefulOperator`."""
         written = self._state.commit(connection, version)
+        rows, late, new, gone = self._counted
         return StateReport(
             self.name,
             self._state.rows,
-            self._new,
-            self._gone,
+            new,
+            gone,
             self._updates_ms,
             self._removals_ms,
             written.milliseconds,
             self._state.memory_bytes,
-            self._dropped,
-            {"changelogBytes": written.bytes, "numDroppedDuplicateRows": self._duplicates},
+            late,
+            {"changelogBytes": written.bytes, "numDroppedDuplicateRows": rows - late - new},
             (written.id,),
         )
 
@@ -167,24 +173,31 @@ class StreamingDeduplicate:
 
 
 class _Texts:
-    """The statements, and the names of what they fill."""
+    """The statements, and the names of what they fill.
+
+    Attributes:
+        in_place: the rows lie in a table already, and `batch` makes a view.
+    """
 
     def __init__(self, plan: DeduplicatePlan, state: StateTable) -> None:
         self._plan = plan
         self._state = state
-        stem = plan.site.output
-        self._batch, self._first = f"{stem}_batch", f"{stem}_first"
-        self.new_rows, self.gone_rows = f"{stem}_new", f"{stem}_gone"
-        self.batch = create(self._batch, plan.input.query)
-        self.late = self._late_rows() if plan.event else ""
-        self.first = create(self._first, self._first_rows())
-        self.new = create(self.new_rows, self._unknown_rows())
-        self.output = create(stem, self._output_rows(), "VIEW")
-        self.gone = self._gone_rows()
+        self._batch = f"{plan.site.output}_batch"
+        rows = self._numbered()
+        self.in_place = rows is not None
+        self.batch = create(self._batch, rows or plan.input.query, "TABLE" if rows is None else "VIEW")
+        self._row = column(_PLACE if self.in_place else "rowid", "batch")
+        self.changed = create(state.changes, self._new_rows(exp.false()))
+        self.changed_and_gone = self._with_gone() or self.changed
+        self.figures = self._figures()
+        self.output = create(plan.site.output, self._output_rows(), "VIEW")
 
-    def _late_rows(self) -> str:
-        """How many rows are late."""
-        return sql_text(exp.select(exp.Count(this=exp.Star())).from_(self._batch).where(self._is_late()))
+    def _numbered(self) -> exp.Select | None:
+        """The rows where they lie, if a watermark keeps them."""
+        tables = {found.name for found in self._plan.input.query.find_all(exp.Table)}
+        if len(tables) != 1 or not (name := tables.pop()).startswith("watermark_"):
+            return None
+        return with_row_number(self._plan.input.query, name, _PLACE)
 
     def _is_late(self) -> exp.Expr:
         event = cast(Attribute, self._plan.event)
@@ -192,10 +205,12 @@ class _Texts:
 
     def _first_rows(self) -> exp.Select:
         """Where the first row of each key stands in the batch, and when its key expires."""
-        plan, row = self._plan, column("rowid")
-        keys = [named(column(key.sql), kept.name) for key, kept in zip(plan.keys, plan.state_keys, strict=True)]
+        plan, row = self._plan, self._row
+        keys = [
+            named(column(key.sql, "batch"), kept.name) for key, kept in zip(plan.keys, plan.state_keys, strict=True)
+        ]
         values = [named(exp.ArgMin(this=self._expiry(), expression=row.copy()), _EXPIRY)] if plan.within else []
-        query = exp.select(*keys, *values, named(exp.Min(this=row), _PLACE)).from_(self._batch)
+        query = exp.select(*keys, *values, named(exp.Min(this=row.copy()), _PLACE)).from_(table(self._batch, "batch"))
         if plan.event:
             query = query.where(exp.Not(this=exp.Is(this=exp.Paren(this=self._is_late()), expression=exp.true())))
         return query.group_by(*(exp.Literal.number(index + 1) for index in range(len(keys))))
@@ -209,34 +224,54 @@ class _Texts:
         known = exp.Coalesce(this=exp.func("epoch_us", when), expressions=[exp.Literal.number(0)])
         return exp.Add(this=known, expression=exp.Literal.number(1000 * int(cast(int, event.metadata[DELAY]))))
 
-    def _unknown_rows(self) -> exp.Select:
+    def _new_rows(self, removed: exp.Expr) -> exp.Select:
+        """The first rows of keys that the state does not hold."""
         keys = [kept.name for kept in self._plan.state_keys]
-        known = self._state.matching(self._first).subquery("known")
-        columns = [column(kept.name, "first") for kept in (*self._plan.state_keys, *self._plan.state_values)]
-        unknown = named(exp.cast(exp.null(), "BIGINT"), ROW)
-        query = exp.select(*columns, column(_PLACE, "first"), unknown, named(exp.false(), REMOVED))
-        return query.from_(table(self._first, "first")).join(known, on=same(keys, "first", "known"), join_type="anti")
+        names = [kept.name for kept in (*self._plan.state_keys, *self._plan.state_values)]
+        flags = [named(removed, REMOVED), named(exp.cast(exp.null(), "BIGINT"), ROW), named(exp.true(), _NEW)]
+        query = exp.select(*(column(name, "first") for name in (*names, _PLACE)), *flags)
+        known = table(self._state.relation, "known")
+        return query.from_(self._first_rows().subquery("first")).join(
+            known, on=same(keys, "first", "known"), join_type="anti"
+        )
+
+    def _with_gone(self) -> str:
+        """The same and the keys that the watermark has passed; "" if nothing is ever evicted."""
+        passed = self._passed("first")
+        if passed is None:
+            return ""
+        names = [kept.name for kept in (*self._plan.state_keys, *self._plan.state_values)]
+        flags = [named(exp.true(), REMOVED), column(ROW), named(exp.false(), _NEW)]
+        gone = exp.select(*map(column, names), named(exp.cast(exp.null(), "BIGINT"), _PLACE), *flags)
+        gone = gone.from_(self._state.relation).where(self._passed(None))
+        new = self._new_rows(exp.Coalesce(this=exp.Paren(this=passed), expressions=[exp.false()]))
+        return create(self._state.changes, exp.union(new, gone, distinct=False))
+
+    def _passed(self, alias: str | None) -> exp.Expr | None:
+        """Whether the watermark has passed a key."""
+        plan = self._plan
+        if plan.within:
+            limit = exp.func("epoch_us", exp.func("getvariable", exp.Literal.string(plan.site.evict)))
+            return exp.LTE(this=column(_EXPIRY, alias), expression=limit)
+        if plan.event is None or plan.event not in plan.keys:
+            return None
+        return at_or_before(column(f"key_{plan.keys.index(plan.event)}", alias), plan.event.type, plan.site.evict)
+
+    def _figures(self) -> str:
+        """How many rows came, were late, are new, are removed; and how many of the changes stand in the state."""
+        rows = exp.Count(this=exp.Star())
+        late = exp.Filter(this=rows.copy(), expression=exp.Where(this=self._is_late())) if self._plan.event else "0"
+        flags = [exp.Where(this=column(name)) for name in (_NEW, REMOVED)]
+        counts = [exp.Filter(this=rows.copy(), expression=flag) for flag in flags]
+        batch = exp.select(rows, late).from_(table(self._batch, "batch"))
+        changes = exp.select(*counts, exp.Count(this=column(ROW))).from_(self._state.changes)
+        both = exp.select("*").from_(batch.subquery("batch"))
+        return sql_text(both.join(changes.subquery("changes"), join_type="cross"))
 
     def _output_rows(self) -> exp.Select:
         query = exp.select(*(column(name, "batch") for name in self._plan.columns)).from_(table(self._batch, "batch"))
-        new = exp.EQ(this=column("rowid", "batch"), expression=column(_PLACE, "new"))
-        return query.join(table(self.new_rows, "new"), on=new, join_type="semi")
-
-    def _gone_rows(self) -> str:
-        """The keys that the watermark has passed; none if nothing is ever evicted."""
-        plan = self._plan
-        passed: exp.Expr | None = None
-        if plan.within:
-            limit = exp.func("epoch_us", exp.func("getvariable", exp.Literal.string(plan.site.evict)))
-            passed = exp.LTE(this=column(_EXPIRY), expression=limit)
-        elif plan.event in plan.keys:
-            event = plan.event
-            assert event is not None
-            passed = at_or_before(column(f"key_{plan.keys.index(event)}"), event.type, plan.site.evict)
-        if passed is None:
-            return ""
-        kept = exp.select("*", named(exp.true(), REMOVED))
-        return create(self.gone_rows, kept.from_(self._state.relation).where(passed))
+        new = exp.and_(exp.EQ(this=self._row.copy(), expression=column(_PLACE, "new")), column(_NEW, "new"))
+        return query.join(table(self._state.changes, "new"), on=new, join_type="semi")
 
 
 def _since(begin: float) -> int:
