@@ -77,8 +77,10 @@ def verify(folder: Path, everything: bool) -> None:
 def repair(folder: Path, dry_run: bool) -> None:
     """Delete what is in the way: files that nothing reads, and the newest entry of a log if it is damaged.
 
-    Stop the query first. Without its newest entry a batch is planned, or run, again; sinks that know their batches
-    (Delta, files) add nothing twice. Other damage is left: restore those files from a copy.
+    Stop the query first. Without its newest entry in `commits` a batch is run again; sinks that know their batches
+    (Delta, files) add nothing twice. Without its newest entry in `offsets` it is planned anew: rows that have come
+    since are part of it, and a sink that has the batch already passes over them too. Look with --dry-run first. Other
+    damage is left: restore those files from a copy.
     """
     inspection = _opened(folder)
     for verdict in inspection.repairs() if dry_run else inspection.repair():
@@ -120,9 +122,13 @@ def _lines(summary: Summary) -> list[str]:
         store = f", store {one.store}" if one.store else ""
         lines.append(
             f"operator {one.operator} {one.name}{store}: version {_number(one.version)}, "
-            f"snapshot at {_number(one.snapshot)}, {one.files} files of {one.bytes} bytes and {one.rows_written} rows"
+            f"{_snapshot(one.snapshot)}, {one.files} files of {one.bytes} bytes and {one.rows_written} rows"
         )
     return lines
+
+
+def _snapshot(version: int | None) -> str:
+    return "no snapshot" if version is None else f"snapshot at {version}"
 
 
 def _number(number: int | None) -> str:

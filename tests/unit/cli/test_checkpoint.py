@@ -47,7 +47,7 @@ def test_inspect_tells_where_the_query_stands(stream: StreamTest) -> None:
     text = run("inspect", folder).output
 
     assert "committed  batch 2, lag 0" in text
-    assert "operator 0 stateStoreSave: version 3, snapshot at none, 3 files of" in text
+    assert "operator 0 stateStoreSave: version 3, no snapshot, 3 files of" in text
     (folder / "commits" / "2").unlink()
     found = json.loads(run("inspect", folder, "--json").output)
     assert (found["planned"], found["committed"], found["lag"]) == (2, 1, 1)
