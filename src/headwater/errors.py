@@ -8,6 +8,7 @@ condition is a row of `conditions.json` (message template with `<parameter>` hol
     ├── AnalysisError               org.apache.spark.sql.AnalysisException
     │   └── ParseError              org.apache.spark.sql.catalyst.parser.ParseException
     ├── IllegalArgumentError        java.lang.IllegalArgumentException
+    │   └── RequirementError        the same, without a condition
     ├── ArithmeticSparkError        java.lang.ArithmeticException
     ├── ArrayIndexError             java.lang.ArrayIndexOutOfBoundsException
     ├── DateTimeError               java.time.DateTimeException
@@ -69,6 +70,8 @@ class SparkError(Exception):
     """
 
     java_classes: ClassVar[tuple[str, ...]] = ("org.apache.spark.SparkException", "java.lang.Exception")
+    named: ClassVar[bool] = True
+    """Whether the client is told the condition."""
     contexts: tuple[QueryContext, ...] = ()
     """Where it lies in the user's SQL, if known; set after the error is made."""
 
@@ -104,6 +107,17 @@ class IllegalArgumentError(SparkError):
         "java.lang.IllegalArgumentException",
         "java.lang.Exception",
     )
+
+
+class RequirementError(IllegalArgumentError):
+    """What Spark's code demands by `require`: a plain Java exception, which reaches the client without a condition."""
+
+    java_classes: ClassVar[tuple[str, ...]] = ("java.lang.IllegalArgumentException", "java.lang.Exception")
+    named: ClassVar[bool] = False
+
+    def __init__(self, demand: str) -> None:
+        super().__init__("_LEGACY_ERROR_TEMP_3102", msg=f"requirement failed: {demand}")
+        self.args = (self.text,)
 
 
 class ArithmeticSparkError(SparkError):

@@ -173,14 +173,6 @@ def test_within_a_watermark_needs_one(stream: StreamTest) -> None:
         stream.start()
 
 
-def test_two_event_times_are_one_too_many(stream: StreamTest) -> None:
-    both = lambda s: Project(marked(s), (Column(("k",)), Column(("t",)), Alias(Column(("t",)), ("u",))))  # noqa: E731
-    stream.plan(lambda s: Deduplicate(both(s), ("k",)))
-
-    with pytest.raises(Exception, match="MULTIPLE_EVENT_TIME_COLUMNS"):
-        stream.start()
-
-
 # ── in chains, in SQL's words ───────────────────────────────────────────────────────────────────────────────
 
 

@@ -256,13 +256,25 @@ def test_a_batch_without_data_lets_finished_rows_go(streams: TwoStreams) -> None
     ]
 
 
-def test_nulls_match_nothing_and_a_full_join_gives_them_alone(streams: TwoStreams) -> None:
+def test_null_keys_match_each_other_in_a_full_join_as_in_spark(streams: TwoStreams) -> None:
     streams.plan(joined("full_outer", RANGE))
 
     rows = [row for batch in play(streams, PLAIN) for row in batch.rows]
 
-    assert left("ln") in rows
-    assert right("rn") in rows
+    assert ("ln", "rn") in rows
+    assert left("ln") not in rows
+    assert right("rn") not in rows
+
+
+@pytest.mark.parametrize("kind", ["inner", "left_outer", "right_outer"])
+def test_null_keys_match_nothing_in_other_joins(streams: TwoStreams, kind: str) -> None:
+    streams.plan(joined(kind, RANGE))
+
+    rows = [row for batch in play(streams, PLAIN) for row in batch.rows]
+
+    assert ("ln", "rn") not in rows
+    assert (left("ln") in rows) == (kind == "left_outer")
+    assert (right("rn") in rows) == (kind == "right_outer")
 
 
 def test_a_semi_join_gives_a_row_once_and_forgets_it(streams: TwoStreams) -> None:
@@ -350,10 +362,6 @@ REFUSED: dict[str, tuple[Callable[..., Relation], str]] = {
     "an outer join bounded on the wrong side": (
         joined("left_outer", "a.k = b.k AND a.ts <= b.ts - INTERVAL 1 HOUR"),
         "not supported without a watermark in the join keys",
-    ),
-    "a join without equality": (
-        joined("inner", "a.ts >= b.ts"),
-        "Stream-stream join without equality predicate is not supported",
     ),
     "left anti": (joined("left_anti", RANGE), "LeftAnti joins with a streaming DataFrame/Dataset on the right"),
 }

@@ -97,3 +97,9 @@ def test_below_an_aggregation_only_the_first_rows_count(stream: StreamTest) -> N
 
 def test_killed_after_each_step_no_row_too_many_goes_on(tmp_path: Path) -> None:
     killed_after_each_step(tmp_path, "limit")
+
+
+def test_a_limit_of_nothing_keeps_nothing(stream: StreamTest) -> None:
+    stream.plan(lambda s: Limit(s, 0)).start().add_data(rows(1, 2)).check_answer()
+
+    assert json.loads(str(stream.running.last_progress))["stateOperators"] == []

@@ -81,9 +81,11 @@ def abort(context: grpc.ServicerContext, error: BaseException, store: ErrorStore
 
 def status(error: SparkError, store: ErrorStore | None) -> Status:
     """The rich gRPC status of `error`; with a store, its details can be fetched later."""
-    metadata = {"classes": json.dumps(error.java_classes), "errorClass": error.condition, "sqlState": error.sql_state}
+    metadata = {"classes": json.dumps(error.java_classes)}
+    if error.named:
+        metadata |= {"errorClass": error.condition, "sqlState": error.sql_state}
     parameters = json.dumps(error.parameters)
-    if len(parameters) <= _PARAMETERS_LIMIT:
+    if error.named and len(parameters) <= _PARAMETERS_LIMIT:
         metadata["messageParameters"] = parameters
     if store is not None:
         metadata["errorId"] = store.keep(error)
@@ -112,11 +114,12 @@ def _details_of(error: BaseException) -> Any:
     message = Details.Error(message=str(error), stack_trace=_stack(error))
     if isinstance(error, SparkError):
         message.error_type_hierarchy.extend(error.java_classes)
+    if isinstance(error, SparkError) and error.named:
         message.spark_throwable.error_class = error.condition
         message.spark_throwable.sql_state = error.sql_state
         message.spark_throwable.message_parameters.update(error.parameters)
         message.spark_throwable.query_contexts.extend(_context(item) for item in error.contexts)
-    else:
+    elif not isinstance(error, SparkError):
         message.error_type_hierarchy.append(f"{type(error).__module__}.{type(error).__qualname__}")
     return message
 

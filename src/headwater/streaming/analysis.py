@@ -2,7 +2,7 @@
 
 The order is Spark's, and of several faults the first is told: Python state functions, the output mode, then every
 relation from the inputs up, last the chains of stateful operators. Rules that need columns (is the watermark among the
-keys?) look at compiled attributes. Outer joins of two streams are judged by their operator: `outer_join_refused`.
+keys?) look at compiled attributes. What Spark finds out when it plans a batch is told then: `operators.refused`.
 
 Invariants: a plan that passes gives the rows Spark would give; what is missing here is refused by name, never run as if
 the batch were the whole stream, even where Spark's checks are turned off.
@@ -17,7 +17,7 @@ from typing import Any
 from pyspark.sql.types import BooleanType, NumericType
 
 from headwater import compile as compiler
-from headwater.compile import Compiler
+from headwater.compile import Compiler, compile_join
 from headwater.compile.relations.sessions import is_session
 from headwater.compile.relations.sets import duplicate_keys
 from headwater.compile.relations.watermark import DELAY
@@ -47,6 +47,7 @@ from headwater.plan.relations import (
 )
 from headwater.sinks.base import OutputMode
 from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
+from headwater.streaming.operators.join_watermark import is_bounded
 from headwater.streaming.rewriting import as_spark_runs_it, with_explicit_aggregates
 
 _LOG = logger("streaming.analysis")
@@ -90,7 +91,8 @@ def event_time(attributes: Sequence[Attribute]) -> Attribute | None:
     """The column that carries the watermark, or None. Raises MULTIPLE_EVENT_TIME_COLUMNS."""
     found = [a for a in attributes if DELAY in a.metadata]
     if len({a.origin or a.sql for a in found}) > 1:
-        raise AnalysisError("MULTIPLE_EVENT_TIME_COLUMNS", eventTimeCols=f"({','.join(a.name for a in found)})")
+        names = ",".join(f"{a.name}-T{a.metadata[DELAY]}ms" for a in found)
+        raise AnalysisError("MULTIPLE_EVENT_TIME_COLUMNS", eventTimeCols=f"({names})")
     return found[0] if found else None
 
 
@@ -102,14 +104,6 @@ def required_event_time(attributes: Sequence[Attribute]) -> Attribute:
             "dropDuplicatesWithinWatermark is not supported on streaming DataFrames/DataSets without watermark"
         )
     return found
-
-
-def outer_join_refused(kind: str) -> AnalysisError:
-    """For an outer or semi join of two streams whose state could never be let go."""
-    return refused(
-        f"Stream-stream {_JOINS[kind]} join between two streaming DataFrame/Datasets is not supported without a "
-        "watermark in the join keys, or a watermark on the nullable side and an appropriate range condition"
-    )
 
 
 def aggregate_refused(mode: OutputMode, operation: str = "streaming aggregations without watermark") -> AnalysisError:
@@ -136,16 +130,15 @@ class _Streams:
 
     def __init__(self, context: StreamContext) -> None:
         self._context = context
-        self._seen: dict[int, bool] = {}
+        self._seen: dict[int, tuple[Node, bool]] = {}
 
     def below(self, node: Node) -> bool:
         """Whether a stream is below."""
-        known = self._seen.get(id(node))
-        if known is None:
+        if id(node) not in self._seen:
             known = isinstance(node, CachedRemote) and self._context.knows(node)
             known = known or any(self.below(child) for child in _inputs(node))
-            self._seen[id(node)] = known
-        return known
+            self._seen[id(node)] = node, known  # the node too: another one may come to have its id
+        return self._seen[id(node)][1]
 
 
 def _inputs(node: Node) -> Iterator[Relation]:
@@ -196,7 +189,6 @@ class _Check:
                 rule(self, node)
             self.expressions(node)
         self.chains()
-        self.lower_aggregates()
 
     def aggregates_of(self, node: Relation) -> list[Relation]:
         """The streaming aggregations at or below a node, topmost first."""
@@ -251,17 +243,6 @@ class _Check:
         if self.context.settings.flag("spark.sql.streaming.statefulOperator.checkCorrectness.enabled"):
             raise refused(_LATE_CHAIN)
         _LOG.warning("%s", _LATE_CHAIN)
-
-    def lower_aggregates(self) -> None:
-        """In append mode every aggregation has a watermark; Spark finds the lower ones out when they run."""
-        excepts = [one for one in _downwards(self.plan) if isinstance(one, SetOperation) and one.kind == "except"]
-        for node in [*self.aggregates, *(one for one in excepts if self.streams(one))]:
-            if self.mode == "append" and not any(DELAY in key.metadata for key in self.keys(node)):
-                raise AnalysisError(
-                    "UNSUPPORTED_STREAMING_OPERATOR_WITHOUT_WATERMARK",
-                    outputMode="Append",
-                    statefulOperator="aggregations",
-                )
 
     def follows_late_rows(self, node: Relation) -> bool:
         if not self.stateful(node):
@@ -338,6 +319,7 @@ class _Check:
         left, right, name = self.streams(node.left), self.streams(node.right), _JOINS[node.kind]
         if left and right:
             self._join_mode(node, name)
+            self._join_ends(node, name)
         if node.kind == "full_outer" and left != right:
             stream, static = ("left", "right") if left else ("right", "left")
             raise refused(
@@ -367,8 +349,17 @@ class _Check:
                 f"{self.mode.capitalize()} output mode, only in {modes}"
             )
 
+    def _join_ends(self, node: Join, name: str) -> None:
+        """The state of an outer or semi join can be let go."""
+        if node.kind in ("inner", "cross", "left_anti") or is_bounded(compile_join(node, self.context), self.context):
+            return
+        raise refused(
+            f"Stream-stream {name} join between two streaming DataFrame/Datasets is not supported without a "
+            "watermark in the join keys, or a watermark on the nullable side and an appropriate range condition"
+        )
+
     def deduplicate(self, node: Deduplicate) -> None:
-        if node.within_watermark and self.streams(node):
+        if node.within_watermark and self.streams(node) and not self.watermarked(node.input):
             required_event_time(self.columns(node.input))
 
     def set_operation(self, node: SetOperation) -> None:

@@ -22,7 +22,7 @@ from headwater.compile.relations.watermark import DELAY
 from headwater.compile.resolved import Resolved
 from headwater.errors import AnalysisError
 from headwater.plan.node import Node
-from headwater.plan.relations import Aggregate, CachedRemote, CollectMetrics, Relation, WithWatermark
+from headwater.plan.relations import Aggregate, CachedRemote, CollectMetrics, Limit, Relation, WithWatermark
 from headwater.sinks.base import OutputMode
 from headwater.state.store import StateStore
 from headwater.streaming.checkpoint import Checkpoint
@@ -31,9 +31,11 @@ from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
 from headwater.streaming.observing import ObserveNode
 from headwater.streaming.operators import load_operators
 from headwater.streaming.operators.base import Kind, OperatorPlan, Site, kinds, watermarked
+from headwater.streaming.operators.refused import IN_A_BATCH, RefusedPlan
 from headwater.streaming.pruning import pruned
 from headwater.streaming.statics import StaticSide
 from headwater.streaming.watermark import WatermarkNode
+from headwater.types.duck import to_duck
 
 _SCHEMA_CHECK = "spark.sql.streaming.stateStore.stateSchemaCheck"
 
@@ -126,6 +128,8 @@ class _Cutter:
                 return self._watermark(node)
             if isinstance(node, CollectMetrics):
                 return self._observe(node)
+            if isinstance(node, Limit) and node.count == 0:
+                return self._nothing(node)
             kind = kinds.get(type(node))
             if kind is not None and kind.applies(node, self.streams, self.mode):
                 return self._operator(node, kind)
@@ -161,18 +165,13 @@ class _Cutter:
         sources = self._sources(below)
         number = sum(isinstance(cut, WatermarkNode) for cut in self.cuts)
         made = compiler.compile_cut(below, self.context)
-        if any(self._has_watermark(source) for source in sources):
-            raise AnalysisError(
-                "_LEGACY_ERROR_TEMP_3102", msg="Redefining watermark is disallowed. You can set the config "
-                "'spark.sql.streaming.statefulOperator.allowMultiple' to 'false' to restore the previous behavior. "
-                "Note that multiple stateful operators will be disallowed.",
-            )  # fmt: skip
+        again = any(self._has_watermark(source) for source in sources)
         event = watermarked(made.attributes)
         assert event is not None
         time: exp.Expression = exp.column(event.sql, quoted=True)
         if isinstance(event.type, StructType):
             time = exp.Dot(this=time, expression=exp.to_identifier("end", quoted=True))
-        cut = WatermarkNode(number, made.query, time, int(cast(int, event.metadata[DELAY])))
+        cut = WatermarkNode(number, made.query, time, int(cast(int, event.metadata[DELAY])), again=again)
         self.cuts.append(cut)
         self._kept[number] = made
         return self._leaf(cut.output, _over(cut.output, made), node)
@@ -202,10 +201,26 @@ class _Cutter:
         self._operators += 1
         below = node.map_children(self._cut)
         site = Site(number, self.mode, self.context)
-        plan = kind.build(below, site)
+        plan = self._built(below, kind, site)
         self.inputs.update(site.inputs)
         self.cuts.append(OperatorCut(number, plan, self._sources(below)))
         return self._leaf(site.output, plan.result, node)
+
+    def _built(self, below: Relation, kind: Kind, site: Site) -> OperatorPlan:
+        try:
+            return kind.build(below, site)
+        except AnalysisError as error:
+            if error.condition not in IN_A_BATCH:
+                raise
+            return RefusedPlan(site, site.compile(below), error)
+
+    def _nothing(self, node: Limit) -> Relation:
+        """`limit(0)`: as in Spark, what is below is not read at all."""
+        made = compiler.compile_cut(node.input, self.context)
+        nulls = [exp.alias_(exp.cast(exp.null(), to_duck(a.type)), a.sql, quoted=True) for a in made.attributes]
+        query = exp.select(*nulls).where(exp.false())
+        name = f"nothing_{node.plan_id or 0}"
+        return self._leaf(name, replace(made, query=query, hidden=()), node)
 
     def _leaf(self, name: str, resolved: Resolved, node: Relation) -> Relation:
         self.inputs.update(resolved.inputs)

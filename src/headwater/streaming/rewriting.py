@@ -11,7 +11,7 @@ from typing import cast
 
 from headwater.compile.resolved import Attribute
 from headwater.functions.base import functions
-from headwater.plan.expressions import Alias, Call, Column, Expression, PythonUDF, Window
+from headwater.plan.expressions import Alias, Call, Column, Window
 from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
@@ -25,11 +25,9 @@ from headwater.plan.relations import (
     SetOperation,
     Sort,
     ToDF,
-    WithWatermark,
 )
+from headwater.streaming.filter_pushdown import FilterPushdown
 from headwater.streaming.pivots import in_two_steps
-
-_RANDOM = frozenset({"rand", "random", "randn", "uuid", "shuffle", "monotonically_increasing_id", "randstr", "uniform"})
 
 
 def with_explicit_aggregates(plan: Relation) -> Relation:
@@ -60,18 +58,18 @@ def as_spark_runs_it(
 ) -> Relation:
     """A checked plan: SQL's DISTINCT is an aggregation by all columns, a pivot two of them, adjacent limits are one.
 
-    A filter that does not look at the event time comes before the watermark: rows it drops do not move it. What
-    `FROM a, b WHERE …` filters by is the join's condition.
+    Filters stand as low as they may; what `FROM a, b WHERE …` filters by is the join's condition.
     """
+    pushdown = FilterPushdown(plan, streams, columns)
 
     def change(node: Node) -> Node:
         changed = node.map_children(change)
         if not isinstance(node, Relation) or not streams(node):
             return changed
-        if isinstance(changed, Filter) and isinstance(changed.input, WithWatermark):
-            return _below_the_watermark(changed, changed.input)
-        if isinstance(changed, Filter) and isinstance(changed.input, Join):
-            return _into_the_join(changed, changed.input)
+        if isinstance(changed, Filter):
+            return pushdown.filter(changed)
+        if isinstance(changed, Join):
+            return pushdown.join(changed)
         if isinstance(changed, Limit) and isinstance(changed.input, Limit):
             return replace(changed.input, count=min(changed.count, changed.input.count), plan_id=changed.plan_id)
         if isinstance(changed, Sort) and isinstance(changed.input, Aggregate):
@@ -86,56 +84,6 @@ def as_spark_runs_it(
         return changed
 
     return cast(Relation, change(plan))
-
-
-def _below_the_watermark(node: Filter, marked: WithWatermark) -> Relation:
-    """Spark pushes down what it may: parts of the condition without the event time, and none that is random."""
-    parts = _conjuncts(node.condition)
-    time = marked.event_time.split(".")[0].lower()
-    pushed = [part for part in parts if not _names_time(part, time) and not _random(part)]
-    if not pushed:
-        return node
-    rest = [part for part in parts if part not in pushed]
-    below = Filter(marked.input, _all_of(pushed), plan_id=marked.input.plan_id)
-    if isinstance(marked.input, WithWatermark):
-        below = cast(Filter, _below_the_watermark(below, marked.input))
-    above = replace(marked, input=below, plan_id=marked.plan_id if rest else node.plan_id)
-    return replace(node, input=above, condition=_all_of(rest)) if rest else above
-
-
-def _into_the_join(node: Filter, join: Join) -> Relation:
-    if join.kind not in ("inner", "cross") or join.using or join.natural or join.lateral:
-        return node
-    parts = _conjuncts(node.condition)
-    if any(_random(part) for part in parts):
-        return node
-    whole = _all_of([*([] if join.condition is None else [join.condition]), *parts])
-    return replace(join, kind="inner", condition=whole, plan_id=node.plan_id)
-
-
-def _conjuncts(condition: Expression) -> list[Expression]:
-    if isinstance(condition, Call) and condition.name.lower() == "and" and len(condition.arguments) == 2:
-        return [one for part in condition.arguments for one in _conjuncts(part)]
-    return [condition]
-
-
-def _all_of(parts: Sequence[Expression]) -> Expression:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = Call("and", (whole, part))
-    return whole
-
-
-def _names_time(part: Expression, time: str) -> bool:
-    return any(isinstance(one, Column) and time in (name.lower() for name in one.parts) for one in part.walk())
-
-
-def _random(part: Expression) -> bool:
-    """Whether its answer may differ from one call to the next, or is not known from the row alone."""
-    return any(
-        isinstance(one, Relation | PythonUDF) or (isinstance(one, Call) and one.name.lower() in _RANDOM)
-        for one in part.walk()
-    )
 
 
 def _with_sorted_columns(node: Sort, rows: Aggregate, columns: Sequence[Attribute]) -> Relation:

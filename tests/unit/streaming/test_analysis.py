@@ -81,10 +81,6 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
     ),
     "append of SELECT DISTINCT": (lambda s: Distinct(keys(s)), "append", NO_WATERMARK),
     "append of UNION": (lambda s: SetOperation(keys(s), keys(s), "union"), "append", NO_WATERMARK),
-    "append of a lower aggregation without watermark": (
-        lambda s: SetOperation(count(marked(s), T), count(s, T), "union", all=True), "append",
-        "Append output mode not supported for aggregations on streaming DataFrames/DataSets without watermark",
-    ),
     "update of sessions": (
         lambda s: count(marked(s), K, SESSION), "update",
         "update. This output mode is not supported for session window streaming aggregations",
@@ -128,9 +124,6 @@ REFUSED: dict[str, tuple[Build, str, str]] = {
         "Except on a streaming DataFrame/Dataset on the right is not supported",
     ),
     "except all": (lambda s: SetOperation(keys(s), STATIC, "except", all=True), "update", "EXCEPT ALL on a stream"),
-    "except in append mode": (
-        lambda s: SetOperation(keys(s), STATIC, "except"), "append", "Append output mode not supported for",
-    ),
     "window function": (
         lambda s: WithColumns(s, (Alias(ROW, ("n",)),)), "append",
         "Window function is not supported in ROW_NUMBER() (as column `n`)",

@@ -10,14 +10,11 @@ from headwater.plan.relations import (
     Aggregate,
     CachedRemote,
     Distinct,
-    Filter,
-    Join,
     Limit,
     Project,
     Relation,
     SetOperation,
     ToDF,
-    WithWatermark,
 )
 from headwater.streaming.rewriting import as_spark_runs_it, with_explicit_aggregates
 
@@ -67,32 +64,6 @@ def test_except_is_grouped_too() -> None:
     plan = SetOperation(STREAM, STATIC, "except")
 
     assert run(plan, "v") == Aggregate(plan, "groupby", (V,), ())
-
-
-def test_a_filter_without_the_event_time_comes_before_the_watermark() -> None:
-    positive, recent = Call(">", (V, Column(("k",)))), Call(">", (Column(("time",)), V))
-    marked = WithWatermark(STREAM, "time", "1 minute")
-
-    assert run(Filter(marked, positive), "v") == WithWatermark(Filter(STREAM, positive), "time", "1 minute")
-    assert run(Filter(marked, recent), "v") == Filter(marked, recent)
-    both = run(Filter(marked, Call("and", (positive, recent))), "v")
-    assert both == Filter(WithWatermark(Filter(STREAM, positive), "time", "1 minute"), recent)
-
-
-def test_a_random_filter_stays_above_the_watermark() -> None:
-    plan = Filter(WithWatermark(STREAM, "time", "1 minute"), Call(">", (Call("rand", ()), V)))
-
-    assert run(plan, "v") == plan
-
-
-def test_a_filter_of_an_inner_join_is_its_condition() -> None:
-    same, more = Call("==", (V, V)), Call(">", (V, V))
-
-    assert run(Filter(Join(STREAM, STREAM, "cross"), same), "v") == Join(STREAM, STREAM, "inner", same)
-    joined = Join(STREAM, STREAM, "inner", same)
-    assert run(Filter(joined, more), "v") == Join(STREAM, STREAM, "inner", Call("and", (same, more)))
-    outer = Filter(Join(STREAM, STREAM, "left_outer", same), more)
-    assert run(outer, "v") == outer
 
 
 def test_limits_next_to_each_other_are_one() -> None:

@@ -12,7 +12,7 @@ from pyspark.sql.types import StructType, TimestampType
 
 from headwater.compile.compiler import Compiler, on
 from headwater.compile.frame import Frame
-from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.errors import AnalysisError, RequirementError
 from headwater.plan import relations as plan
 from headwater.types.ddl import type_sql
 
@@ -58,7 +58,6 @@ def _with_watermark(node: plan.WithWatermark, frame: Frame, compiler: Compiler) 
         )
     delay = delay_ms(node.delay)
     if delay < 0:
-        message = f"requirement failed: delay threshold ({node.delay}) should not be negative."
-        raise IllegalArgumentError("_LEGACY_ERROR_TEMP_3102", msg=message)
+        raise RequirementError(f"delay threshold ({node.delay}) should not be negative.")
     marked = replace(attribute, metadata={**attribute.metadata, DELAY: delay})
     return frame.renamed([marked if a.sql == marked.sql else a for a in frame.attributes])

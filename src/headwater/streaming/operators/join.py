@@ -25,11 +25,11 @@ from headwater.plan.relations import Join, Relation
 from headwater.sinks.base import OutputMode
 from headwater.state.store import StateStore
 from headwater.state.table import StateTable
-from headwater.streaming.analysis import event_time, outer_join_refused
+from headwater.streaming.analysis import event_time
 from headwater.streaming.operators import join_sql
 from headwater.streaming.operators.base import Moment, Site, stateful
 from headwater.streaming.operators.join_sql import NUMBER, Side
-from headwater.streaming.operators.join_watermark import JoinWatermarks, SideWatermark, is_bounded, join_watermarks
+from headwater.streaming.operators.join_watermark import JoinWatermarks, SideWatermark, join_watermarks
 from headwater.streaming.progress import StateReport
 from headwater.streaming.statements import column, create, named, run
 
@@ -87,11 +87,9 @@ def _of_streams(node: Join, streams: Callable[[Relation], bool], mode: OutputMod
 
 @stateful(Join, applies=_of_streams)
 def join(node: Join, site: Site) -> JoinPlan:
-    """The operator of a join of two streams. Raises Spark's errors for joins that could never let go of a row."""
+    """The operator of a join of two streams. Raises if no equality says which rows may match."""
     pieces = compile_join(node, site.context)
     site.inputs.update({**pieces.left.inputs, **pieces.right.inputs})
-    if pieces.kind not in ("inner", "cross") and not is_bounded(pieces, site.context):
-        raise outer_join_refused(pieces.kind)
     if not pieces.keys:
         raise AnalysisError("_LEGACY_ERROR_TEMP_1181")
     plan = JoinPlan(site, pieces, join_watermarks(pieces, site.context))
@@ -151,7 +149,7 @@ class StreamingJoin:
         updates_ms, begin = _since(begin), time.perf_counter()
         before = sum(side.state.rows for side in self._sides)
         for side in self._sides:
-            side.keep(connection)
+            side.keep(connection, moment.batch_id + 1)
         after, updated = sum(side.state.rows for side in self._sides), stored + stored_right
         self._report = StateReport(
             self.name,
@@ -224,9 +222,9 @@ class _KeptSide:
         self._first += run(connection, self._take)
         moment.ran()
 
-    def keep(self, connection: Connection) -> None:
-        """Bring the state to what the next batch needs."""
-        self.state.apply(connection, self._side.changed)
+    def keep(self, connection: Connection, version: int) -> None:
+        """Bring the state to what the next batch needs: version `version`."""
+        self.state.apply(connection, self._side.changed, last_of=version)
 
     @staticmethod
     def _set(connection: Connection, name: str, value: str) -> None:

@@ -281,7 +281,8 @@ def _semi(left: Side, right: Side, pieces: JoinPieces, one: str, other: exp.Expr
 def _condition(left: Side, right: Side, pieces: JoinPieces) -> list[exp.Expr]:
     tests: list[exp.Expr] = []
     for key, one, other in zip(pieces.keys, left.key_names, right.key_names, strict=True):
-        kind = exp.NullSafeEQ if key.null_safe else exp.EQ
+        # Spark's state is looked up by key, NULL or not; only in a full join nothing has taken NULL keys out before
+        kind = exp.NullSafeEQ if key.null_safe or pieces.kind == "full_outer" else exp.EQ
         tests.append(kind(this=column(one, "one"), expression=column(other, "other")))
     both = (part for part in pieces.rest if not left.decides(part) and not right.decides(part))
     return [*tests, *(exp.Paren(this=right.over(left.over(part, "one"), "other")) for part in both)]
