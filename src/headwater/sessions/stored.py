@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pyspark.sql.types import StructField, StructType
 
 from headwater.catalog import PathTable, Table, quoted
-from headwater.catalog.catalog import not_found
+from headwater.catalog.catalog import already_exists, not_found
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.lake.table import LakeTable
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from headwater.sessions.session import Session
 
 Options = tuple[tuple[str, str], ...]
+
+_folders: dict[str, threading.RLock] = {}
+_guard = threading.Lock()
 
 
 def writable(parts: tuple[str, ...], session: Session) -> Table | None:
@@ -130,7 +135,24 @@ def define(
 def create_from(
     plan: Relation, table: Table, session: Session, options: Options = (), *, replacing: bool = False
 ) -> None:
-    """Create a table with the rows of a plan (CREATE TABLE AS, `saveAsTable`)."""
+    """Create a table with the rows of a plan (CREATE TABLE AS, `saveAsTable`).
+
+    Raises TABLE_OR_VIEW_ALREADY_EXISTS, LOCATION_ALREADY_EXISTS.
+    """
+    with _creating(table):
+        _create_from(plan, table, session, options, replacing=replacing)
+
+
+@contextmanager
+def _creating(table: Table) -> Iterator[None]:
+    """Threads that make a table in one folder queue up: who fails takes away what is in the folder."""
+    with _guard:
+        lock = _folders.setdefault(os.path.realpath(table.location or ""), threading.RLock())
+    with lock:
+        yield
+
+
+def _create_from(plan: Relation, table: Table, session: Session, options: Options, *, replacing: bool) -> None:
     schema = session.resolve(plan).schema
     _check_free(table, session, replacing=replacing)
     merged = FormatOptions({**table.options, **dict(options)})
@@ -165,7 +187,11 @@ def _creation(table: Table, replacing: bool) -> Operation:
 
 
 def _check_free(table: Table, session: Session, *, replacing: bool) -> None:
-    if replacing or table.kind != "MANAGED" or not table.location:
+    if replacing:
+        return
+    if session.catalog.stored(table.full_name) is not None:
+        raise already_exists(table.full_name)
+    if table.kind != "MANAGED" or not table.location:
         return
     if session.runtime.storage.list(table.location):
         raise AnalysisError("LOCATION_ALREADY_EXISTS", identifier=display_name(table), location=uri(table, session))

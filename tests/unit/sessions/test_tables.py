@@ -1,8 +1,11 @@
 """CREATE, INSERT, DROP, SHOW, DESCRIBE through SQL, as a user would."""
 
+import threading
+
 import pytest
 from pyspark.sql.types import StringType, StructField, StructType
 
+from headwater.errors import SparkError
 from headwater.plan.commands import CreateView, Explain
 from headwater.plan.relations import ReadSource, UnboundSQL
 from support.sql_session import Sql
@@ -235,3 +238,30 @@ def test_a_table_whose_query_fails_can_be_made_again(sql, tmp_path):
     assert not (tmp_path / "warehouse" / "t").exists()
     sql("CREATE TABLE t AS SELECT 1 a")
     assert sql("SELECT * FROM t") == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_of_two_that_make_a_table_at_once_the_one_that_fails_takes_nothing_away(sql, kind):
+    fails = f"CREATE TABLE t USING {kind} AS SELECT id, 1 / (id - 999) AS x FROM range(1000)"
+    works = f"CREATE TABLE t USING {kind} AS SELECT id FROM range(1000)"
+
+    def run(start, text, answers):
+        start.wait(10)
+        try:
+            sql(text)
+        except SparkError as error:
+            answers.append(error.condition)
+        else:
+            answers.append("made")
+
+    for _ in range(6):
+        start, answers = threading.Barrier(2), []
+        threads = [threading.Thread(target=run, args=(start, text, answers)) for text in (fails, works)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert "made" in answers
+        assert set(answers) - {"made"} <= {"DIVIDE_BY_ZERO", "TABLE_OR_VIEW_ALREADY_EXISTS"}
+        assert sql("SELECT count(*) FROM t") == [(1000,)]
+        sql("DROP TABLE t")
