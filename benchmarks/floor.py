@@ -1,8 +1,8 @@
 """The floor: the same work by hand with DuckDB and delta-rs, no engine around it.
 
-Run as a program: `python -m benchmarks.floor delta|parquet|windows INPUT OUTPUT BATCHES` prints one JSON line with the
-wall seconds and the milliseconds of each batch. `delta` keeps one table handle; `parquet` renames a file into place
-and an offsets file beside it.
+Run as a program: `python -m benchmarks.floor delta|parquet|windows|keys INPUT OUTPUT BATCHES` prints one JSON line
+with the wall seconds and the milliseconds of each batch. `delta` keeps one table handle; `parquet` renames a file into
+place and an offsets file beside it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,21 @@ def windows(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[in
     return step
 
 
-STEPS = {"delta": delta, "parquet": parquet, "windows": windows}
+def keys(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[int, list[str]], None]:
+    """A step that merges one batch into count, sum and maximum per key, kept in memory only."""
+    del output
+    connection.execute("CREATE TABLE state (k BIGINT PRIMARY KEY, n BIGINT, s HUGEINT, m BIGINT)")
+
+    def step(batch: int, files: list[str]) -> None:
+        del batch
+        rows = f"read_json({files!r}, columns = {{k: 'BIGINT', v: 'BIGINT'}}, format = 'newline_delimited')"
+        update = "ON CONFLICT DO UPDATE SET n = n + excluded.n, s = s + excluded.s, m = greatest(m, excluded.m)"
+        connection.execute(f"INSERT INTO state SELECT k, count(*), sum(v), max(v) FROM {rows} GROUP BY k {update}")
+
+    return step
+
+
+STEPS = {"delta": delta, "parquet": parquet, "windows": windows, "keys": keys}
 
 
 def main(kind: str, source: Path, output: Path, batches: int) -> None:
