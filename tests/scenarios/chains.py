@@ -183,3 +183,17 @@ def limit_of_dedup_of_windows(spark, events):
 @scenario(EVENTS, STEPS, mode="update complete")
 def sums_of_dedup(spark, events):
     return events.dropDuplicates(["k", "v"]).groupBy("k").agg(F.sum("v").alias("s"))
+
+
+@scenario(EVENTS, STEPS)
+def windows_filtered_by_key(spark, events):
+    """Groups that the filter drops are no rows of the state, and their rows do not move the watermark."""
+    small = (
+        events.withWatermark("ts", "5 seconds").groupBy(F.window("ts", "10 seconds"), "k").agg(F.sum("v").alias("s"))
+    )
+    return small.where("k <> 'b' AND s > 4")
+
+
+@scenario(EVENTS, STEPS)
+def dedup_filtered_after(spark, events):
+    return events.withWatermark("ts", "5 seconds").dropDuplicates(["k", "ts"]).where("v > 3")

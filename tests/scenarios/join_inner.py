@@ -171,3 +171,28 @@ def with_itself(spark, events):
 )
 def three_streams(spark, left, right, third):
     return left.join(right, "k").join(third, "k").select("k", "lv", "rv", "tv")
+
+
+@scenario(SIDES, RANGE)
+def list_of_tables_in_sql(spark, left, right):
+    left, right = both(left, right)
+    left.createOrReplaceTempView("l_of_list")
+    right.createOrReplaceTempView("r_of_list")
+    return spark.sql(
+        "SELECT l.k, lv, rv FROM l_of_list l, r_of_list r WHERE l.k = r.k "
+        "AND rt BETWEEN lt AND lt + INTERVAL 5 SECONDS AND rv > 10 AND lv <> 4"
+    )
+
+
+@scenario(SIDES, RANGE)
+def filtered_on_one_side_by_key(spark, left, right):
+    """What holds for one side's key holds for the other's: rows of other keys do not move its watermark."""
+    left, right = both(left, right.withColumnRenamed("k", "rk"))
+    return left.where("k <= 'b'").join(right, F.expr("k = rk AND rt >= lt AND rt <= lt + INTERVAL 5 SECONDS"))
+
+
+@scenario(SIDES, RANGE)
+def filtered_after_by_dataframe(spark, left, right):
+    left, right = both(left, right)
+    joined = left.join(right, (left["k"] == right["k"]) & (right["rt"] >= left["lt"]))
+    return joined.where((left["lv"] > 1) & (right["rv"] > 10)).select(left["k"], left["lv"], right["rv"])

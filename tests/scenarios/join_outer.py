@@ -143,3 +143,27 @@ def left_of_sql(spark, left, right):
     left.createOrReplaceTempView("l_outer")
     right.createOrReplaceTempView("r_outer")
     return spark.sql(f"SELECT k, lv, rv FROM l_outer LEFT JOIN r_outer ON {BETWEEN}")
+
+
+@scenario(SIDES, RANGE)
+def left_that_a_filter_makes_inner(spark, left, right):
+    left, right = both(left, right)
+    return left.join(right, F.expr(BETWEEN), "left_outer").where("rv > 11").select("k", "lv", "rv")
+
+
+@scenario(SIDES, RANGE)
+def full_that_a_filter_makes_left(spark, left, right):
+    left, right = both(left, right)
+    return left.join(right, F.expr(BETWEEN), "full_outer").where("lv > 1")
+
+
+@scenario(SIDES, RANGE)
+def left_filtered_by_key_after(spark, left, right):
+    left, right = both(left, right)
+    return left.join(right, F.expr(BETWEEN), "left_outer").where("k IN ('a', 'c') AND k <> 'z'")
+
+
+@scenario(SIDES, RANGE)
+def right_with_conditions_on_both(spark, left, right):
+    left, right = both(left, right)
+    return left.join(right, F.expr(f"{BETWEEN} AND lv <> 1 AND rv <> 12"), "right_outer")

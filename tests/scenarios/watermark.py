@@ -131,3 +131,22 @@ def slowest_of_two(spark, left, right):
 @scenario(TWO, JOINED, conf={"spark.sql.streaming.multipleWatermarkPolicy": "max"})
 def fastest_of_two(spark, left, right):
     return _joined(left, right)
+
+
+@scenario(EVENTS, STEPS)
+def before_a_projection_and_a_filter(spark, events):
+    late = events.withWatermark("ts", "5 seconds").select("ts", (F.col("v") * 2).alias("w"), F.upper("k").alias("u"))
+    return late.where("w < 12 AND u <> 'B'").groupBy(F.window("ts", "10 seconds")).agg(F.sum("w"))
+
+
+@scenario(EVENTS, STEPS)
+def before_a_filter_by_time_and_value(spark, events):
+    """The condition looks at the event time and stays; that its other column is not null does not."""
+    late = events.withWatermark("ts", "5 seconds").where("ts < timestamp_seconds(1704067200 + v * 20)")
+    return late.groupBy(F.window("ts", "10 seconds")).count()
+
+
+@scenario({"one": EVENTS["events"], "two": EVENTS["events"]}, [{"one": rows, "two": rows[:1]} for rows in STEPS])
+def before_a_union_and_a_filter(spark, one, two):
+    both = one.withWatermark("ts", "5 seconds").union(two.withWatermark("ts", "1 second")).where("k = 'a'")
+    return both.groupBy(F.window("ts", "10 seconds"), "k").count()

@@ -14,7 +14,7 @@ it is; only relations that read a stream are changed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from pyspark.sql.types import BooleanType
@@ -85,8 +85,13 @@ class FilterPushdown:
         """A filter, moved as far as it goes."""
         bare = [(part, self._names.bare(part, node.input)) for part in conjuncts(node.condition)]
         moving = [one for _, one in bare if one is not None]
+        moving += _not_nulls(one for one in moving if _names_several(one))
         staying = [part for part, one in bare if one is None]
-        below, rest = self._below(node.input, [*moving, *_not_nulls(one for one in moving if _names_several(one))])
+        if isinstance(node.input, Join):
+            below, rest = self._join(node.input, moving, staying)
+            staying = []
+        else:
+            below, rest = self._below(node.input, moving)
         if below is node.input:
             return node
         rest = missing([*rest, *staying], [])
@@ -143,28 +148,32 @@ class FilterPushdown:
 
     def _union(self, node: SetOperation, parts: Sequence[Expression]) -> tuple[Relation, list[Expression]]:
         """A filter of all rows is one of either side's, if their columns are of the same types."""
-        left, right = self._names.columns(node.left), self._names.columns(node.right)
-        alike = [one.type for one in left] == [other.type for other in right] and len(left) > 0
-        if node.kind != "union" or not node.all or node.by_name or not alike or not parts:
+        if node.kind != "union" or not node.all or node.by_name or not self._alike(node):
             return node, list(parts)
         values = self._names.by_place(self._names.of(node.left), node.right)
         pairs = [(part, _replaced(part, values)) for part in parts]
         both = [(part, one) for part, one in pairs if one is not None]
         if not both:
             return node, list(parts)
-        one, other = (
-            self.filtered(node.left, [part for part, _ in both]),
-            self.filtered(node.right, [o for _, o in both]),
-        )
-        return replace(node, left=one, right=other), [part for part, one in pairs if one is None]
+        left = self.filtered(node.left, [part for part, _ in both])
+        right = self.filtered(node.right, [one for _, one in both])
+        return replace(node, left=left, right=right), [part for part, one in pairs if one is None]
+
+    def _alike(self, node: SetOperation) -> bool:
+        left, right = self._names.columns(node.left), self._names.columns(node.right)
+        return len(left) > 0 and [one.type for one in left] == [one.type for one in right]
 
     # ── joins ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _join(self, node: Join, parts: Sequence[Expression]) -> tuple[Relation, list[Expression]]:
+    def _join(
+        self, node: Join, parts: Sequence[Expression], unnamed: Sequence[Expression] = ()
+    ) -> tuple[Relation, list[Expression]]:
+        """As `_below`; `unnamed` are conditions right above, on columns that have no bare name in the join's output."""
         if node.lateral or node.natural:
-            return node, list(parts)
+            return node, [*parts, *unnamed]
         outputs = self._outputs(node)
         above = [(part, renamed(part, outputs)) for part in parts]
+        above += [(part, self._sided(part, node)) for part in unnamed]
         kind = _without_outer_rows(node.kind, [one for _, one in above if one is not None])
         asked = [one for _, one in above if one is not None and self._may_move(one, kind, node)]
         condition = [] if node.condition is None else conjuncts(node.condition)
@@ -172,10 +181,10 @@ class FilterPushdown:
         known = [*(one for _, one in own if one is not None), *asked, *map(_equal, node.using)]
         early = [one for _, one in own if one and self._side(one, node) in _INFERRED.get(kind, _BOTH)]
         late = [part for part, one in own if one not in early]
-        late += [_by_outputs(one, outputs) for one in asked if self._side(one, node) is None]
+        late += [part for part, one in above if one in asked and self._side(one, node) is None]
         left, right = self._sides(node, [*asked, *early], known, _INFERRED.get(kind, _BOTH))
         if left is node.left and right is node.right and kind == node.kind and not asked:
-            return node, list(parts)
+            return node, [*parts, *unnamed]
         made = replace(node, left=left, right=right, condition=all_of(late) if late else None)
         made = replace(made, kind="inner" if kind == "cross" and late else kind)  # type: ignore[arg-type]
         return made, [part for part, one in above if one not in asked]
@@ -282,12 +291,6 @@ def _alone(side: str, parts: Sequence[Expression]) -> list[Expression]:
 
 def _equal(name: str) -> Expression:
     return Call("==", (Column(("left", name)), Column(("right", name))))
-
-
-def _by_outputs(part: Expression, outputs: Mapping[Column, Column]) -> Expression:
-    """A condition of a join by the names its columns have in both sides' scope."""
-    names = {value: name for name, value in outputs.items()}
-    return put(part, {column: names[column] for column in columns(part)})
 
 
 def _without_outer_rows(kind: str, parts: Sequence[Expression]) -> str:

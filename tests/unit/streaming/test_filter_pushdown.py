@@ -258,6 +258,19 @@ PLANS = {
                 right
         """,
     ),
+    "a list of tables with columns of one name": (
+        "SELECT * FROM left l, (SELECT rk AS k, rt, rv AS lv FROM right) r "
+        "WHERE l.k = r.k AND l.lv > 1 AND r.lv > 2 AND l.lv <> r.lv",
+        """
+        inner on l.k == r.k and not(l.lv == r.lv)
+          watermark lt
+            filter lv > 1 and isnotnull(k)
+              left
+          watermark rt
+            filter rv > 2 and isnotnull(rk)
+              right
+        """,
+    ),
     "two joins": (
         "SELECT * FROM left JOIN right ON k = rk JOIN plain ON k = pk AND lv = pv",
         """
