@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,8 @@ class Notes:
         note(self.log, "write", found, self.overwrite)
         if self.fail == "write":
             raise ValueError("cannot write")
+        if self.fail == "exit":
+            sys.exit(3)
         return 5 if self.fail == "message" else Written(len(found))
 
     def commit(self, messages: list[Any], *batch: int) -> None:
@@ -148,6 +151,7 @@ def test_other_modes_are_refused(spark: SparkSession, notes: Path, mode: str | N
     ("fail", "error", "calls"),
     [
         ("write", PythonException, [["abort", [None]]]),
+        ("exit", PythonException, [["abort", [None]]]),
         ("message", PythonException, [["abort", [None]]]),
         ("commit", AnalysisException, [["commit", [1]], ["abort", [1]]]),
     ],
@@ -155,7 +159,7 @@ def test_other_modes_are_refused(spark: SparkSession, notes: Path, mode: str | N
 def test_a_failed_write_is_aborted(
     spark: SparkSession, notes: Path, fail: str, error: type[Exception], calls: list[Any]
 ) -> None:
-    with pytest.raises(error, match=r"cannot|DATA_SOURCE_TYPE_MISMATCH"):
+    with pytest.raises(error, match=r"cannot|SystemExit: 3|DATA_SOURCE_TYPE_MISMATCH"):
         spark.range(1).write.format("notes").mode("append").option("fail", fail).save()
 
     assert noted(notes)[1:] == calls
@@ -256,6 +260,7 @@ def test_complete_mode_overwrites_and_update_mode_is_refused(feed: Feed, notes: 
     ("fail", "message", "calls"),
     [
         ("write", "cannot write", [["abort", [None], 0]]),
+        ("exit", "SystemExit: 3", [["abort", [None], 0]]),
         ("message", "DATA_SOURCE_TYPE_MISMATCH", [["abort", [None], 0]]),
         ("commit", "Failed to commit or abort Python data source write.*cannot commit", [
             ["commit", [1], 0], ["abort", [1], 0],

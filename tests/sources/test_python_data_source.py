@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,7 @@ def test_all_types_of_values(spark: SparkSession) -> None:
         ({}, AnalysisException, "Failed to initialize Python data source reader:.*reader is not implemented"),
         ({"reader": lambda *_, **__: 1 / 0}, AnalysisException, "initialize Python data source reader:.*by zero"),
         ({"reader": lambda *_, **__: None}, AnalysisException, "an instance of DataSourceReader.*NoneType"),
+        ({"schema": lambda _: sys.exit(3)}, AnalysisException, "create Python data source instance:.*SystemExit: 3"),
         ({"schema": lambda _: 1 / 0}, AnalysisException, "create Python data source instance:.*ZeroDivisionError"),
     ],
 )  # fmt: skip
@@ -179,6 +181,7 @@ def test_what_the_user_gets_wrong_in_planning(
     ("read", "message"),
     [
         (lambda _: 1 / 0, r"in <lambda>.*ZeroDivisionError: division by zero"),
+        (lambda _: sys.exit(3), r"in <lambda>.*SystemExit: 3"),
         (lambda _: [(1, "a")], "DATA_SOURCE_INVALID_RETURN_TYPE.*iterator"),
         (lambda _: iter([(1,)]), "DATA_SOURCE_RETURN_SCHEMA_MISMATCH"),
         (lambda _: iter([{"id": 1, "s": "a"}]), "DATA_SOURCE_INVALID_RETURN_TYPE.*tuple, list"),
@@ -488,8 +491,8 @@ def test_a_simple_reader_replays_by_reading_between_offsets(spark: SparkSession,
     assert ["between", {"p": {"offset": 4}}, {"p": {"offset": 6}}] in noted(run.log)
 
 
-def failing(reader: type, method: str) -> type:
-    return type("Failing", (reader,), {method: lambda *_: 1 / 0})
+def failing(reader: type, method: str, fail: Any = lambda *_: 1 / 0) -> type:
+    return type("Failing", (reader,), {method: fail})
 
 
 @pytest.mark.parametrize(
@@ -507,6 +510,13 @@ def test_failures_of_a_stream_name_what_failed(spark: SparkSession, tmp_path: Pa
     run = Run(spark, failing(SixNow, method), tmp_path)
 
     with pytest.raises(StreamingQueryException, match=f"(?s){message}"):
+        run.to_the_end()
+
+
+def test_leaving_the_program_is_a_failure_of_the_reader(spark: SparkSession, tmp_path: Path) -> None:
+    run = Run(spark, failing(SixNow, "latestOffset", lambda *_: sys.exit(3)), tmp_path)
+
+    with pytest.raises(StreamingQueryException, match=r"(?s)perform latestOffset: .*SystemExit: 3"):
         run.to_the_end()
 
 

@@ -67,7 +67,7 @@ class UserFunction:
             function, client = self._function, self._client
             _activate(client)
             function(client._create_remote_dataframe(relation_id), batch_id)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = "".join(traceback.format_exception(error))
             raise SparkError("FOREACH_BATCH_USER_FUNCTION_ERROR", reason=f"{error}\n\n{text}") from error
         finally:

@@ -3,8 +3,9 @@
 The class runs in this process, like a foreachBatch function. PySpark's own converters check the rows and turn them
 into Arrow.
 
-Invariants: a failure of the user's code carries the user's traceback in Spark's class; rows are converted chunk by
-chunk as DuckDB asks for them, never all at once; a stream that is opened again reads its partitions again.
+Invariants: a failure of the user's code, `sys.exit` too, carries the user's traceback in Spark's class; rows are
+converted chunk by chunk as DuckDB asks for them, never all at once; a stream that is opened again reads its partitions
+again.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def failing(action: str, what: str) -> Iterator[None]:
         yield
     except SparkError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise AnalysisError("PYTHON_DATA_SOURCE_ERROR", action=action, type=what, msg=story(error)) from error
 
 
@@ -128,12 +129,12 @@ def failing_stream(action: str) -> Iterator[None]:
         yield
     except SparkError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         condition = "PYTHON_STREAMING_DATA_SOURCE_RUNTIME_ERROR"
         raise SparkError(condition, action=action, msg=story(error)) from error
 
 
-def worker_error(error: Exception) -> PythonError:
+def worker_error(error: BaseException) -> PythonError:
     """The error of a row that the user's code could not read or write."""
     return PythonError("PYTHON_EXCEPTION", msg=_WORKER, traceback=story(error))
 
@@ -187,7 +188,7 @@ class Rows:
                     yield conform(batch, self._spark_schema, "UTC")
         except SparkError as error:
             raise RuntimeError(carried(error)) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise RuntimeError(carried(worker_error(error))) from error
 
 

@@ -41,7 +41,7 @@ class ForeachSink:
                 self._function(0, rows)
         except DuckError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = "".join(traceback.format_exception(error))
             raise SparkError("FOREACH_USER_FUNCTION_ERROR", reason=f"{error}\n\n{text}") from error
         for _ in rows:

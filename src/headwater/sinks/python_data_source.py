@@ -56,7 +56,7 @@ class Task:
             for _ in batches:
                 pass  # what the writer left: the query must have run all the same
             checked(message, WriterCommitMessage, "'WriterCommitMessage' as the return type of the `write` method")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if not self.failures:
                 raise worker_error(error) from error
         if self.failures:
@@ -93,8 +93,8 @@ def write_all(task: Task, open_writer: Callable[[], Any], *arguments: Any) -> No
         messages = [task.run(writer)]
         with failing("commit or abort", "write"):
             open_writer().commit(messages, *arguments)
-    except Exception:
-        with suppress(Exception):  # the first failure is the one to tell
+    except (Exception, SystemExit):
+        with suppress(Exception, SystemExit):  # the first failure is the one to tell
             open_writer().abort(messages, *arguments)
         raise
 

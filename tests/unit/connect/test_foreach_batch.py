@@ -94,14 +94,15 @@ def test_it_can_import_files_that_the_program_has_sent(spark: SparkSession, stre
     assert Path(out).read_text() == "42"
 
 
-def test_a_failure_carries_the_users_traceback(stream: DataFrame) -> None:
+@pytest.mark.parametrize("error", [ValueError("boom"), SystemExit("boom")])
+def test_a_failure_carries_the_users_traceback(stream: DataFrame, error: BaseException) -> None:
     def fail(_: DataFrame, __: int) -> None:
-        raise ValueError("boom")
+        raise error
 
     with pytest.raises(StreamingQueryException) as caught:
         run(stream, fail)
     assert "FOREACH_BATCH_USER_FUNCTION_ERROR" in str(caught.value)
-    assert "ValueError: boom" in str(caught.value)
+    assert f"{type(error).__name__}: boom" in str(caught.value)
     assert os.path.basename(__file__) in str(caught.value)
 
 

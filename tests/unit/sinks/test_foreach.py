@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -70,6 +71,11 @@ def test_a_writer_may_skip_a_batch_that_it_has(connection: Connection) -> None:
     writer = Writer(wanted=False)
     assert run(connection, writer) == ["ran"]
     assert writer.calls == [("open", 0, 7), ("close", "None")]
+
+
+def test_leaving_the_program_is_a_failure_of_the_function(connection: Connection) -> None:
+    with pytest.raises(SparkError, match="FOREACH_USER_FUNCTION_ERROR"):
+        run(connection, lambda _: sys.exit(3))
 
 
 def test_a_failure_is_told_to_the_writer_and_to_the_query(connection: Connection) -> None:
