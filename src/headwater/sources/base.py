@@ -80,6 +80,7 @@ class BatchInput:
         rows: how many rows, if the source knows without counting.
         counted: how many rows were read, asked after the query has run; None if the source does not count.
         variables: DuckDB variables the query reads, to be set on the connection first: lists of file names.
+        arrivals: when how many of the rows arrived, in milliseconds since 1970, if the source knows.
     """
 
     query: exp.Query
@@ -87,6 +88,7 @@ class BatchInput:
     rows: int | None = None
     variables: Mapping[str, Sequence[str]] = field(default_factory=dict)
     counted: Callable[[], int | None] = lambda: None
+    arrivals: Sequence[tuple[int, int]] = ()
 
     def known_rows(self) -> int | None:
         """How many rows it holds, as far as the source can say by now."""

@@ -7,6 +7,7 @@ as the process lives, so any batch can be read again, by this run or by another 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 
 import pyarrow as pa
@@ -39,12 +40,14 @@ class MemoryRows:
         self.name = name
         self.schema = schema
         self._additions: list[pa.Table] = []
+        self._times: list[int] = []
         self._lock = threading.Lock()
 
     def add(self, rows: pa.Table) -> Offset:
         """Add rows with the schema's Arrow types; returns the offset they end at."""
         with self._lock:
             self._additions.append(rows)
+            self._times.append(time.time_ns() // 1_000_000)
             return self.latest()
 
     def latest(self) -> Offset:
@@ -58,6 +61,11 @@ class MemoryRows:
             raise IllegalArgumentError("INVALID_SOURCE_OPTION", option="id", value=self.name, reason=reason)
         return pa.concat_tables(self._additions[int(start) + 1 : int(end) + 1])
 
+    def arrivals(self, start: Offset, end: Offset) -> list[tuple[int, int]]:
+        """When the same were added, in milliseconds since 1970, and how many."""
+        taken = slice(int(start) + 1, int(end) + 1)
+        return [(at, rows.num_rows) for at, rows in zip(self._times[taken], self._additions[taken], strict=True)]
+
 
 memory_rows: dict[str, MemoryRows] = {}
 """The memory streams of this process by id."""
@@ -65,6 +73,9 @@ memory_rows: dict[str, MemoryRows] = {}
 
 class MemoryStreamProvider:
     """`readStream.format("headwater-memory").option("id", …)`."""
+
+    real_time = True
+    """A source of real-time mode, as Spark's own tests have one in memory."""
 
     def schema(self, request: SourceRequest, context: SourceContext) -> StructType:  # noqa: ARG002
         """That of the stream with the id."""
@@ -108,7 +119,8 @@ class MemorySource:
     def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
         """The rows of the additions."""
         rows = self._rows.between(start or _START, end)
-        return BatchInput(self._query, {self._input: rows}, rows=rows.num_rows)
+        arrivals = self._rows.arrivals(start or _START, end)
+        return BatchInput(self._query, {self._input: rows}, rows=rows.num_rows, arrivals=arrivals)
 
     def prepare_available_now(self) -> None:
         """What is there now."""

@@ -18,6 +18,7 @@ memory holds has to be undone; all work happens on the query's own connection, i
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ from headwater.sources.base import BatchInput, Offset, ReadLimit, StreamSource
 from headwater.streaming import profile
 from headwater.streaming.checkpoint import Checkpoint
 from headwater.streaming.dataflow import BatchTime, Dataflow, DataflowRun
+from headwater.streaming.latency import rtm_metrics
 from headwater.streaming.logs import CommitEntry, OffsetEntry
 from headwater.streaming.naming import unique_names
 from headwater.streaming.progress import BatchReport, SourceReport, StateReport, Status, Stopwatch
@@ -75,6 +77,8 @@ class _Planned:
     timestamp_ms: int
     inputs: list[BatchInput | None] = field(default_factory=list)
     rows: dict[int, int] = field(default_factory=dict)
+    read_ms: int = 0
+    written_ms: int = 0
 
 
 class MicroBatchEngine:
@@ -259,14 +263,16 @@ class MicroBatchEngine:
         with watch.part("queryPlanning"):
             for index, rows in enumerate(planned.inputs):
                 self._bind(index, rows)
+        planned.read_ms = _now_ms()
         with watch.part("addBatch"):
-            time = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
-            self._flow.advance(time, lambda: self._count(planned))
+            moment = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
+            self._flow.advance(moment, lambda: self._count(planned))
             crash_point("step4")
             states = self._flow.commit(planned.batch_id + 1)
             crash_point("step5")
             result = self._parts.sink.add_batch(self._batch(planned))
             self._count(planned)
+        planned.written_ms = _now_ms()
         crash_point("step6")
         self._unbind(planned)
         return result, states
@@ -368,9 +374,16 @@ class MicroBatchEngine:
                 tuple(states),
                 self._event_time(planned),
                 self._flow.observed(),
+                self._latencies(planned),
             )
         )
         self._previous_ms = started
+
+    def _latencies(self, planned: _Planned) -> dict[str, dict[str, int]]:
+        if self._parts.trigger.kind != "real_time":
+            return {}
+        arrivals = [each for rows in planned.inputs if rows is not None for each in rows.arrivals]
+        return rtm_metrics(arrivals, planned.read_ms, planned.written_ms)
 
     def _event_time(self, planned: _Planned) -> dict[str, int]:
         if not self._flow.has_watermark:
@@ -396,3 +409,8 @@ class MicroBatchEngine:
         self._parts.sink.stop()
         self._parts.stream.close()
         self._parts.connection.close()
+
+
+def _now_ms() -> int:
+    """The clock of sources' arrivals, which is never a test's."""
+    return time.time_ns() // 1_000_000

@@ -55,7 +55,7 @@ _ASYNC_SINKS = frozenset({"noop", "console", "memory", "kafka", "foreach"})
 _CONTINUOUS_SOURCES = frozenset({"rate", "kafka", "socket"})
 _CONTINUOUS_SINKS = frozenset({"noop", "console", "memory", "kafka", "foreach"})
 _REAL_TIME_SOURCES = frozenset({"kafka"})
-_REAL_TIME_SINKS = frozenset({"console", "memory", "kafka", "foreach"})
+_REAL_TIME_SINKS = frozenset({"console", "memory", "kafka", "foreach", "headwater-memory"})
 _ROWS = (
     Project,
     WithColumns,

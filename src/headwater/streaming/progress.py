@@ -99,6 +99,7 @@ class BatchReport:
         sink: description, rows (-1: the sink does not say), metrics.
         event_time: milliseconds since 1970 by Spark's keys `avg`, `max`, `min`, `watermark`; empty without watermarks.
         observed: observed metrics by name, JSON values.
+        latencies: of a real-time query, see `latency`.
     """
 
     batch_id: int
@@ -110,6 +111,7 @@ class BatchReport:
     state: Sequence[StateReport] = ()
     event_time: Mapping[str, int] = field(default_factory=dict)
     observed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    latencies: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     def json(self, identity: tuple[str, str, str | None]) -> dict[str, Any]:
         """Spark's progress of the query `(id, run id, name)`."""
@@ -132,6 +134,7 @@ class BatchReport:
             "sources": [source.json(waited, seconds) for source in self.sources],
             "sink": _sink(*self.sink),
             **({"observedMetrics": dict(self.observed)} if self.observed else {}),
+            **({"rtmMetrics": dict(self.latencies)} if self.latencies else {}),
         }
 
 
