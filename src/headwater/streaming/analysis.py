@@ -10,7 +10,7 @@ the batch were the whole stream, even where Spark's checks are turned off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,13 +25,10 @@ from headwater.compile.resolved import Attribute
 from headwater.errors import AnalysisError, unsupported
 from headwater.log import logger
 from headwater.plan.expressions import Alias, Call, Window
-from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
     ApplyInPandasWithState,
-    CachedRemote,
     Deduplicate,
-    Distinct,
     Join,
     Limit,
     Offset,
@@ -43,11 +40,11 @@ from headwater.plan.relations import (
     Tail,
     TransformWithState,
     Transpose,
-    WithRelations,
 )
 from headwater.sinks.base import OutputMode
 from headwater.streaming.leaves import Leaf, StreamContext, StreamSession
 from headwater.streaming.operators.join_watermark import is_bounded
+from headwater.streaming.reading import Streams, downwards, expressions_of, is_distinct, upwards
 from headwater.streaming.rewriting import as_spark_runs_it, with_explicit_aggregates
 
 _LOG = logger("streaming.analysis")
@@ -78,10 +75,6 @@ _JOINS = {
 def refused(message: str) -> AnalysisError:
     """Spark's error for a streaming operation it does not have."""
     return AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=message)
-
-
-def _is_distinct(node: Relation) -> bool:
-    return isinstance(node, Distinct) or (isinstance(node, SetOperation) and node.kind == "union" and not node.all)
 
 
 # ── event time ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -125,65 +118,19 @@ def checked(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mode
     return as_spark_runs_it(plan, check.streams, check.columns)
 
 
-class _Streams:
-    """Which relations read a stream. A stream inside an expression does not make its relation one."""
-
-    def __init__(self, context: StreamContext) -> None:
-        self._context = context
-        self._seen: dict[int, tuple[Node, bool]] = {}
-
-    def below(self, node: Node) -> bool:
-        """Whether a stream is below."""
-        if id(node) not in self._seen:
-            known = isinstance(node, CachedRemote) and self._context.knows(node)
-            known = known or any(self.below(child) for child in _inputs(node))
-            self._seen[id(node)] = node, known  # the node too: another one may come to have its id
-        return self._seen[id(node)][1]
-
-
-def _inputs(node: Node) -> Iterator[Relation]:
-    """The relations a relation reads, subqueries in its expressions aside."""
-    if isinstance(node, WithRelations):
-        yield node.root
-        return
-    for child in node.children():
-        if isinstance(child, Relation):
-            yield child
-
-
-def _upwards(node: Relation) -> Iterator[Relation]:
-    for child in _inputs(node):
-        yield from _upwards(child)
-    yield node
-
-
-def _downwards(node: Relation) -> Iterator[Relation]:
-    yield node
-    for child in _inputs(node):
-        yield from _downwards(child)
-
-
-def _expressions(node: Node) -> Iterator[Node]:
-    """All expressions of a relation, those of subqueries aside."""
-    for child in node.children():
-        if not isinstance(child, Relation):
-            yield child
-            yield from _expressions(child)
-
-
 class _Check:
     def __init__(self, plan: Relation, context: StreamContext, mode: OutputMode) -> None:
         self.plan = plan
         self.context = context
         self.mode = mode
-        self.streams = _Streams(context).below
+        self.streams = Streams(context).below
         self.aggregates = self.aggregates_of(plan)
 
     def spark_rules(self) -> None:
         """Spark's checks, in Spark's order."""
         self.state_functions()
         self.output_mode()
-        for node in _upwards(self.plan):
+        for node in upwards(self.plan):
             rule = _RULES.get(type(node))
             if rule is not None:
                 rule(self, node)
@@ -193,7 +140,7 @@ class _Check:
     def aggregates_of(self, node: Relation) -> list[Relation]:
         """The streaming aggregations at or below a node, topmost first."""
         return [
-            one for one in _downwards(node) if (isinstance(one, Aggregate) or _is_distinct(one)) and self.streams(one)
+            one for one in downwards(node) if (isinstance(one, Aggregate) or is_distinct(one)) and self.streams(one)
         ]
 
     def columns(self, node: Relation) -> tuple[Attribute, ...]:
@@ -215,7 +162,7 @@ class _Check:
 
     def state_functions(self) -> None:
         """One `applyInPandasWithState` at most; who names an event time has one."""
-        functions = [one for one in _downwards(self.plan) if self.streams(one)]
+        functions = [one for one in downwards(self.plan) if self.streams(one)]
         for one in functions:
             if isinstance(one, TransformWithState) and one.event_time and not self.watermarked(one.input):
                 raise AnalysisError("CANNOT_ASSIGN_EVENT_TIME_COLUMN_WITHOUT_WATERMARK")
@@ -238,7 +185,7 @@ class _Check:
 
     def chains(self) -> None:
         """No stateful operator above one that may emit rows older than the watermark."""
-        if not any(self.follows_late_rows(node) for node in _downwards(self.plan)):
+        if not any(self.follows_late_rows(node) for node in downwards(self.plan)):
             return
         if self.context.settings.flag("spark.sql.streaming.statefulOperator.checkCorrectness.enabled"):
             raise refused(_LATE_CHAIN)
@@ -250,7 +197,7 @@ class _Check:
         pivot = isinstance(node, Aggregate) and node.kind == "pivot" and self.mode != "append"
         if pivot and self.pivots_in_two_steps(node):
             return True
-        return any(one is not node and self.emits_late_rows(one) for one in _downwards(node))
+        return any(one is not node and self.emits_late_rows(one) for one in downwards(node))
 
     def stateful(self, node: Relation) -> bool:
         """Whether the node drops late rows."""
@@ -260,14 +207,14 @@ class _Check:
             return self.streams(node.left) and self.streams(node.right)
         if isinstance(node, Deduplicate):
             return node.within_watermark or any(DELAY in key.metadata for key in self.duplicate_keys(node))
-        return isinstance(node, Aggregate | ApplyInPandasWithState | TransformWithState) or _is_distinct(node)
+        return isinstance(node, Aggregate | ApplyInPandasWithState | TransformWithState) or is_distinct(node)
 
     def emits_late_rows(self, node: Relation) -> bool:
         if not self.streams(node):
             return False
         if isinstance(node, ApplyInPandasWithState):
             return node.timeout == "EventTimeTimeout"
-        return self.mode != "append" and (isinstance(node, Aggregate) or _is_distinct(node))
+        return self.mode != "append" and (isinstance(node, Aggregate) or is_distinct(node))
 
     def pivots_in_two_steps(self, node: Relation) -> bool:
         """Whether Spark's pivot is an aggregation of an aggregation: where all values are numbers or booleans."""
@@ -285,7 +232,7 @@ class _Check:
         if not self.streams(node):
             return
         own = [*node.aggregates, *([node.having] if node.having else [])]
-        calls = [one for child in own for one in (child, *_expressions(child)) if isinstance(one, Call)]
+        calls = [one for child in own for one in (child, *expressions_of(child)) if isinstance(one, Call)]
         if any(call.distinct or call.name.lower() in ("count_distinct", "countdistinct") for call in calls):
             raise refused(
                 "Distinct aggregations are not supported on streaming DataFrames/Datasets. "
@@ -395,7 +342,7 @@ class _Check:
 
     def expressions(self, node: Relation) -> None:
         """No window functions over a stream; no row numbers that start again with every batch."""
-        found = list(_expressions(node))
+        found = list(expressions_of(node))
         window = next((one for one in found if isinstance(one, Window)), None)
         if window is not None and self.streams(node):
             raise self._window_refused(node, window)
@@ -408,7 +355,7 @@ class _Check:
         made = Compiler(self.context)
         name = made.expression(window, made.scope(made.relation(node.input))).name
         function, _, spec = name.partition(" OVER ")
-        shown = (one.names[0] for one in _expressions(node) if isinstance(one, Alias) and one.child is window)
+        shown = (one.names[0] for one in expressions_of(node) if isinstance(one, Alias) and one.child is window)
         return AnalysisError(
             "NON_TIME_WINDOW_NOT_SUPPORTED_IN_STREAMING",
             windowFunc=function.upper(),
@@ -420,7 +367,7 @@ class _Check:
 
     def missing(self) -> None:
         """Raises UNSUPPORTED_FEATURE for what would be run as if the batch were the whole stream."""
-        for node in _upwards(self.plan):
+        for node in upwards(self.plan):
             if self.streams(node) and isinstance(node, Transpose):
                 raise refused(NEEDS_START)
             if self.streams(node) and type(node) in _MISSING:
