@@ -1,4 +1,4 @@
-"""Real-time mode takes the operators that Spark takes, gives each row at once, and tells how long rows were under way."""
+"""Real-time mode takes the operators that Spark takes, gives rows at once, and tells how long they were under way."""
 
 from __future__ import annotations
 
