@@ -45,13 +45,6 @@ def aggregate(source: Relation, *keys: str, **measures: Expression) -> Aggregate
     return Aggregate(source, "groupby", tuple(column(key) for key in keys), named)
 
 
-@pytest.fixture
-def stream(tmp_path: Path) -> Iterator[StreamTest]:
-    test = StreamTest(tmp_path, SCHEMA)
-    yield test
-    test.close()
-
-
 def test_complete_mode_gives_all_groups(stream: StreamTest) -> None:
     stream.plan(lambda s: total(s, "k"), "complete")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -44,13 +43,6 @@ def counters(stream: StreamTest, batch: int = -1) -> dict[str, Any]:
     reports = [json.loads(str(one)) for one in stream.running.recent_progress]
     found: dict[str, Any] = reports[batch]["stateOperators"][0]
     return found
-
-
-@pytest.fixture
-def stream(tmp_path: Path) -> Iterator[StreamTest]:
-    test = StreamTest(tmp_path, SCHEMA)
-    yield test
-    test.close()
 
 
 @pytest.mark.parametrize("mode", ["append", "update"])

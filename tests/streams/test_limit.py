@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,13 +23,6 @@ def rows(*values: int) -> list[dict[str, object]]:
 
 def counted(source: Relation) -> Relation:
     return Aggregate(source, "groupby", (V,), (Alias(Call("count", (V,)), ("n",)),))
-
-
-@pytest.fixture
-def stream(tmp_path: Path) -> Iterator[StreamTest]:
-    test = StreamTest(tmp_path, SCHEMA)
-    yield test
-    test.close()
 
 
 @pytest.mark.parametrize("restarted", [False, True])

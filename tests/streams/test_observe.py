@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,13 +16,6 @@ from headwater.types.ddl import parse_schema
 from support.stream import StreamTest
 
 SCHEMA = parse_schema("k string, v int, t timestamp")
-
-
-@pytest.fixture
-def stream(tmp_path: Path) -> Iterator[StreamTest]:
-    made = StreamTest(tmp_path, SCHEMA)
-    yield made
-    made.close()
 
 
 def metrics(**texts: str) -> tuple[Any, ...]:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,13 +37,6 @@ def sessions(source: Relation, *keys: str, delay: str = "10 seconds", gap: Any =
         Alias(Call("collect_list", (Column(("v",)),)), ("l",)),
     )
     return Aggregate(late, "groupby", (*(Column((key,)) for key in keys), session), measures)
-
-
-@pytest.fixture
-def stream(tmp_path: Path) -> Iterator[StreamTest]:
-    test = StreamTest(tmp_path, SCHEMA)
-    yield test
-    test.close()
 
 
 def found(stream: StreamTest) -> list[tuple[Any, ...]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,13 +37,6 @@ def column(name: str) -> Column:
 
 def above(source: Relation, limit: int) -> Relation:
     return Filter(source, Call(">", (column("v"), Literal(limit, LongType()))))
-
-
-@pytest.fixture
-def stream(tmp_path: Path) -> Iterator[StreamTest]:
-    test = StreamTest(tmp_path, SCHEMA)
-    yield test
-    test.close()
 
 
 def test_rows_pass_filter_and_projection(stream: StreamTest) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +20,6 @@ from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType()), StructField("ts", TimestampType())])
 START = 1_704_067_200
-
-
-@pytest.fixture
-def stream(tmp_path: Path) -> Iterator[StreamTest]:
-    test = StreamTest(tmp_path, SCHEMA)
-    yield test
-    test.close()
 
 
 def row(k: str | None, v: int | None, second: int = 0) -> dict[str, Any]:

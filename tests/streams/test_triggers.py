@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -39,13 +37,6 @@ CONTINUOUS = Trigger("continuous", 1000)
 REAL_TIME = Trigger("real_time", 300_000)
 RATE = ReadSource("rate", None, (("rowsPerSecond", "5"),), streaming=True)
 COUNT = (Alias(Call("count", (parse_expression("1"),)), ("n",)),)
-
-
-@pytest.fixture
-def stream(tmp_path: Path) -> Iterator[StreamTest]:
-    made = StreamTest(tmp_path, SCHEMA)
-    yield made
-    made.close()
 
 
 def started(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from functools import reduce
 
 import pytest
@@ -15,19 +14,7 @@ from pyspark.sql.connect.session import SparkSession
 from headwater.connect import execute
 from headwater.connect.proto import pb2
 from headwater.connect.server import Server
-from support.server import connected, running_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def spark(server: Server) -> Iterator[SparkSession]:
-    with connected(server) as session:
-        yield session
+from support.server import connected
 
 
 def test_rows_come_back(spark: SparkSession) -> None:

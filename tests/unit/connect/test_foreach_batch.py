@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,19 +14,6 @@ from pyspark.sql.connect.session import SparkSession
 from headwater.connect.foreach_batch import check_python
 from headwater.connect.server import Server
 from headwater.errors import SparkError
-from support.server import connected, running_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def spark(server: Server) -> Iterator[SparkSession]:
-    with connected(server) as session:
-        yield session
 
 
 @pytest.fixture

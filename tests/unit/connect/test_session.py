@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 
 import pytest
 from pyspark.errors.exceptions.connect import SparkConnectException
 
 from headwater.connect.server import Server
-from support.server import connected, running_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
+from support.server import connected
 
 
 def test_sessions_do_not_see_each_others_settings(server: Server) -> None:

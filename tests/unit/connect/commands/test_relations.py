@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
 
-import pytest
 from pyspark.sql import functions as F
 
 from headwater.connect.server import Server
-from support.server import connected, running_server
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    with running_server() as running:
-        yield running
+from support.server import connected
 
 
 def test_a_checkpoint_holds_the_rows_of_its_moment(server: Server) -> None:
