@@ -42,6 +42,9 @@ _REDEFINED = (
 )
 
 
+_PURGED_AT_ONCE = 10
+
+
 @dataclass(frozen=True)
 class OperatorNode:
     """A stateful operator, what flows into it (see `Feed`), and where it keeps its state."""
@@ -117,6 +120,7 @@ class DataflowRun:
         self.tracker = WatermarkTracker([node.delay_ms for node in flow.watermarks], policy)
         self._stages: list[WatermarkStage | ObserveStage | OperatorNode] = []
         self._moments: dict[int, Moment] = {}
+        self._purged = 0
         self._statics = flow.statics
         self._variables: dict[str, int | None] = {}
         self._set_times({BATCH_TIME: 0})
@@ -207,7 +211,10 @@ class DataflowRun:
         return any(by_clock or not one.due(moment, moment.eviction_ms) for one, moment in asking)
 
     def purge(self, before: int) -> None:
-        """Step 8: forget what only versions below `before` need."""
+        """Step 8: forget what only versions below `before` need; some at a time, for it lists the state's files."""
+        if before < self._purged + _PURGED_AT_ONCE:
+            return
+        self._purged = before
         for node in self._operators:
             node.operator.purge(before)
 
