@@ -1,6 +1,6 @@
 """Streaming aggregation: any DuckDB aggregate, kept as its exported state per group.
 
-    batch    SELECT keys, aggregate EXPORT_STATE FROM input GROUP BY keys
+    batch    SELECT keys, aggregate EXPORT_STATE FROM input GROUP BY keys; no table, where only `changes` asks for it
     changes  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state, without late groups; to be removed are those
              that the watermark has passed, and what else of the state it has passed
 
@@ -112,11 +112,14 @@ class StreamingAggregate:
     def advance(self, connection: Connection, moment: Moment) -> None:
         """See `StatefulOperator`."""
         begin = time.perf_counter()
-        run(connection, self._texts.batch)
-        moment.ran()
+        if not self._texts.at_once:
+            run(connection, self._texts.batch)
+            moment.ran()
         # if the watermark stands where it stood, nothing that old is left or came in
         evicts = self._texts.evicts and moment.late_ms != moment.eviction_ms
         some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
+        if self._texts.at_once:
+            moment.ran()
         groups, *times, updated, gone, known = connection.execute(self._texts.figures).fetchall()[0]
         self.event_times = EventTimes.of(*times) if times else None
         updates_ms, begin = since(begin), time.perf_counter()
@@ -144,7 +147,12 @@ class StreamingAggregate:
 
 
 class _Texts:
-    """The statements, and the names of what they fill."""
+    """The statements, and the names of what they fill.
+
+    Attributes:
+        evicts: groups may be late, and are removed when the watermark has passed them.
+        at_once: nothing but `changes` needs the batch's groups: they are not kept.
+    """
 
     state = changes = ""
     """The relations of the state."""
@@ -153,6 +161,7 @@ class _Texts:
         self._plan = plan
         self._batch_rows = f"{plan.site.output}_batch"
         self.evicts = plan.event is not None and plan.site.mode != "complete"
+        self.at_once = not self.evicts and plan.events is None
 
     @cached_property
     def aggregated(self) -> exp.Select:
@@ -198,8 +207,12 @@ class _Texts:
         ]
         keys = [column(name, _NEW) for name in plan.keys]
         flags = [named(passed, REMOVED), column(ROW, _OLD), named(exp.true(), _UPDATED)]
-        query = exp.select(*keys, *states, *flags).from_(table(self._batch_rows, _NEW))
-        query = query.join(table(self.state, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
+        batch = self.aggregated.subquery(_NEW) if self.at_once else table(self._batch_rows, _NEW)
+        query = (
+            exp.select(*keys, *states, *flags)
+            .from_(batch)
+            .join(table(self.state, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
+        )
         if plan.events is not None and plan.events.timed:
             query = query.where(is_timed(_NEW))
         if plan.event is not None and self.evicts:
@@ -232,6 +245,8 @@ class _Texts:
         flags = [exp.Where(this=column(name)) for name in (_UPDATED, REMOVED)]
         counts = [exp.Filter(this=exp.Count(this=exp.Star()), expression=flag) for flag in flags]
         of_changes = exp.select(*counts, exp.Count(this=column(ROW))).from_(self.changes)
+        if self.at_once:
+            return sql_text(exp.select(groups, *of_changes.expressions).from_(self.changes))
         batch = exp.select(*of_batch).from_(self._batch_rows)
         return sql_text(
             exp.select("*").from_(batch.subquery("batch")).join(of_changes.subquery("changes"), join_type="cross")
