@@ -50,6 +50,11 @@ class JoinPlan:
         attributes, out_of_sight = (tuple(item.attribute for item in items) for items in (outputs, hidden))
         return Resolved(query, attributes, streaming=True, hidden=out_of_sight)
 
+    @property
+    def reads(self) -> tuple[exp.Query, ...]:
+        """The queries over its inputs."""
+        return self.pieces.left.query, self.pieces.right.query
+
     def sides(self) -> tuple[Side, Side]:
         """The two sides."""
         stem, late = self.site.output, self.site.late

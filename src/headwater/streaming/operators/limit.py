@@ -47,6 +47,11 @@ class LimitPlan:
         return [column(a.sql) for a in (*self.input.attributes, *self.input.hidden)]
 
     @property
+    def reads(self) -> tuple[exp.Query, ...]:
+        """The query over its input."""
+        return (self.input.query,)
+
+    @property
     def result(self) -> Resolved:
         """See `OperatorPlan`: the input's columns."""
         query = exp.select(*self.columns).from_(self.site.output)

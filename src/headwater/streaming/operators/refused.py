@@ -38,6 +38,11 @@ class RefusedPlan:
     error: AnalysisError
 
     @property
+    def reads(self) -> tuple[exp.Query, ...]:
+        """The query over its inputs."""
+        return (self.rows.query,)
+
+    @property
     def result(self) -> Resolved:
         """See `OperatorPlan`."""
         columns = [column(a.sql) for a in (*self.rows.attributes, *self.rows.hidden)]
