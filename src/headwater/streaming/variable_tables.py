@@ -38,8 +38,6 @@ class CellTable:
 
     Args:
         table: where they are kept.
-        read: from a loaded table's columns after the group to keys and cells.
-        write: from changed keys and cells to those columns.
     """
 
     def __init__(self, table: GroupTable) -> None:
