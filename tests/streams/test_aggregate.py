@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
@@ -253,6 +254,26 @@ def test_state_is_given_up_group_by_group(events: StreamTest) -> None:
         events.add_data([event("a", seconds, 1)]).running.process_all_available()
         seen.append(json.loads(events.running.last_progress or "")["stateOperators"][0]["numRowsTotal"])
     assert max(seen) <= 2
+
+
+def test_rows_without_a_time_are_in_no_window_whatever_is_grouped_by(events: StreamTest) -> None:
+    def by_key(source: Relation) -> Relation:
+        rows = Project(WithWatermark(source, "ts", "5 seconds"), (Alias(WINDOW, ("w",)), column("k"), column("v")))
+        return Aggregate(rows, "groupby", (column("k"),), (Alias(Call("sum", (column("v"),)), ("s",)),))
+
+    events.plan(by_key, "update").start()
+    events.add_data([event("a", 1, 1), event("a", None, 8), event("b", None, 9)]).check_answer(("a", 1)).stop()
+
+
+def test_a_total_over_windows_leaves_out_rows_without_a_time(events: StreamTest) -> None:
+    def totals(source: Relation) -> Relation:
+        return replace(cast(Aggregate, windowed(source)), kind="rollup")
+
+    events.plan(totals, "update").start()
+    events.add_data([event("a", 1, 1), event("b", None, 9)]).running.process_all_available()
+    assert sorted(s for batch in events.sink.batches.values() for _, s in batch) == [1, 1]
+    (progress,) = [json.loads(one) for one in events.running.recent_progress if json.loads(one)["numInputRows"]]
+    assert progress["eventTime"]["min"] == "1970-01-01T00:00:00.000Z"  # Spark reads a NULL time as 0
 
 
 def test_having_pivots_and_totals_over_windows(events: StreamTest) -> None:

@@ -52,9 +52,14 @@ class AggregatePlan(Aggregation):
     def folded(self, node: WatermarkNode) -> tuple[WatermarkNode, AggregatePlan] | None:
         """The watermark and the aggregation without a table between them; None if it is needed."""
         events = carrying(self.pieces.child.query, node)
-        if events is None:
+        if events is None or (events.timed and not self._apart):
             return None
         return replace(node, told_by=self.site.number), replace(self, events=events)
+
+    @property
+    def _apart(self) -> bool:
+        """Whether rows without an event time are in groups of their own."""
+        return self.event is not None and self.pieces.sets is None
 
     def opened(self, stores: Callable[[str], StateStore]) -> StreamingAggregate:
         """See `OperatorPlan`."""

@@ -107,6 +107,7 @@ class StreamingDeduplicate:
 
     def __init__(self, plan: DeduplicatePlan, store: StateStore) -> None:
         self.name = "dedupeWithinWatermark" if plan.within else "dedupe"
+        self._within = plan.within
         self._state = StateTable(store, plan.site.output, plan.state_keys, plan.state_values)
         self._texts = _Texts(plan, self._state)
         self._counted = (0, 0, 0, 0)
@@ -131,8 +132,8 @@ class StreamingDeduplicate:
         if not self._texts.in_place:
             run(connection, self._texts.batch)
             moment.ran()
-        # if the watermark stands where it stood, nothing that old is left or came in
-        evicts = moment.late_ms != moment.eviction_ms
+        # if the watermark stands where it stood, nothing that old is left or came in, but for keys without a time
+        evicts = self._within or moment.late_ms != moment.eviction_ms
         some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
         rows, late, new, gone, known = connection.execute(self._texts.figures).fetchall()[0]
         self._counted = (rows, late, new, gone)
