@@ -87,3 +87,13 @@ def test_the_place_in_the_query_is_told() -> None:
     (message,) = details(error)
     (context,) = message.spark_throwable.query_contexts
     assert (context.fragment, context.start_index, context.stop_index) == ("1 / 0", 7, 11)
+
+
+def test_what_spark_requires_has_no_condition(spark: SparkSession) -> None:
+    times = spark.readStream.format("rate").load()
+
+    with pytest.raises(e.IllegalArgumentException, match="requirement failed: delay threshold") as caught:
+        assert times.withWatermark("timestamp", "-1 second").schema
+
+    assert caught.value.getCondition() is None
+    assert caught.value.getSqlState() is None
