@@ -64,9 +64,27 @@ class BareNames:
     def _named_by(self, node: Relation) -> list[str]:
         if isinstance(node, SAME_COLUMNS) and not renames(node):
             return self.of(node.input)
+        written = self._written(node)
+        return [one.name for one in self.columns(node)] if written is None else written
+
+    def _written(self, node: Relation) -> list[str] | None:
+        """The names as the plan has them; None if it has to be compiled, which a chain of hundreds would feel."""
         if isinstance(node, Project) and all(_name(one) for one in node.expressions):
-            return [name for name in map(_name, node.expressions) if name]
-        return [one.name for one in self.columns(node)]
+            return [_name(one) for one in node.expressions]
+        if isinstance(node, ToDF):
+            return list(node.names)
+        if isinstance(node, Drop) and not node.columns:
+            gone = {name.lower() for name in node.names}
+            return [name for name in self.of(node.input) if name.lower() not in gone]
+        if isinstance(node, WithColumnsRenamed):
+            new = {old.lower(): name for old, name in node.renames}
+            return [new.get(name.lower(), name) for name in self.of(node.input)] if len(node.renames) == 1 else None
+        if isinstance(node, WithColumns) and all(_name(one) for one in node.aliases):
+            made = {_name(one).lower(): _name(one) for one in node.aliases}
+            known = self.of(node.input)
+            added = [name for key, name in made.items() if key not in {one.lower() for one in known}]
+            return [*(made.get(name.lower(), name) for name in known), *added]
+        return None
 
     def columns(self, node: Relation) -> Sequence[Attribute]:
         """A relation's columns; none if that is not known here."""

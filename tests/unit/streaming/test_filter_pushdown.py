@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -12,11 +13,12 @@ import pytest
 from pyspark.sql.types import StructType
 
 from headwater.io.formats.base import FormatOptions
-from headwater.plan.expressions import Call, Cast, Column, Expression, ExtractValue, Literal
+from headwater.plan.expressions import Alias, Call, Cast, Column, Expression, ExtractValue, Literal
 from headwater.plan.node import Node
 from headwater.plan.relations import (
     Aggregate,
     CachedRemote,
+    Drop,
     Filter,
     Join,
     Project,
@@ -24,12 +26,15 @@ from headwater.plan.relations import (
     Relation,
     SetOperation,
     SubqueryAlias,
+    ToDF,
+    WithColumns,
+    WithColumnsRenamed,
     WithWatermark,
 )
 from headwater.sessions.runtime import Runtime
 from headwater.sessions.session import Session
 from headwater.sources.base import SourceRequest
-from headwater.sql import parse_query
+from headwater.sql import parse_expression, parse_query
 from headwater.streaming.analysis import checked
 from headwater.streaming.leaves import Leaf
 from headwater.streaming.naming import unique_names
@@ -403,6 +408,27 @@ def test_a_column_of_one_of_two_dataframes_joined_is_of_that_side(session: Sessi
               right
         """
     )
+
+
+def test_a_filter_follows_its_columns_through_their_names(session: Session) -> None:
+    twice = WithColumns(streams()["left"], (Alias(parse_expression("lv * 2"), ("LV",)), Alias(Column(("k",)), ("c",))))
+    named = ToDF(Drop(WithColumnsRenamed(twice, (("c", "d"),)), names=("k",)), ("at", "twice", "key"))
+
+    made = moved(session, Filter(named, parse_expression("twice > 2 AND key = 'a' AND at IS NOT NULL")))
+
+    assert shown(made) == ["filter isnotnull(lt)", "  watermark lt", "    filter lv * 2 > 2 and k == a", "      left"]
+
+
+def test_hundreds_of_columns_one_by_one_take_no_time(session: Session) -> None:
+    plan = streams()["left"]
+    for number in range(200):
+        plan = WithColumns(plan, (Alias(parse_expression(f"lv + {number}"), (f"c{number}",)),))
+    begin = time.perf_counter()
+
+    made = moved(session, Filter(plan, parse_expression("c199 > 1 AND k = 'a'")))
+
+    assert time.perf_counter() - begin < 5
+    assert shown(made) == ["watermark lt", "  filter lv + 199 > 1 and k == a", "    left"]
 
 
 def test_shared_columns_of_a_join_are_those_of_both_sides(session: Session) -> None:
