@@ -1,7 +1,8 @@
 """From `df.writeStream…start()` to a running query: find the streams, check, compile, open, start.
 
-Invariants: everything that can be refused is refused here, before a checkpoint entry or a row is written; a query whose
-checkpoint is in use by this server ends the other run first (or is refused, as the setting says).
+Invariants: everything that can be refused is refused here, before a checkpoint entry or a row is written, but for what
+Spark refuses in a batch (`operators.refused`); a query whose checkpoint is in use by this server ends the other run
+first (or is refused, as the setting says).
 """
 
 from __future__ import annotations
