@@ -33,12 +33,12 @@ class Profile:
         self._scans = list(_scans(tree.get("operator", []))) if isinstance(tree, dict) else []
 
     def rows(self, rows: BatchInput) -> int | None:
-        """Rows scanned by the scan over the files that the query names, if it was this statement's.
+        """Rows scanned by the scan over the files that the query or its variables name, if it was this statement's.
 
         Each scan is counted for one input.
         """
         files = {name for names in rows.variables.values() for name in names}
-        files |= {literal.name for literal in rows.query.find_all(exp.Literal) if literal.is_string}
+        files = files or {literal.name for literal in rows.query.find_all(exp.Literal) if literal.is_string}
         for scan in self._scans:
             if scan[0] in files:
                 self._scans.remove(scan)
