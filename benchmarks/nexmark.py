@@ -20,15 +20,7 @@ AUCTION = (
 )
 BID = "STRUCT(auction BIGINT, bidder BIGINT, price BIGINT, channel VARCHAR, url VARCHAR, ts TIMESTAMPTZ, extra VARCHAR)"
 COLUMNS = {"kind": "INTEGER", "person": PERSON, "auction": AUCTION, "bid": BID}
-SCHEMA = (
-    ", ".join(
-        f"{name} {kind}".replace("VARCHAR", "STRING").replace("TIMESTAMPTZ", "TIMESTAMP").replace("INTEGER", "INT")
-        for name, kind in COLUMNS.items()
-    )
-    .replace("STRUCT(", "STRUCT<")
-    .replace(")", ">")
-)
-"""The same columns as Spark's DDL, `STRUCT<name: type>` written `STRUCT<name type>`."""
+"""The columns for DuckDB's `read_json`; `nexmark.ddl` beside this file is the same for Spark."""
 
 CLOSING = 3
 """Events of the file that closes all windows."""

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from pyspark.sql import functions as F
 
-from benchmarks.nexmark import SCHEMA as NEXMARK
-
 EVENTS = Path(__file__).with_name("events.ddl").read_text("utf-8")
+NEXMARK = Path(__file__).with_name("nexmark.ddl").read_text("utf-8")
 
 
 class Input:
