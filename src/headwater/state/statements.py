@@ -1,9 +1,9 @@
 """The SQL of a state table, as text that is made once.
 
-    state_x.rows        all rows, in a database of their own
-    <prefix>_state      the view of them that operators read: columns and `_row`
-    <prefix>_changes    what was applied since the last commit: columns, `_removed`, `_row`; filled from a relation, or
+    state_x.rows        all rows, in a database of their own, which other connections see too
+    state_x.changes     what was applied since the last commit: columns, `_removed`, `_row`; filled from a relation, or
                         by the operator itself
+    <prefix>_state      the view of the rows that operators read: columns and `_row`
     <prefix>_staged     what is being applied, where there are changes already
 
 Invariants: names never change, so texts that name them stay good; a changed row is found by its `_row`, never by its
@@ -49,17 +49,16 @@ class Statements:
         self._made: dict[tuple[str, str], str] = {}
         self._takes: dict[tuple[str, str], list[str]] = {}
         self.relation = f"{prefix}_state"
-        self.changes = f"{prefix}_changes"
-        self.staged = f"{prefix}_staged"
+        self._changes = exp.table_("changes", db="main", catalog=database, quoted=True)
+        self._staged = exp.to_table(f"{prefix}_staged", quoted=True)
         self.file = f"{prefix}_file"
-        self.relation_rows = sql_text(self._rows)
         everything = exp.select(*self._all()).from_(self._rows)
         changed = [*self._all(), _column(REMOVED)]
         self.everything = sql_text(everything)
-        self.changed = sql_text(exp.select(*changed).from_(self.changes))
+        self.changed = sql_text(exp.select(*changed).from_(self._changes))
         self.rewrite = sql_text(_create(self._rows, everything, temporary=False))
         self.forget = self._delete_keys(self.changes, self.staged)
-        self.gather = sql_text(exp.insert(exp.select("*").from_(self.staged), self.changes))
+        self.gather = sql_text(exp.insert(exp.select("*").from_(self._staged), self._changes))
         self.pin = sql_text(exp.select(exp.Literal.number(1)).from_(self._rows).limit(0))
         self.detach = sql_text(exp.Detach(this=exp.to_identifier(database, quoted=True), exists=True))
         self.prepare = self._prepared(database, like)
@@ -79,6 +78,25 @@ class Statements:
             self.reset(self.staged),
         ]
 
+    @property
+    def rows(self) -> exp.Table:
+        """The table of all rows."""
+        return self._rows.copy()
+
+    @property
+    def changes(self) -> exp.Table:
+        """The table of what was applied since the last commit."""
+        return self._changes.copy()
+
+    @property
+    def staged(self) -> exp.Table:
+        """The table of what is being applied."""
+        return self._staged.copy()
+
+    def filling(self, query: exp.Query) -> str:
+        """Fill `changes` with a query's rows."""
+        return sql_text(_create(self._changes, query, temporary=False))
+
     # ── queries ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def matching(self, name: str, on: Sequence[str] | None) -> exp.Query:
@@ -86,44 +104,50 @@ class Statements:
         query = exp.select(*self._all("kept"), _column(ROW, "kept")).from_(_aliased(self.relation, "kept"))
         return query.join(_aliased(name, "wanted"), on=_same(on or self._keys, "kept", "wanted"), join_type="semi")
 
-    def known(self, changes: str) -> str:
+    def known(self, changes: exp.Table) -> str:
         """How many of the changes name a row."""
         return self._once("known", changes, lambda: exp.select(exp.Count(this=_column(ROW))).from_(changes))
 
     # ── changes ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def take(self, connection: Connection, name: str, target: str) -> list[str]:
+    def take(self, connection: Connection, name: str | exp.Table, target: exp.Table) -> list[str]:
         """Put the rows of a relation into `changes` or `staged`, each with the row it stands for."""
-        if (name, target) not in self._takes:
-            self._takes[(name, target)] = self._taking(connection, name, target)
-        return self._takes[(name, target)]
+        source = exp.to_table(name, quoted=True) if isinstance(name, str) else name
+        taken = (source.name, target.name)
+        if taken not in self._takes:
+            self._takes[taken] = self._taking(connection, source, target)
+        return self._takes[taken]
 
-    def _taking(self, connection: Connection, name: str, target: str) -> list[str]:
-        types = column_types(connection, name)
-        taken = self._taken(name, ROW in types and name != self.staged)
+    def _taking(self, connection: Connection, source: exp.Table, target: exp.Table) -> list[str]:
+        types = column_types(connection, source)
+        taken = self._taken(source, ROW in types and source.name != self._staged.name)
         wanted = column_types(connection, target)
         if all(types.get(column) == kind for column, kind in wanted.items() if column != ROW):
-            return [sql_text(_create(exp.to_table(target), taken))]
+            return [sql_text(self._made_table(target, taken))]
         return [self.reset(target), sql_text(exp.insert(taken, target))]  # which casts
 
-    def _taken(self, name: str, has_row: bool) -> exp.Query:
+    def _made_table(self, target: exp.Table, query: exp.Query) -> exp.Create:
+        return _create(target, query, temporary=target.name == self._staged.name)
+
+    def _taken(self, source: exp.Table, has_row: bool) -> exp.Query:
         columns = [*self._all("new"), _column(REMOVED, "new")]
+        new = exp.alias_(source.copy(), "new", table=True)
         if has_row:
-            return exp.select(*columns, _column(ROW, "new")).from_(_aliased(name, "new"))
+            return exp.select(*columns, _column(ROW, "new")).from_(new)
         keys = exp.select(*(_column(key) for key in self._keys), _column(ROW)).from_(self.relation).subquery("kept")
-        query = exp.select(*columns, _column(ROW, "kept")).from_(_aliased(name, "new"))
+        query = exp.select(*columns, _column(ROW, "kept")).from_(new)
         return query.join(keys, on=_same(self._keys, "kept", "new"), join_type="left")
 
-    def reset(self, target: str) -> str:
+    def reset(self, target: exp.Table) -> str:
         """Make `changes` or `staged` empty."""
 
         def empty() -> exp.Create:
             flags = [exp.alias_(exp.false(), REMOVED), exp.alias_(exp.cast(exp.null(), "BIGINT"), ROW)]
-            return _create(exp.to_table(target), exp.select(*self._all(), *flags).from_(self._rows).limit(0))
+            return self._made_table(target, exp.select(*self._all(), *flags).from_(self._rows).limit(0))
 
         return self._once("reset", target, empty)
 
-    def delete(self, changes: str) -> str:
+    def delete(self, changes: exp.Table) -> str:
         """Delete the rows that changes name."""
 
         def statement() -> exp.Delete:
@@ -132,7 +156,7 @@ class Statements:
 
         return self._once("delete", changes, statement)
 
-    def insert(self, changes: str) -> str:
+    def insert(self, changes: exp.Table) -> str:
         """Add the rows that changes bring."""
 
         def statement() -> exp.Insert:
@@ -143,12 +167,12 @@ class Statements:
 
     # ── files ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def load(self, schema: pa.Schema, target: str) -> str:
+    def load(self, schema: pa.Schema, target: exp.Table) -> str:
         """Put stored rows into the table, or those of changelogs into `staged`, the newest of each key."""
         selected = [self._loaded(column, schema.field(column.name).type) for column in self._columns]
         if FILE not in schema.names:
             rows = exp.select(*selected).from_(self.file)
-            return sql_text(exp.insert(rows, self._rows if target == self.relation_rows else target))
+            return sql_text(exp.insert(rows, target))
         # not by a window: DuckDB turns `row_number() … = 1` into arg_max, which takes -0.0 for 0.0
         keys = [_column(key) for key in self._keys]
         newest = exp.select(*keys, exp.alias_(exp.Max(this=_column(FILE)), FILE)).from_(self.file)
@@ -164,22 +188,23 @@ class Statements:
 
     # ── pieces ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _once(self, what: str, name: str, tree: Callable[[], exp.Expr]) -> str:
-        if (what, name) not in self._made:
-            self._made[(what, name)] = sql_text(tree())
-        return self._made[(what, name)]
+    def _once(self, what: str, table: exp.Table, tree: Callable[[], exp.Expr]) -> str:
+        if (what, table.name) not in self._made:
+            self._made[(what, table.name)] = sql_text(tree())
+        return self._made[(what, table.name)]
 
     def _all(self, table: str | None = None) -> list[exp.Column]:
         return [_column(column.name, table) for column in self._columns]
 
-    def _delete_keys(self, table: str, using: str) -> str:
+    def _delete_keys(self, table: exp.Table, using: exp.Table) -> str:
         where = exp.Where(this=_same(self._keys, "kept", "gone"))
-        return sql_text(exp.Delete(this=_aliased(table, "kept"), using=[_aliased(using, "gone")], where=where))
+        kept, gone = (exp.alias_(one, name, table=True) for one, name in ((table, "kept"), (using, "gone")))
+        return sql_text(exp.Delete(this=kept, using=[gone], where=where))
 
 
-def column_types(connection: Connection, name: str) -> dict[str, str]:
+def column_types(connection: Connection, relation: exp.Table) -> dict[str, str]:
     """The DuckDB types of a relation's columns."""
-    rows = connection.sql(sql_text(exp.select("*").from_(exp.to_table(name, quoted=True)).limit(0)))
+    rows = connection.sql(sql_text(exp.select("*").from_(relation).limit(0)))
     return dict(zip(rows.columns, map(str, rows.types), strict=True))
 
 

@@ -4,8 +4,9 @@ The operator reads the rows as a relation, looks keys up with a query, and hands
 in a database of their own in memory (DuckDB moves what does not fit to its temporary folder), which a thread can read
 while batches go on: it writes the snapshots. Between two commits the changes are gathered, then written as a changelog.
 
-Invariants: a key has at most one row, nulls in keys are equal; after `apply` the rows are the new ones at once; version
-v is durable when `commit(v)` has returned; a snapshot never delays a batch; SQL text is made once.
+Invariants: a key has at most one row, nulls in keys are equal; after `apply` the rows are the new ones at once, after
+`apply_filled` when `settle` has returned; version v is durable when `commit(v)` has returned; a snapshot never delays a
+batch; SQL text is made once.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from headwater.duck import Connection, DuckError, arrow, arrow_batches
@@ -67,9 +69,11 @@ class StateTable:
         self._store = store
         self._keys, self._values, self._alone = tuple(keys), tuple(values), alone
         self._sql = Statements(f"state_{secrets.token_hex(8)}", prefix, keys, values, like)
-        self.relation, self.changes = self._sql.relation, self._sql.changes
+        self.relation = self._sql.relation
         self._background = Background()
-        self._writer = ThreadPoolExecutor(1, "state-changelog")
+        self._workers = ThreadPoolExecutor(2, "state-table")
+        self._merger: Connection | None = None
+        self._merging: Future[int] | None = None
         self._writing: tuple[int, pa.Table, Future[tuple[str, int]]] | None = None
         self._nothing: pa.Table | None = None
         self._dirty = False
@@ -81,8 +85,8 @@ class StateTable:
 
     def prepare(self, connection: Connection) -> None:
         """Create the empty table; what `like` reads must be there."""
-        reader = connection.cursor()
-        self._store.on_close(lambda: self._close(reader))
+        self._merger = connection.cursor()
+        self._store.on_close(self._close)
         for text in self._sql.prepare:
             _run(connection, text)
         self._nothing = arrow(connection, self._sql.changed)
@@ -91,29 +95,59 @@ class StateTable:
         """The rows whose keys occur in the relation `name`; `on`: only these of the key columns are compared."""
         return self._sql.matching(name, on)
 
-    def apply(self, connection: Connection, name: str, *, known: int | None = None, last_of: int | None = None) -> None:
+    def apply(self, connection: Connection, name: str, *, last_of: int | None = None) -> None:
         """Take changes in. Relation `name` is read once, before any change; each key occurs once in it.
 
         It has all columns, `_removed`, and may have `_row`: that of the row of the same key in `relation` or
         `matching`, NULL where there is none; without it the keys are looked up once more. `_row` is good until the
-        next `apply` or `commit`. The table `changes` itself, filled by the caller with all columns of their types,
-        `_removed`, `_row` and perhaps others, is taken as it is, if it is the first since the last commit.
+        next `apply` or `commit`.
 
         Args:
-            known: how many of the changes have a `_row`, if the caller has counted them.
-            last_of: nothing more comes for this version: its changelog is written while the rows are merged.
+            last_of: these are the only changes for this version: they are taken in as by `apply_filled`.
         """
         target = self._sql.staged if self._dirty else self._sql.changes
-        if name != target:
-            for text in self._sql.take(connection, name, target):
-                _run(connection, text)
+        for text in self._sql.take(connection, name, target):
+            _run(connection, text)
+        known = self._known(connection, target)
+        if last_of is not None:
+            assert not self._dirty, "there were changes before"
+            self.apply_filled(connection, known, last_of)
+            return
         if self._dirty:
             _run(connection, self._sql.forget)
             _run(connection, self._sql.gather)
         self._dirty = True
-        if last_of is not None:
-            self._write(connection, last_of)
-        self._merge(connection, target, known)
+        self._count(known, self._merge(connection, target, known))
+
+    @property
+    def changes(self) -> exp.Table:
+        """What `apply_filled` takes in; a reader of it between two batches sees what the last one changed."""
+        return self._sql.changes
+
+    def filling(self, query: exp.Query) -> str:
+        """The statement that fills `changes`: all columns of their types, `_removed`, `_row` and perhaps others."""
+        return self._sql.filling(query)
+
+    def apply_filled(self, connection: Connection, known: int, last_of: int) -> None:
+        """Take `changes` in, the only ones for a version, beside what follows: call `settle` before `relation` is read.
+
+        Args:
+            known: how many of them have a `_row`.
+            last_of: the version.
+        """
+        self._dirty = True
+        rows = self._write(connection, last_of)
+        assert self._merger is not None, "prepare first"
+        merger, changes = self._merger, self._sql.changes
+        brought = rows.num_rows - (pc.sum(rows.column(REMOVED)).as_py() or 0)
+        self._count(known, brought)
+        self._merging = self._workers.submit(lambda: self._check("added", brought, self._merge(merger, changes, known)))
+
+    def settle(self) -> None:
+        """Wait until `relation` has all that was taken in. Raises what went wrong."""
+        if self._merging is not None:
+            merging, self._merging = self._merging, None
+            merging.result()
 
     @property
     def memory_bytes(self) -> int:
@@ -136,20 +170,21 @@ class StateTable:
         """Load a version of a state whose schema is known to fit."""
         saved = self._store.read(version, version_id)
         for rows in saved.snapshot:
-            self.rows += self._load(connection, rows, self._sql.relation_rows)
+            self.rows += self._load(connection, rows, self._sql.rows)
         for rows in _grouped(saved.changelogs):
             self._stage(connection, rows)
             _run(connection, self._sql.reset(self._sql.changes))
             for text in self._sql.take(connection, self._sql.staged, self._sql.changes):
                 _run(connection, text)
-            self._merge(connection, self._sql.changes)
+            known = self._known(connection, self._sql.changes)
+            self._count(known, self._merge(connection, self._sql.changes, known))
         _run(connection, self._sql.reset(self._sql.changes))
 
     def load_changes(self, connection: Connection, version: int, version_id: str) -> str:
         """What one batch changed, and nothing else; the relation that has it, with `_removed`."""
         for rows in _grouped([self._store.read_changelog(version, version_id)]):
             self._stage(connection, rows)
-        return self._sql.staged
+        return self._sql.staged.name
 
     def commit(self, connection: Connection, version: int) -> Written:
         """Make everything applied since the last commit durable as `version`."""
@@ -165,8 +200,10 @@ class StateTable:
             self._row_bytes = rows.nbytes / rows.num_rows
         self._dirty = False
         if not self._background.running and self._store.snapshot_due(self.rows):
+            self.settle()
             self._snapshot(connection, version, version_id)
         if self._dead > max(_REWRITE_AFTER, self.rows // 2):
+            self.settle()
             _run(connection, self._sql.rewrite)
             self._dead = 0
         return Written(version_id, size, int((time.perf_counter() - begin) * 1000))
@@ -175,13 +212,14 @@ class StateTable:
         """Forget what is only needed to restore versions below `before`."""
         self._store.purge(before)
 
-    def _write(self, connection: Connection, version: int) -> None:
-        """Begin to write the changelog."""
+    def _write(self, connection: Connection, version: int) -> pa.Table:
+        """Begin to write the changelog; what will be in it."""
         rows = arrow(connection, self._sql.changed) if self._dirty else self._empty
         if not rows.schema.equals(self._empty.schema):
             reason = f"the changes of {self.relation} are {rows.schema} instead of {self._empty.schema}"
             raise RuntimeSparkError("STATE_STORE_OPERATION_OUT_OF_ORDER", errorMsg=reason)
-        self._writing = version, rows, self._writer.submit(self._store.write_changelog, version, rows)
+        self._writing = version, rows, self._workers.submit(self._store.write_changelog, version, rows)
+        return rows
 
     @property
     def _empty(self) -> pa.Table:
@@ -191,22 +229,30 @@ class StateTable:
 
     # ── rows ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _merge(self, connection: Connection, changes: str, known: int | None = None) -> None:
-        """Changes take the place of the rows they name."""
-        if known is None:
-            known = int(connection.execute(self._sql.known(changes)).fetchall()[0][0])
-        gone = _run(connection, self._sql.delete(changes)) if known else 0
-        if gone != known:
-            reason = f"{known} rows were to be replaced in {self.relation} and {gone} were there"
+    def _merge(self, connection: Connection, changes: exp.Table, known: int) -> int:
+        """Changes take the place of the rows they name; how many rows they brought."""
+        self._check("replaced", known, _run(connection, self._sql.delete(changes)) if known else 0)
+        return _run(connection, self._sql.insert(changes))
+
+    def _check(self, what: str, expected: int, found: int) -> int:
+        if found != expected:
+            reason = f"{expected} rows were to be {what} in {self.relation} and {found} were"
             raise RuntimeSparkError("STATE_STORE_OPERATION_OUT_OF_ORDER", errorMsg=reason)
-        self.rows += _run(connection, self._sql.insert(changes)) - gone
+        return found
+
+    def _known(self, connection: Connection, changes: exp.Table) -> int:
+        """How many changes name a row."""
+        return int(connection.execute(self._sql.known(changes)).fetchall()[0][0])
+
+    def _count(self, gone: int, brought: int) -> None:
+        self.rows += brought - gone
         self._dead += gone
 
     def _stage(self, connection: Connection, rows: pa.Table) -> None:
         _run(connection, self._sql.reset(self._sql.staged))
         self._load(connection, rows, self._sql.staged)
 
-    def _load(self, connection: Connection, rows: pa.Table, target: str) -> int:
+    def _load(self, connection: Connection, rows: pa.Table, target: exp.Table) -> int:
         connection.register(self._sql.file, rows)
         try:
             return _run(connection, self._sql.load(rows.schema, target))
@@ -230,11 +276,12 @@ class StateTable:
 
         self._background.start(f"the snapshot of state version {version} in {store.folder}", reader, write)
 
-    def _close(self, reader: Connection) -> None:
-        self._writer.shutdown()
+    def _close(self) -> None:
+        self._workers.shutdown()
         self._background.stop()
-        _run(reader, self._sql.detach)
-        reader.close()
+        if self._merger is not None:
+            _run(self._merger, self._sql.detach)
+            self._merger.close()
 
 
 def _grouped(changelogs: Iterable[pa.Table]) -> Iterable[pa.Table]:

@@ -22,9 +22,9 @@ def named(tree: exp.Expr, name: str) -> exp.Expr:
     return exp.alias_(tree, name, quoted=True)
 
 
-def table(name: str, alias: str) -> exp.Expr:
+def table(name: str | exp.Table, alias: str) -> exp.Expr:
     """`name AS alias`."""
-    return exp.alias_(exp.to_table(name, quoted=True), alias, table=True)
+    return exp.alias_(exp.to_table(name, quoted=True) if isinstance(name, str) else name, alias, table=True)
 
 
 def create(name: str, query: exp.Query, kind: Literal["TABLE", "VIEW"] = "TABLE") -> str:

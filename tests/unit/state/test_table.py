@@ -104,6 +104,58 @@ def test_a_state_without_keys_is_one_row(tmp_path: Path) -> None:
     assert table.rows == 1
 
 
+def fill_changes(state: Running, *changes: Row) -> int:
+    """Fill the table of changes as an operator does; how many of them name a row."""
+    fill(state.connection, "b", changes)
+    old = exp.select("k", ROW).from_(state.table.relation).subquery("old")
+    new = exp.select("new.k", "new.v", "new._removed", f"old.{ROW}").from_("b AS new")
+    new = new.join(old, on="new.k IS NOT DISTINCT FROM old.k", join_type="left", dialect="duckdb")
+    state.connection.execute(state.table.filling(new)).fetchall()
+    counted = exp.select(exp.Count(this=exp.column(ROW))).from_(state.table.changes)
+    return int(state.connection.execute(sql_text(counted)).fetchall()[0][0])
+
+
+def test_changes_are_merged_beside_what_follows(tmp_path: Path) -> None:
+    state = Running(tmp_path)
+    ids = {}
+    batches: list[list[Row]] = [
+        [(1, "a", False), (2, "b", False), (None, "n", False)],
+        [(1, "A", False), (2, None, True), (7, None, True)],
+        [(3, "c", False)],
+    ]
+    for version, batch in enumerate(batches, 1):
+        state.table.apply_filled(state.connection, fill_changes(state, *batch), version)
+        ids[version] = state.table.commit(state.connection, version).id
+        state.table.settle()
+
+    assert state.rows() == [(1, "A"), (3, "c"), (None, "n")]
+    assert state.table.rows == 3
+    again = Running(tmp_path, 2, ids[2])
+    assert again.rows() == [(1, "A"), (None, "n")]
+
+
+def test_a_merge_that_goes_wrong_is_told_at_the_next_use(tmp_path: Path) -> None:
+    state = Running(tmp_path)
+    fill_changes(state, (1, "a", False))
+    state.table.apply_filled(state.connection, 1, 1)
+    state.table.commit(state.connection, 1)
+    with pytest.raises(RuntimeSparkError, match="STATE_STORE_OPERATION_OUT_OF_ORDER"):
+        state.table.settle()
+
+
+def test_a_changelog_that_cannot_be_written_is_told_by_the_commit(tmp_path: Path) -> None:
+    class Full(LocalStorage):
+        def replace(self, path: str, data: bytes, *, durable: bool = True) -> None:
+            if path.endswith(".changelog.parquet"):
+                raise OSError("no space left")
+            super().replace(path, data, durable=durable)
+
+    state = Running(tmp_path, storage=Full("none"))
+    state.table.apply_filled(state.connection, fill_changes(state, (1, "a", False)), 1)
+    with pytest.raises(OSError, match="no space left"):
+        state.table.commit(state.connection, 1)
+
+
 def test_random_changes_equal_a_dict_after_every_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("headwater.state.table._REWRITE_AFTER", 0)
     random.seed(7)

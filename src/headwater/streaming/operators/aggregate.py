@@ -94,7 +94,7 @@ class StreamingAggregate:
         self._state = StateTable(
             store, plan.site.output, plan.key_columns, plan.measure_columns, like, plan.alone(like)
         )
-        texts.state, texts.changes = self._state.relation, self._state.changes
+        texts.state = self._state
         self._texts = texts
         self._counters = Counters()
         self.event_times: EventTimes | None = None
@@ -120,6 +120,7 @@ class StreamingAggregate:
         if not self._texts.at_once:
             run(connection, self._texts.batch)
             moment.ran()
+        self._state.settle()
         # if the watermark stands where it stood, nothing that old is left or came in
         evicts = self._texts.evicts and moment.late_ms != moment.eviction_ms
         some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
@@ -129,7 +130,9 @@ class StreamingAggregate:
         self.event_times = EventTimes.of(*times) if times else None
         updates_ms, begin = since(begin), time.perf_counter()
         if some:
-            self._state.apply(connection, self._state.changes, known=known, last_of=moment.batch_id + 1)
+            self._state.apply_filled(connection, known, moment.batch_id + 1)
+        if self._plan.site.mode == "complete":  # the output is the state
+            self._state.settle()
         self._counters = Counters(updated, gone, groups - updated, updates_ms, since(begin))
 
     def commit(self, connection: Connection, version: int) -> StateReport:
@@ -159,8 +162,7 @@ class _Texts:
         at_once: nothing but `changes` needs the batch's groups: they are not kept.
     """
 
-    state = changes = ""
-    """The relations of the state."""
+    state: StateTable
 
     def __init__(self, plan: AggregatePlan) -> None:
         self._plan = plan
@@ -192,7 +194,7 @@ class _Texts:
     @cached_property
     def changed(self) -> str:
         """Fills the groups that are not late, with what the state knew of them."""
-        return create(self.changes, self._updated(exp.false()))
+        return self.state.filling(self._updated(exp.false()))
 
     @cached_property
     def changed_and_gone(self) -> str:
@@ -200,7 +202,7 @@ class _Texts:
         if not self.evicts:
             return self.changed
         passed = exp.Coalesce(this=exp.Paren(this=self._passed(_NEW)), expressions=[exp.false()])
-        return create(self.changes, exp.union(self._updated(passed), self._left(), distinct=False))
+        return self.state.filling(exp.union(self._updated(passed), self._left(), distinct=False))
 
     def _updated(self, passed: exp.Expr) -> exp.Select:
         plan = self._plan
@@ -216,7 +218,7 @@ class _Texts:
         query = (
             exp.select(*keys, *states, *flags)
             .from_(batch)
-            .join(table(self.state, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
+            .join(table(self.state.relation, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
         )
         if plan.events is not None and plan.events.timed:
             query = query.where(is_timed(_NEW))
@@ -230,7 +232,7 @@ class _Texts:
         """What of the state the watermark has passed, and is not in the batch."""
         columns = [column(name, _OLD) for name in (*self._plan.keys, *self._plan.measure_names)]
         flags = [named(exp.true(), REMOVED), column(ROW, _OLD), named(exp.false(), _UPDATED)]
-        query = exp.select(*columns, *flags).from_(table(self.state, _OLD)).where(self._passed(_OLD))
+        query = exp.select(*columns, *flags).from_(table(self.state.relation, _OLD)).where(self._passed(_OLD))
         return query.join(table(self._batch_rows, _NEW), on=same(list(self._plan.keys), _OLD, _NEW), join_type="anti")
 
     def _passed(self, alias: str) -> exp.Expression:
@@ -249,9 +251,9 @@ class _Texts:
             of_batch = [counted, *totals()]
         flags = [exp.Where(this=column(name)) for name in (_UPDATED, REMOVED)]
         counts = [exp.Filter(this=exp.Count(this=exp.Star()), expression=flag) for flag in flags]
-        of_changes = exp.select(*counts, exp.Count(this=column(ROW))).from_(self.changes)
+        of_changes = exp.select(*counts, exp.Count(this=column(ROW))).from_(self.state.changes)
         if self.at_once:
-            return sql_text(exp.select(groups, *of_changes.expressions).from_(self.changes))
+            return sql_text(exp.select(groups, *of_changes.expressions).from_(self.state.changes))
         batch = exp.select(*of_batch).from_(self._batch_rows)
         return sql_text(
             exp.select("*").from_(batch.subquery("batch")).join(of_changes.subquery("changes"), join_type="cross")
@@ -263,6 +265,6 @@ class _Texts:
         mode = self._plan.site.mode
         query = exp.select(*map(column, self._plan.keys), *self._plan.finals())
         if mode == "complete":
-            return create(self._plan.site.output, query.from_(self.state), "VIEW")
+            return create(self._plan.site.output, query.from_(self.state.relation), "VIEW")
         given = column(_UPDATED if mode == "update" else REMOVED)
-        return create(self._plan.site.output, query.from_(self.changes).where(given), "VIEW")
+        return create(self._plan.site.output, query.from_(self.state.changes).where(given), "VIEW")

@@ -132,6 +132,7 @@ class StreamingDeduplicate:
         if not self._texts.in_place:
             run(connection, self._texts.batch)
             moment.ran()
+        self._state.settle()
         # if the watermark stands where it stood, nothing that old is left or came in, but for keys without a time
         evicts = self._within or moment.late_ms != moment.eviction_ms
         some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
@@ -139,7 +140,7 @@ class StreamingDeduplicate:
         self._counted = (rows, late, new, gone)
         self._updates_ms, begin = _since(begin), time.perf_counter()
         if some:
-            self._state.apply(connection, self._state.changes, known=known, last_of=moment.batch_id + 1)
+            self._state.apply_filled(connection, known, moment.batch_id + 1)
         self._removals_ms = _since(begin)
 
     def commit(self, connection: Connection, version: int) -> StateReport:
@@ -188,7 +189,7 @@ class _Texts:
         self.in_place = rows is not None
         self.batch = create(self._batch, rows or plan.input.query, "TABLE" if rows is None else "VIEW")
         self._row = column(_PLACE if self.in_place else "rowid", "batch")
-        self.changed = create(state.changes, self._new_rows(exp.false()))
+        self.changed = state.filling(self._new_rows(exp.false()))
         self.changed_and_gone = self._with_gone() or self.changed
         self.figures = self._figures()
         self.output = create(plan.site.output, self._output_rows(), "VIEW")
@@ -246,7 +247,7 @@ class _Texts:
         gone = exp.select(*map(column, names), named(exp.cast(exp.null(), "BIGINT"), _PLACE), *flags)
         gone = gone.from_(self._state.relation).where(self._passed(None))
         new = self._new_rows(exp.Coalesce(this=exp.Paren(this=passed), expressions=[exp.false()]))
-        return create(self._state.changes, exp.union(new, gone, distinct=False))
+        return self._state.filling(exp.union(new, gone, distinct=False))
 
     def _passed(self, alias: str | None) -> exp.Expr | None:
         """Whether the watermark has passed a key."""

@@ -147,6 +147,8 @@ class StreamingJoin:
         begin = time.perf_counter()
         for side in self._sides:
             side.take(connection, moment)
+        for side in self._sides:
+            side.state.settle()
         run(connection, self._match)
         if self._add:
             run(connection, self._add)
