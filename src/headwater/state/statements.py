@@ -1,7 +1,7 @@
 """The SQL of a state table, as text that is made once.
 
     state_x.rows        all rows, in a database of their own, which other connections see too
-    state_x.changes     what was applied since the last commit: columns, `_removed`, `_row`; filled from a relation, or
+    state_x_changes     what was applied since the last commit: columns, `_removed`, `_row`; filled from a relation, or
                         by the operator itself
     <prefix>_state      the view of the rows that operators read: columns and `_row`
     <prefix>_staged     what is being applied, where there are changes already
@@ -49,7 +49,8 @@ class Statements:
         self._made: dict[tuple[str, str], str] = {}
         self._takes: dict[tuple[str, str], list[str]] = {}
         self.relation = f"{prefix}_state"
-        self._changes = exp.table_("changes", db="main", catalog=database, quoted=True)
+        # not beside the rows: a commit there may number them anew, between a look at them and their deletion
+        self._changes = exp.table_("changes", db="main", catalog=f"{database}_changes", quoted=True)
         self._staged = exp.to_table(f"{prefix}_staged", quoted=True)
         self.file = f"{prefix}_file"
         everything = exp.select(*self._all()).from_(self._rows)
@@ -60,18 +61,20 @@ class Statements:
         self.forget = self._delete_keys(self.changes, self.staged)
         self.gather = sql_text(exp.insert(exp.select("*").from_(self._staged), self._changes))
         self.pin = sql_text(exp.select(exp.Literal.number(1)).from_(self._rows).limit(0))
-        self.detach = sql_text(exp.Detach(this=exp.to_identifier(database, quoted=True), exists=True))
-        self.prepare = self._prepared(database, like)
+        databases = (database, f"{database}_changes")
+        self.detach = [sql_text(exp.Detach(this=exp.to_identifier(one, quoted=True), exists=True)) for one in databases]
+        self.prepare = self._prepared(databases, like)
 
-    def _prepared(self, database: str, like: exp.Query | None) -> list[str]:
+    def _prepared(self, databases: Sequence[str], like: exp.Query | None) -> list[str]:
         if like is None:
             nulls = [exp.alias_(exp.cast(exp.null(), to_duck(c.kind)), c.name, quoted=True) for c in self._columns]
             like = exp.select(*nulls)
-        attach = exp.Attach(this=exp.alias_(exp.Literal.string(":memory:"), database, quoted=True), exists=True)
+        memory = exp.Literal.string(":memory:")
+        attached = [exp.Attach(this=exp.alias_(memory.copy(), one, quoted=True), exists=True) for one in databases]
         rows = exp.select(*self._all()).from_(like.subquery("alike")).where(exp.false())
         seen = exp.select(*self._all(), exp.alias_(_column("rowid"), ROW)).from_(self._rows)
         return [
-            sql_text(attach),
+            *map(sql_text, attached),
             sql_text(_create(self._rows, rows, temporary=False)),
             sql_text(_create(exp.to_table(self.relation), seen, kind="VIEW")),
             self.reset(self.changes),

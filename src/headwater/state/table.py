@@ -280,7 +280,8 @@ class StateTable:
         self._workers.shutdown()
         self._background.stop()
         if self._merger is not None:
-            _run(self._merger, self._sql.detach)
+            for text in self._sql.detach:
+                _run(self._merger, text)
             self._merger.close()
 
 
