@@ -186,11 +186,15 @@ class _Run:
         return self._run.due()
 
     def restart(self) -> None:
-        self._connection.close()
+        self._close()
         self._open()
 
-    def answer(self) -> Counter[tuple[Any, ...]]:
+    def _close(self) -> None:
+        self._flow.close()
         self._connection.close()
+
+    def answer(self) -> Counter[tuple[Any, ...]]:
+        self._close()
         if self.law.mode == "complete":
             return answer_of(self._rows[-1])
         if self.law.mode == "update" and self.law.key >= 0:
