@@ -234,7 +234,7 @@ AGGREGATES = "count(*) AS n, sum(v) AS total, min(s) AS least, max(v) AS most, a
 NEAR = "a.k = b.k AND b.ts BETWEEN a.ts - INTERVAL 30 SECONDS AND a.ts + INTERVAL 30 SECONDS"
 TIMES = "a.ts AS at, b.ts AS bt, a.v AS av, b.v AS bv"
 PAIR = f"a.k AS k, {TIMES}"
-MINUTES = "SELECT window(ts, '1 minute') AS w, k, count(*) AS n FROM a WHERE k >= 0 OR k IS NULL GROUP BY ALL"
+MINUTES = "SELECT window(ts, '1 minute') AS w, k, count(*) AS n FROM a GROUP BY ALL"
 
 
 def distinct(a: Relation, _: Relation) -> Relation:
