@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql.types import LongType, StructField, StructType
 
 from headwater.plan.expressions import Alias, Call, Column, Literal, SortOrder
-from headwater.plan.relations import Aggregate, Filter, Limit, Relation, Sort
+from headwater.plan.relations import Aggregate, Filter, Limit, Project, Relation, SetOperation, Sort
 from support.kill import killed_after_each_step
 from support.stream import StreamTest
 
@@ -95,3 +95,16 @@ def test_a_limit_of_nothing_keeps_nothing(stream: StreamTest) -> None:
     stream.plan(lambda s: Limit(s, 0)).start().add_data(rows(1, 2)).check_answer()
 
     assert json.loads(str(stream.running.last_progress))["stateOperators"] == []
+
+
+def test_two_empty_sides_keep_their_own_columns(stream: StreamTest) -> None:
+    def both(source: Relation) -> Relation:
+        other = Limit(Project(source, (Alias(V, ("w",)),)), 0)
+        return SetOperation(
+            Project(Limit(source, 0), (V,)),
+            SetOperation(Project(other, (Column(("w",)),)), source, "union", True),
+            "union",
+            True,
+        )
+
+    stream.plan(both).start().add_data(rows(7)).check_answer((7,)).stop()

@@ -114,7 +114,7 @@ class _Cutter:
         self.mode = mode
         self.cuts: list[Cut] = []
         self.inputs: dict[str, object] = {}
-        self._operators = 0
+        self._operators = self._empty = 0
         self._observed: dict[str, tuple[str, ...]] = {}
         self._kept: dict[int, Resolved] = {}
 
@@ -219,8 +219,8 @@ class _Cutter:
         made = compiler.compile_cut(node.input, self.context)
         nulls = [exp.alias_(exp.cast(exp.null(), to_duck(a.type)), a.sql, quoted=True) for a in made.attributes]
         query = exp.select(*nulls).where(exp.false())
-        name = f"nothing_{node.plan_id or 0}"
-        return self._leaf(name, replace(made, query=query, hidden=()), node)
+        self._empty += 1
+        return self._leaf(f"nothing_{self._empty}", replace(made, query=query, hidden=()), node)
 
     def _leaf(self, name: str, resolved: Resolved, node: Relation) -> Relation:
         self.inputs.update(resolved.inputs)
