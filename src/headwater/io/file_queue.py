@@ -61,6 +61,7 @@ class FileQueue:
         self._folders: dict[str, _Folder] = {}
         self._given: dict[str, int] = {}
         self._pending: dict[str, FileStatus] = {}
+        self._ordered: list[FileStatus] | None = None
         self._newest = 0
         self._oldest = 0
 
@@ -72,7 +73,8 @@ class FileQueue:
     def remember(self, path: str, modified_ms: int) -> None:
         """A file that was handed out before the queue was made."""
         self._given[self._key(path)] = modified_ms
-        self._pending.pop(path, None)
+        if self._pending.pop(path, None) is not None:
+            self._ordered = None
         self._newest = max(self._newest, modified_ms)
         self._forget_old()
 
@@ -87,17 +89,26 @@ class FileQueue:
 
     def take(self, limit: Take = Take()) -> list[FileStatus]:
         """The next files, oldest first (or newest first); empty if there are none."""
-        self._drop_old()
-        waiting = sorted(self._pending.values(), key=lambda file: (file.modified_ms, file.path))
-        if self._options.latest_first:
-            waiting.reverse()
-        taken = _within(waiting, limit)
+        taken = self.peek(limit)
+        del self._waiting()[: len(taken)]
         for file in taken:
             del self._pending[file.path]
             self._given[self._key(file.path)] = file.modified_ms
             self._newest = max(self._newest, file.modified_ms)
         self._forget_old()
         return taken
+
+    def peek(self, limit: Take = Take()) -> list[FileStatus]:
+        """What `take` would hand out."""
+        self._drop_old()
+        return _within(self._waiting(), limit)
+
+    def _waiting(self) -> list[FileStatus]:
+        """The files found and not handed out, in order; sorted again only when there are new ones."""
+        if self._ordered is None:
+            files = sorted(self._pending.values(), key=lambda file: (file.modified_ms, file.path))
+            self._ordered = files[::-1] if self._options.latest_first else files
+        return self._ordered
 
     def _visit(self, path: str, origin: tuple[str, str]) -> None:
         folder = self._folders.setdefault(path, _Folder())
@@ -131,6 +142,7 @@ class FileQueue:
         if modified >= self._oldest:
             local, uri = origin
             self._pending[path] = FileStatus(path, stat.st_size, modified, uri + path[len(local) :])
+            self._ordered = None
 
     def _key(self, path: str) -> str:
         return os.path.basename(path) if self._options.name_only else path
@@ -140,9 +152,13 @@ class FileQueue:
         age = self._options.max_age_ms
         if age is None or not self._pending:
             return
-        newest = max(self._newest, max(file.modified_ms for file in self._pending.values()))
+        waiting = self._waiting()
+        newest = max(self._newest, waiting[0].modified_ms, waiting[-1].modified_ms)
+        if min(waiting[0].modified_ms, waiting[-1].modified_ms) >= newest - age:
+            return
         for path in [path for path, file in self._pending.items() if file.modified_ms < newest - age]:
             del self._pending[path]
+        self._ordered = None
 
     def _forget_old(self) -> None:
         """Keep the memory of handed-out files bounded: what is older than the age limit cannot come back."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pyspark.sql.types import StructType
 from sqlglot import exp
@@ -142,6 +142,18 @@ class StreamSource(Protocol):
 
     def stop(self) -> None:
         """Free what the source holds."""
+        ...
+
+
+@runtime_checkable
+class ReadsAhead(Protocol):
+    """A source that can say what a batch will read before it is planned."""
+
+    def ahead(self, end: Offset | None) -> BatchInput | None:
+        """The rows that the batch after the one that ended at `end` will most likely have; None: not known.
+
+        Nothing is looked for, nothing is given out and nothing is written: the batch itself may turn out otherwise.
+        """
         ...
 
 

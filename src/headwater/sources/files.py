@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -33,6 +33,8 @@ from headwater.io.written import written_files
 from headwater.settings import parse_duration_ms
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, sources
 
+_AHEAD_BYTES = 128 * 1024 * 1024
+"""No more is read ahead, for a batch and the one before it are in memory together then."""
 _INFERENCE = "spark.sql.streaming.schemaInference"
 
 
@@ -185,12 +187,22 @@ class FileStream:
         options, settings = self._request.options, self._context.settings
         given = self._log.between(_number(start), _number(end), missing_ok=ignores_missing(options, settings))
         present = usable(given, self._request.format.lower(), options, settings)
-        if not present:
-            return BatchInput(nothing(self.schema), rows=0)
+        return self._input(present) if present else BatchInput(nothing(self.schema), rows=0)
+
+    def ahead(self, end: Offset | None) -> BatchInput | None:
+        """See `ReadsAhead`: the files found that are next in turn."""
+        if self._log.latest > _number(end):
+            return None
+        files = self._queue.peek(self._options.take)
+        if not files or sum(file.size for file in files) > _AHEAD_BYTES:
+            return None
+        return self._input(files)
+
+    def _input(self, present: Sequence[FileStatus]) -> BatchInput:
         names = [field.name for field in self._columns.fields]
         bases = frozenset(_bases(self._request, self._mounts))
         request = ScanRequest(
-            present,
+            tuple(present),
             self._fields,
             self._request.options,
             metadata=self._request.file_column,

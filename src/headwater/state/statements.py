@@ -100,6 +100,15 @@ class Statements:
         """Fill `changes` with a query's rows."""
         return sql_text(_create(self._changes, query, temporary=False))
 
+    def changed_with(self, also: Sequence[str] = ()) -> str:
+        """All of `changes`: the columns, `_removed`, `_row` and some that the operator put beside them."""
+
+        def query() -> exp.Select:
+            beside = [_column(REMOVED), _column(ROW), *map(_column, also)]
+            return exp.select(*self._all(), *beside).from_(self._changes)
+
+        return self._once(f"changed with {' '.join(also)}", self._changes, query)
+
     # ── queries ─────────────────────────────────────────────────────────────────────────────────────────────
 
     def matching(self, name: str, on: Sequence[str] | None) -> exp.Query:

@@ -108,11 +108,11 @@ class StateTable:
         target = self._sql.staged if self._dirty else self._sql.changes
         for text in self._sql.take(connection, name, target):
             _run(connection, text)
-        known = self._known(connection, target)
         if last_of is not None:
             assert not self._dirty, "there were changes before"
-            self.apply_filled(connection, known, last_of)
+            self.apply_filled(connection, last_of)
             return
+        known = self._known(connection, target)
         if self._dirty:
             _run(connection, self._sql.forget)
             _run(connection, self._sql.gather)
@@ -128,20 +128,31 @@ class StateTable:
         """The statement that fills `changes`: all columns of their types, `_removed`, `_row` and perhaps others."""
         return self._sql.filling(query)
 
-    def apply_filled(self, connection: Connection, known: int, last_of: int) -> None:
+    def apply_filled(self, connection: Connection, last_of: int, also: Sequence[str] = ()) -> pa.Table:
         """Take `changes` in, the only ones for a version, beside what follows: call `settle` before `relation` is read.
 
+        A removal of a key that the state does not have changes nothing, and is not written.
+
         Args:
-            known: how many of them have a `_row`.
             last_of: the version.
+            also: columns of `changes` beside those of the state.
+
+        Returns:
+            `_removed`, `_row` and the columns `also` of the changes.
         """
         self._dirty = True
-        rows = self._write(connection, last_of)
+        rows = arrow(connection, self._sql.changed_with(also))
+        removed, place = rows.column(REMOVED), rows.column(ROW)
+        known, gone = rows.num_rows - place.null_count, pc.sum(removed).as_py() or 0
+        written = rows.select(self._empty.column_names)
+        if gone:
+            written = written.filter(pc.invert(pc.and_(removed, pc.is_null(place))))
+        self._write(written, last_of)
         assert self._merger is not None, "prepare first"
-        merger, changes = self._merger, self._sql.changes
-        brought = rows.num_rows - (pc.sum(rows.column(REMOVED)).as_py() or 0)
+        merger, changes, brought = self._merger, self._sql.changes, rows.num_rows - gone
         self._count(known, brought)
         self._merging = self._workers.submit(lambda: self._check("added", brought, self._merge(merger, changes, known)))
+        return rows.select([REMOVED, ROW, *also])
 
     def settle(self) -> None:
         """Wait until `relation` has all that was taken in. Raises what went wrong."""
@@ -190,7 +201,7 @@ class StateTable:
         """Make everything applied since the last commit durable as `version`."""
         begin = time.perf_counter()
         if self._writing is None:
-            self._write(connection, version)
+            self._write(arrow(connection, self._sql.changed_with()) if self._dirty else self._empty, version)
         assert self._writing is not None
         written, rows, writing = self._writing
         assert written == version, f"version {written} was told to be the last of the batch"
@@ -212,14 +223,13 @@ class StateTable:
         """Forget what is only needed to restore versions below `before`."""
         self._store.purge(before)
 
-    def _write(self, connection: Connection, version: int) -> pa.Table:
-        """Begin to write the changelog; what will be in it."""
-        rows = arrow(connection, self._sql.changed) if self._dirty else self._empty
+    def _write(self, rows: pa.Table, version: int) -> None:
+        """Begin to write the changelog."""
+        rows = rows.select(self._empty.column_names)
         if not rows.schema.equals(self._empty.schema):
             reason = f"the changes of {self.relation} are {rows.schema} instead of {self._empty.schema}"
             raise RuntimeSparkError("STATE_STORE_OPERATION_OUT_OF_ORDER", errorMsg=reason)
         self._writing = version, rows, self._workers.submit(self._store.write_changelog, version, rows)
-        return rows
 
     @property
     def _empty(self) -> pa.Table:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, cast
 
 from pyspark.sql.types import StructType
@@ -153,8 +154,13 @@ class DataflowRun:
 
     # ── one batch ───────────────────────────────────────────────────────────────────────────────────────────
 
-    def advance(self, time: BatchTime, ran: Callable[[], None]) -> None:
+    def advance(
+        self, time: BatchTime, ran: Callable[[], None], first: Mapping[int, exp.Table] = MappingProxyType({})
+    ) -> None:
         """Step 4: run every stage; `ran` is called after each statement that may have read a source.
+
+        Args:
+            first: tables by operator; see `Moment`.
 
         Raises, as Spark does in that batch, if a watermark is defined over another one.
         """
@@ -169,7 +175,7 @@ class DataflowRun:
                 stage.advance(ran)
                 continue
             number = stage.number
-            moment = Moment(time.batch_id, time.timestamp_ms, late[number], evict[number], ran)
+            moment = Moment(time.batch_id, time.timestamp_ms, late[number], evict[number], ran, first.get(number))
             self._set_moment(number, moment)
             stage.operator.advance(self._connection, moment)
             ran()

@@ -3,12 +3,12 @@
     step  what                                                              a crash right after it means
     1     read the logs, ask `protocol` what is next                        nothing happened
     2     sources report end offsets under the rate limits; watermark fixed nothing happened
-    3     `offsets/N` created, no overwrite, flushed                        N is run again with exactly these offsets
-    4     plan bound to the offset ranges and run in DuckDB                 as 3
-    5     state version N+1 written beside N                                as 3; the replay starts from N, rewrites N+1
-    6     sink commits batch N under (query id, N)                          replay finds N in the sink, adds nothing
-    7     `commits/N` with the next watermark                               N is done
-    8     sources told, progress published, old logs and versions purged    purge is repeated
+    3     `offsets/N` created, no overwrite, flushed: beside step 4      N is run again with exactly these offsets
+    4     plan bound to the offset ranges and run in DuckDB               as 3; nothing has left the process
+    5     3 is waited for; state version N+1 is being written beside N     as 3; the replay starts from N, rewrites N+1
+    6     sink commits batch N under (query id, N); N+1 is whole           replay finds N in the sink, adds nothing
+    7     `commits/N` with the next watermark                              N is done
+    8     sources told, progress published, old logs and versions purged   purge is repeated
 
 State version v is the state before batch v. A stateless plan runs inside the sink's statement, so step 4 only binds it.
 
@@ -21,6 +21,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from sqlglot import exp
 
@@ -29,7 +30,7 @@ from headwater.crash import crash_point
 from headwater.duck import Connection, Dialect, sql_text
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
-from headwater.sources.base import BatchInput, Offset, ReadLimit, StreamSource
+from headwater.sources.base import BatchInput, Offset, ReadLimit, ReadsAhead, StreamSource
 from headwater.streaming import profile
 from headwater.streaming.checkpoint import Checkpoint
 from headwater.streaming.dataflow import BatchTime, Dataflow, DataflowRun
@@ -38,6 +39,7 @@ from headwater.streaming.logs import CommitEntry, OffsetEntry
 from headwater.streaming.naming import unique_names
 from headwater.streaming.progress import BatchReport, SourceReport, StateReport, Status, Stopwatch
 from headwater.streaming.protocol import Action, Facts, Position, must_ask_sources, next_instruction
+from headwater.streaming.read_ahead import ReadAhead, Reading, first_queries
 from headwater.streaming.views import create_view, no_rows, set_variable
 from headwater.streaming.writing import AsyncWriter, DirectWriter, LogWriter
 
@@ -107,6 +109,7 @@ class MicroBatchEngine:
         self._previous_ms: int | None = None
         self._bound: dict[int, exp.Query] = {}
         self._dataflow: DataflowRun | None = None
+        self._ahead: ReadAhead | None = None
         self._writer: LogWriter = DirectWriter(parts.checkpoint)
         self._unsettled: list[tuple[int, tuple[Offset | None, ...]]] = []
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
@@ -176,6 +179,14 @@ class MicroBatchEngine:
             self._bind(index, None)
         self._dataflow = DataflowRun(stream, connection, self._conf[_POLICY])
         create_view(connection, OUTPUT, stream.query.copy(), unique_names(stream.schema))
+        if self._reads_ahead and first_queries(stream):
+            self._ahead = ReadAhead(connection, stream)
+
+    @property
+    def _reads_ahead(self) -> bool:
+        """Whether batches follow each other at once, on a source that knows what it will give."""
+        trigger = self._parts.trigger
+        return not trigger.interval_ms and trigger.kind != "once" and isinstance(self._parts.sources[0], ReadsAhead)
 
     # ── one trigger ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -252,7 +263,6 @@ class MicroBatchEngine:
         with watch.part("walCommit"):
             entry = OffsetEntry(planned.ends, planned.watermark_ms, planned.timestamp_ms, self._conf)
             self._writer.plan(planned.batch_id, entry)
-        crash_point("step3")
 
     # ── steps 4 to 6 ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -260,22 +270,42 @@ class MicroBatchEngine:
         self._on_status(Status("Processing new data", True, True))
         with watch.part("getBatch"):
             planned.inputs = [self._input(planned, index) for index in range(len(self._parts.sources))]
+            read = self._take(planned)
         with watch.part("queryPlanning"):
-            for index, rows in enumerate(planned.inputs):
-                self._bind(index, rows)
+            if read is None or not read.all:
+                for index, rows in enumerate(planned.inputs):
+                    self._bind(index, rows)
+            self._read_ahead(planned)
         planned.read_ms = _now_ms()
         with watch.part("addBatch"):
             moment = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
-            self._flow.advance(moment, lambda: self._count(planned))
+            self._flow.advance(moment, lambda: self._count(planned), read.first if read else {})
+            self._writer.planned()
+            crash_point("step3")
             crash_point("step4")
-            states = self._flow.commit(planned.batch_id + 1)
             crash_point("step5")
             result = self._parts.sink.add_batch(self._batch(planned))
             self._count(planned)
+            states = self._flow.commit(planned.batch_id + 1)
         planned.written_ms = _now_ms()
         crash_point("step6")
         self._unbind(planned)
         return result, states
+
+    def _take(self, planned: _Planned) -> Reading | None:
+        """What was read of this batch before."""
+        read = self._ahead.take(planned.inputs[0]) if self._ahead is not None else None
+        if read is not None:
+            planned.rows[0] = read.count
+        return read
+
+    def _read_ahead(self, planned: _Planned) -> None:
+        """Begin to read what will most likely be the next batch."""
+        if self._ahead is None:
+            return
+        following = cast(ReadsAhead, self._parts.sources[0]).ahead(planned.ends[0])
+        if following is not None and following.query is self._bound.get(0):
+            self._ahead.begin(following)
 
     def _batch(self, planned: _Planned) -> Batch:
         return Batch(
@@ -401,9 +431,17 @@ class MicroBatchEngine:
         columns = "\n".join(f"{field.name}: {field.dataType.simpleString()}" for field in self._parts.stream.schema)
         return f"== Analyzed Logical Plan ==\n{columns}\n\n{physical}"
 
+    def interrupt(self) -> None:
+        """End the statement that is running."""
+        self._parts.connection.interrupt()
+        if self._ahead is not None:
+            self._ahead.interrupt()
+
     def close(self) -> None:
         """Free the sources, the sink and the connection."""
         self._writer.close()
+        if self._ahead is not None:
+            self._ahead.close()
         for source in self._parts.sources:
             source.stop()
         self._parts.sink.stop()

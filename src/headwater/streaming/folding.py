@@ -13,15 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from headwater.streaming.statements import column, named
-from headwater.streaming.watermark import WatermarkNode
+from headwater.streaming.watermark import EventTimes, WatermarkNode
 
 EVENT = "event_ms"
 """The event time of a row; NULL where it has none."""
 _NEWEST, _OLDEST, _SUM, _ROWS, _TIMED = "event_newest", "event_oldest", "event_sum", "event_rows", "event_timed"
-_ONE_TO_ONE = {"kind", "expressions", "from_", "where"}
+FIGURES = (_NEWEST, _OLDEST, _SUM, _ROWS, _TIMED)
+"""What the groups carry of their rows' event times."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +100,11 @@ def _asks_for(where: exp.Where, time: exp.Expr) -> bool:
 
 
 def figures() -> list[exp.Expr]:
-    """What the groups carry of their rows' event times."""
-    known = exp.Coalesce(this=column(EVENT), expressions=[exp.Literal.number(0)])  # Spark reads a NULL time as 0
+    """The columns `FIGURES` of a group."""
     return [
-        named(exp.Max(this=known), _NEWEST),
-        named(exp.Min(this=known.copy()), _OLDEST),
-        named(exp.Sum(this=known.copy()), _SUM),
+        named(exp.Max(this=column(EVENT)), _NEWEST),
+        named(exp.Min(this=column(EVENT)), _OLDEST),
+        named(exp.Sum(this=column(EVENT)), _SUM),
         named(exp.Count(this=exp.Star()), _ROWS),
         named(exp.Count(this=column(EVENT)), _TIMED),
     ]
@@ -113,7 +115,17 @@ def is_timed(alias: str | None = None) -> exp.Expr:
     return exp.GT(this=column(_TIMED, alias), expression=exp.Literal.number(0))
 
 
-def totals() -> list[exp.Expr]:
-    """The largest, least and mean event time of all groups, in milliseconds since 1970; NULL if there are none."""
-    mean = exp.Div(this=exp.Sum(this=column(_SUM)), expression=exp.Sum(this=column(_ROWS)))
-    return [exp.Max(this=column(_NEWEST)), exp.Min(this=column(_OLDEST)), mean]
+def timed(groups: pa.Table) -> pa.ChunkedArray:
+    """Which groups have a row with an event time; null where it is not a group of the batch."""
+    return pc.greater(groups.column(_TIMED), 0)
+
+
+def event_times(groups: pa.Table) -> EventTimes | None:
+    """The event times of all rows of the groups that are of the batch; None if there are none."""
+    rows = pc.sum(groups.column(_ROWS)).as_py()
+    if not rows:
+        return None
+    most, least = pc.max(groups.column(_NEWEST)).as_py(), pc.min(groups.column(_OLDEST)).as_py()
+    if rows > (pc.sum(groups.column(_TIMED)).as_py() or 0):  # Spark reads a NULL time as 0
+        most, least = max(most or 0, 0), min(least or 0, 0)
+    return EventTimes(most, least, int((pc.sum(groups.column(_SUM)).as_py() or 0) / rows))

@@ -252,7 +252,7 @@ class StreamingQuery:
 
     def _interrupt(self) -> None:
         if not self._ended.is_set():
-            self._parts.connection.interrupt()
+            self._engine.interrupt()
 
     def wake(self) -> None:
         """Trigger now, whatever the clock says."""

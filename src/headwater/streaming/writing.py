@@ -1,4 +1,7 @@
-"""Who writes a run's entries into the logs: the query's thread, before and after each batch, or one thread beside it.
+"""Who writes a run's entries into the logs.
+
+Usually a batch's offsets are flushed while it is computed, and nothing leaves the process before they are; its end is
+written by the query's thread.
 
 With asynchronous progress tracking only one batch in each interval is written, and nobody waits for it. After a crash
 the newest written batch runs again, or all after it in one: rows may come twice, none is lost.
@@ -12,6 +15,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
 from headwater.clock import Clock
@@ -34,6 +38,10 @@ class LogWriter(Protocol):
         """Batch `batch_id` is about to run. Raises CONCURRENT_STREAM_LOG_UPDATE."""
         ...
 
+    def planned(self) -> None:
+        """Wait until the batch that runs may leave the process. Raises what `plan` could not know yet."""
+        ...
+
     def commit(self, batch_id: int, entry: CommitEntry) -> None:
         """Batch `batch_id` is in the sink."""
         ...
@@ -44,23 +52,33 @@ class LogWriter(Protocol):
 
 
 class DirectWriter:
-    """Each entry is on the disk when the call returns."""
+    """A batch's offsets are on the disk when `planned` returns, its end when `commit` does."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
+        self._worker = ThreadPoolExecutor(1, "offset-log-writer")
+        self._planning: Future[None] | None = None
         self.settled = -1
 
     def plan(self, batch_id: int, entry: OffsetEntry) -> None:
+        """See `LogWriter`; the batch is computed while this is flushed."""
+        self._planning = self._worker.submit(self._checkpoint.offsets.add, batch_id, entry)
+
+    def planned(self) -> None:
         """See `LogWriter`."""
-        self._checkpoint.offsets.add(batch_id, entry)
+        if self._planning is not None:
+            planning, self._planning = self._planning, None
+            planning.result()
 
     def commit(self, batch_id: int, entry: CommitEntry) -> None:
         """See `LogWriter`."""
+        self.planned()
         self._checkpoint.commits.add(batch_id, entry)
         self.settled = batch_id
 
     def close(self) -> None:
         """See `LogWriter`."""
+        self._worker.shutdown()
 
 
 class AsyncWriter:
@@ -94,6 +112,9 @@ class AsyncWriter:
             return
         self._last_ms, self._written = now, batch_id
         self._work.put(lambda: self._checkpoint.offsets.add(batch_id, entry))
+
+    def planned(self) -> None:
+        """See `LogWriter`: nobody waits."""
 
     def commit(self, batch_id: int, entry: CommitEntry) -> None:
         """See `LogWriter`. A batch that is run again after a restart has its offsets in the log."""

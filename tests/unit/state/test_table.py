@@ -104,15 +104,13 @@ def test_a_state_without_keys_is_one_row(tmp_path: Path) -> None:
     assert table.rows == 1
 
 
-def fill_changes(state: Running, *changes: Row) -> int:
-    """Fill the table of changes as an operator does; how many of them name a row."""
+def fill_changes(state: Running, *changes: Row) -> None:
+    """Fill the table of changes as an operator does."""
     fill(state.connection, "b", changes)
     old = exp.select("k", ROW).from_(state.table.relation).subquery("old")
     new = exp.select("new.k", "new.v", "new._removed", f"old.{ROW}").from_("b AS new")
     new = new.join(old, on="new.k IS NOT DISTINCT FROM old.k", join_type="left", dialect="duckdb")
     state.connection.execute(state.table.filling(new)).fetchall()
-    counted = exp.select(exp.Count(this=exp.column(ROW))).from_(state.table.changes)
-    return int(state.connection.execute(sql_text(counted)).fetchall()[0][0])
 
 
 def test_changes_are_merged_beside_what_follows(tmp_path: Path) -> None:
@@ -124,7 +122,8 @@ def test_changes_are_merged_beside_what_follows(tmp_path: Path) -> None:
         [(3, "c", False)],
     ]
     for version, batch in enumerate(batches, 1):
-        state.table.apply_filled(state.connection, fill_changes(state, *batch), version)
+        fill_changes(state, *batch)
+        state.table.apply_filled(state.connection, version)
         ids[version] = state.table.commit(state.connection, version).id
         state.table.settle()
 
@@ -137,10 +136,23 @@ def test_changes_are_merged_beside_what_follows(tmp_path: Path) -> None:
 def test_a_merge_that_goes_wrong_is_told_at_the_next_use(tmp_path: Path) -> None:
     state = Running(tmp_path)
     fill_changes(state, (1, "a", False))
-    state.table.apply_filled(state.connection, 1, 1)
+    state.connection.execute(f"UPDATE {sql_text(state.table.changes)} SET {ROW} = 77").fetchall()
+    state.table.apply_filled(state.connection, 1)
     state.table.commit(state.connection, 1)
     with pytest.raises(RuntimeSparkError, match="STATE_STORE_OPERATION_OUT_OF_ORDER"):
         state.table.settle()
+
+
+def test_a_removal_of_what_is_not_there_is_not_written(tmp_path: Path) -> None:
+    state = Running(tmp_path)
+    fill_changes(state, (1, "a", False), (2, "b", True), (None, None, True))
+
+    told = state.table.apply_filled(state.connection, 1)
+
+    assert told.to_pydict() == {"_removed": [False, True, True], ROW: [None, None, None]}
+    written = state.table.commit(state.connection, 1)
+    kept = state.store.read_changelog(1, written.id)
+    assert kept.to_pydict() == {"k": [1], "v": ["a"], "_removed": [False]}
 
 
 def test_a_changelog_that_cannot_be_written_is_told_by_the_commit(tmp_path: Path) -> None:
@@ -151,7 +163,8 @@ def test_a_changelog_that_cannot_be_written_is_told_by_the_commit(tmp_path: Path
             super().replace(path, data, durable=durable)
 
     state = Running(tmp_path, storage=Full("none"))
-    state.table.apply_filled(state.connection, fill_changes(state, (1, "a", False)), 1)
+    fill_changes(state, (1, "a", False))
+    state.table.apply_filled(state.connection, 1)
     with pytest.raises(OSError, match="no space left"):
         state.table.commit(state.connection, 1)
 

@@ -8,8 +8,8 @@ import sqlglot
 from sqlglot import exp
 
 from headwater.duck import sql_text
-from headwater.streaming.folding import carrying, figures, is_timed, totals, with_row_number
-from headwater.streaming.watermark import WatermarkNode
+from headwater.streaming.folding import carrying, event_times, figures, is_timed, timed, with_row_number
+from headwater.streaming.watermark import EventTimes, WatermarkNode
 
 NODE = WatermarkNode(0, exp.select("ts", "k", "v").from_("stream_0"), exp.column("ts", quoted=True), 0)
 LEAF = "(SELECT ts, k, v FROM watermark_0) AS t_1"
@@ -78,9 +78,12 @@ def test_groups_tell_the_event_times_of_all_rows() -> None:
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE input (k INT, event_ms BIGINT)")
         connection.execute("CREATE VIEW groups AS " + sql_text(groups))
-        look = sql_text(exp.select(*totals()).from_("groups"))
-        assert connection.execute(look).fetchall() == [(None, None, None)]
-        connection.execute("INSERT INTO input VALUES (1, 10), (1, 20), (2, 30), (3, NULL)")
-        assert connection.execute(look).fetchall() == [(30, 0, 15.0)]  # Spark reads a NULL time as 0
-        timed = sql_text(exp.select("k").from_("groups").where(is_timed()).order_by("k"))
-        assert connection.execute(timed).fetchall() == [(1,), (2,)]
+        assert event_times(connection.sql("FROM groups").to_arrow_table()) is None
+        connection.execute("INSERT INTO input VALUES (1, 10), (1, 20), (2, 30)")
+        assert event_times(connection.sql("FROM groups").to_arrow_table()) == EventTimes(30, 10, 20)
+        connection.execute("INSERT INTO input VALUES (3, NULL)")
+        found = connection.sql("FROM groups ORDER BY k").to_arrow_table()
+        assert event_times(found) == EventTimes(30, 0, 15)  # Spark reads a NULL time as 0
+        assert timed(found).to_pylist() == [True, True, False]
+        shown = sql_text(exp.select("k").from_("groups").where(is_timed()).order_by("k"))
+        assert connection.execute(shown).fetchall() == [(1,), (2,)]

@@ -1,8 +1,8 @@
 """Streaming aggregation: any DuckDB aggregate, kept as its exported state per group.
 
     batch    SELECT keys, aggregate EXPORT_STATE FROM input GROUP BY keys; no table, where only `changes` asks for it
-    changes  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state, without late groups; to be removed are those
-             that the watermark has passed, and what else of the state it has passed
+    changes  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state; to be removed are those groups that the
+             watermark has passed, and what else of the state it has passed; late groups are marked
 
 Update mode gives the groups that were updated, append mode those that are removed; complete mode gives the whole state,
 and drops and evicts nothing. A group is late if its event time is at or before the watermark of the batch before.
@@ -17,16 +17,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from sqlglot import exp
 
 from headwater.compile.relations.aggregate import compile_aggregate
 from headwater.compile.relations.watermark import DELAY
-from headwater.duck import Connection, sql_text
+from headwater.duck import Connection
 from headwater.errors import AnalysisError
 from headwater.plan.relations import Aggregate
 from headwater.state.store import REMOVED, StateStore
 from headwater.state.table import ROW, StateTable
-from headwater.streaming.folding import EventQuery, carrying, figures, is_timed, totals
+from headwater.streaming.folding import FIGURES, EventQuery, carrying, event_times, figures, is_timed, timed
 from headwater.streaming.operators.aggregation import Aggregation, Counters, since
 from headwater.streaming.operators.base import Moment, OperatorPlan, Site, at_or_before, stateful
 from headwater.streaming.operators.session_window import SessionPlan
@@ -36,7 +38,9 @@ from headwater.streaming.watermark import EventTimes, WatermarkNode
 
 _OLD, _NEW = "old", "new"
 _UPDATED = "_updated"
-"""Whether a group of the changes was in the batch, and not late."""
+"""Whether a group of the changes was in the batch, and is not passed over."""
+_PASSED_OVER = "_passed_over"
+"""Whether a group of the batch is late, or was to have an event time and has none."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,25 @@ class AggregatePlan(Aggregation):
     def _apart(self) -> bool:
         """Whether rows without an event time are in groups of their own."""
         return self.event is not None and self.pieces.sets is None
+
+    @cached_property
+    def aggregated(self) -> exp.Select:
+        """The batch's groups."""
+        keys = [named(key.sql.copy(), name) for name, key in self.keys.items()]
+        states = [named(measure.exported(), measure.name) for measure in self.measures]
+        query = exp.select(*keys, *states).from_(self.pieces.child.query.subquery("input"))
+        if self.pieces.sets is not None:  # of no rows there is no total, as in Spark
+            some = exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(0))
+            query.set("group", exp.Group(expressions=[self.pieces.sets.copy()]))
+            return query.having(some)
+        return query.group_by(*(exp.Literal.number(index + 1) for index in range(len(keys)))) if keys else query
+
+    @property
+    def first_query(self) -> exp.Select:
+        """The batch's groups, with their event times if they carry them."""
+        if self.events is None:
+            return self.aggregated
+        return self.aggregated.select(*figures()).from_(self.events.query.subquery("input"))
 
     def opened(self, stores: Callable[[str], StateStore]) -> StreamingAggregate:
         """See `OperatorPlan`."""
@@ -89,13 +112,12 @@ class StreamingAggregate:
     def __init__(self, plan: AggregatePlan, store: StateStore) -> None:
         self._plan = plan
         self._store = store
-        texts = _Texts(plan)
-        like = texts.aggregated
+        like = plan.aggregated
         self._state = StateTable(
             store, plan.site.output, plan.key_columns, plan.measure_columns, like, plan.alone(like)
         )
-        texts.state = self._state
-        self._texts = texts
+        self._texts = _Texts(plan, self._state)
+        self._over: dict[str, _Texts] = {}
         self._counters = Counters()
         self.event_times: EventTimes | None = None
 
@@ -109,6 +131,17 @@ class StreamingAggregate:
         for text in (self._texts.changed, self._texts.changed_and_gone, self._texts.output):
             run(connection, text)
 
+    @property
+    def first_query(self) -> exp.Query:
+        """See `BeginsWithQuery`."""
+        return self._plan.first_query
+
+    def _texts_over(self, first: exp.Table) -> _Texts:
+        """The statements over groups that are there already."""
+        if first.name not in self._over:
+            self._over[first.name] = _Texts(self._plan, self._state, first)
+        return self._over[first.name]
+
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
         """See `StatefulOperator`."""
         self._state.restore(connection, version, ids[0] if ids else None)
@@ -117,23 +150,29 @@ class StreamingAggregate:
     def advance(self, connection: Connection, moment: Moment) -> None:
         """See `StatefulOperator`."""
         begin = time.perf_counter()
-        if not self._texts.at_once:
-            run(connection, self._texts.batch)
+        texts = self._texts if moment.first is None else self._texts_over(moment.first)
+        if texts.fills:
+            run(connection, texts.batch)
             moment.ran()
         self._state.settle()
         # if the watermark stands where it stood, nothing that old is left or came in
-        evicts = self._texts.evicts and moment.late_ms != moment.eviction_ms
-        some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
-        if self._texts.at_once:
+        evicts = texts.evicts and moment.late_ms != moment.eviction_ms
+        some = run(connection, texts.changed_and_gone if evicts else texts.changed)
+        if texts.at_once:
             moment.ran()
-        groups, *times, updated, gone, known = connection.execute(self._texts.figures).fetchall()[0]
-        self.event_times = EventTimes.of(*times) if times else None
         updates_ms, begin = since(begin), time.perf_counter()
+        self.event_times, updated, gone, late = None, 0, 0, 0
         if some:
-            self._state.apply_filled(connection, known, moment.batch_id + 1)
+            changes = self._state.apply_filled(connection, moment.batch_id + 1, texts.beside)
+            over = changes.column(_PASSED_OVER)
+            updated, gone = _true(changes.column(_UPDATED)), _true(changes.column(REMOVED)) - _true(over)
+            late = _true(over)
+            if self._plan.events is not None:
+                self.event_times = event_times(changes)
+                late = _true(pc.and_(over, timed(changes)))
         if self._plan.site.mode == "complete":  # the output is the state
             self._state.settle()
-        self._counters = Counters(updated, gone, groups - updated, updates_ms, since(begin))
+        self._counters = Counters(updated, gone, late, updates_ms, since(begin))
 
     def commit(self, connection: Connection, version: int) -> StateReport:
         """See `StatefulOperator`."""
@@ -157,39 +196,27 @@ class StreamingAggregate:
 class _Texts:
     """The statements, and the names of what they fill.
 
+    Args:
+        first: the table that has the batch's groups already.
+
     Attributes:
         evicts: groups may be late, and are removed when the watermark has passed them.
         at_once: nothing but `changes` needs the batch's groups: they are not kept.
+        fills: `batch` is to be run first.
     """
 
-    state: StateTable
-
-    def __init__(self, plan: AggregatePlan) -> None:
+    def __init__(self, plan: AggregatePlan, state: StateTable, first: exp.Table | None = None) -> None:
         self._plan = plan
-        self._batch_rows = f"{plan.site.output}_batch"
+        self.state = state
+        self._batch_rows = first if first is not None else exp.to_table(f"{plan.site.output}_batch", quoted=True)
         self.evicts = plan.event is not None and plan.site.mode != "complete"
-        self.at_once = not self.evicts and plan.events is None
-
-    @cached_property
-    def aggregated(self) -> exp.Select:
-        """The batch's groups."""
-        plan = self._plan
-        keys = [named(key.sql.copy(), name) for name, key in plan.keys.items()]
-        states = [named(measure.exported(), measure.name) for measure in plan.measures]
-        query = exp.select(*keys, *states).from_(plan.pieces.child.query.subquery("input"))
-        if plan.pieces.sets is not None:  # of no rows there is no total, as in Spark
-            some = exp.GT(this=exp.Count(this=exp.Star()), expression=exp.Literal.number(0))
-            query.set("group", exp.Group(expressions=[plan.pieces.sets.copy()]))
-            return query.having(some)
-        return query.group_by(*(exp.Literal.number(index + 1) for index in range(len(keys)))) if keys else query
+        self.at_once = first is None and not self.evicts and plan.events is None
+        self.fills = first is None and not self.at_once
 
     @cached_property
     def batch(self) -> str:
         """Fills the batch's groups."""
-        events = self._plan.events
-        if events is None:
-            return create(self._batch_rows, self.aggregated)
-        return create(self._batch_rows, self.aggregated.select(*figures()).from_(events.query.subquery("input")))
+        return create(self._batch_rows.name, self._plan.first_query)
 
     @cached_property
     def changed(self) -> str:
@@ -212,52 +239,56 @@ class _Texts:
             for measure in plan.measures
             for old, new in [(column(measure.name, _OLD), column(measure.name, _NEW))]
         ]
-        keys = [column(name, _NEW) for name in plan.keys]
-        flags = [named(passed, REMOVED), column(ROW, _OLD), named(exp.true(), _UPDATED)]
-        batch = self.aggregated.subquery(_NEW) if self.at_once else table(self._batch_rows, _NEW)
-        query = (
-            exp.select(*keys, *states, *flags)
-            .from_(batch)
-            .join(table(self.state.relation, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
-        )
+        columns = [*(column(name, _NEW) for name in plan.keys), *states, *self._flags(passed)]
+        batch = plan.aggregated.subquery(_NEW) if self.at_once else table(self._batch_rows.copy(), _NEW)
+        query = exp.select(*columns, *(column(name, _NEW) for name in self._events)).from_(batch)
+        return query.join(table(self.state.relation, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
+
+    def _flags(self, passed: exp.Expr) -> list[exp.Expr]:
+        """A group that is passed over stands for nothing in the state: it is removed, if it ever was there."""
+        over = self._passed_over()
+        if over is None:
+            always, never = named(exp.true(), _UPDATED), named(exp.false(), _PASSED_OVER)
+            return [named(passed, REMOVED), column(ROW, _OLD), always, never]
+        row = exp.case().when(exp.Not(this=over), column(ROW, _OLD))
+        updated, gone = exp.Not(this=over.copy()), exp.or_(over.copy(), passed)
+        return [named(gone, REMOVED), named(row, ROW), named(updated, _UPDATED), named(over.copy(), _PASSED_OVER)]
+
+    def _passed_over(self) -> exp.Expr | None:
+        """Whether a group of the batch is late, or has no event time and was to have one; None: never."""
+        plan = self._plan
+        reasons: list[exp.Expr] = []
         if plan.events is not None and plan.events.timed:
-            query = query.where(is_timed(_NEW))
+            reasons.append(exp.Not(this=is_timed(_NEW)))
         if plan.event is not None and self.evicts:
             name, event = plan.event
             late = at_or_before(column(name, _NEW), event.type, plan.site.late)
-            query = query.where(exp.Not(this=exp.Is(this=exp.Paren(this=late), expression=exp.true())))
-        return query
+            reasons.append(exp.Coalesce(this=exp.Paren(this=late), expressions=[exp.false()]))
+        return exp.Paren(this=exp.or_(*reasons)) if reasons else None
 
     def _left(self) -> exp.Select:
         """What of the state the watermark has passed, and is not in the batch."""
         columns = [column(name, _OLD) for name in (*self._plan.keys, *self._plan.measure_names)]
-        flags = [named(exp.true(), REMOVED), column(ROW, _OLD), named(exp.false(), _UPDATED)]
-        query = exp.select(*columns, *flags).from_(table(self.state.relation, _OLD)).where(self._passed(_OLD))
-        return query.join(table(self._batch_rows, _NEW), on=same(list(self._plan.keys), _OLD, _NEW), join_type="anti")
+        flags = [named(exp.true(), REMOVED), column(ROW, _OLD)]
+        flags += [named(exp.false(), name) for name in (_UPDATED, _PASSED_OVER)]
+        query = exp.select(*columns, *flags, *(exp.null() for _ in self._events))
+        query = query.from_(table(self.state.relation, _OLD)).where(self._passed(_OLD))
+        batch = table(self._batch_rows.copy(), _NEW)
+        return query.join(batch, on=same(list(self._plan.keys), _OLD, _NEW), join_type="anti")
 
     def _passed(self, alias: str) -> exp.Expression:
         assert self._plan.event is not None
         name, event = self._plan.event
         return at_or_before(column(name, alias), event.type, self._plan.site.evict)
 
-    @cached_property
-    def figures(self) -> str:
-        """The number of the batch's groups, their event times; how many are not late, are removed, were known."""
-        events = self._plan.events
-        groups = exp.Count(this=exp.Star())
-        of_batch: list[exp.Expr] = [groups]
-        if events is not None:
-            counted = exp.Filter(this=groups, expression=exp.Where(this=is_timed())) if events.timed else groups
-            of_batch = [counted, *totals()]
-        flags = [exp.Where(this=column(name)) for name in (_UPDATED, REMOVED)]
-        counts = [exp.Filter(this=exp.Count(this=exp.Star()), expression=flag) for flag in flags]
-        of_changes = exp.select(*counts, exp.Count(this=column(ROW))).from_(self.state.changes)
-        if self.at_once:
-            return sql_text(exp.select(groups, *of_changes.expressions).from_(self.state.changes))
-        batch = exp.select(*of_batch).from_(self._batch_rows)
-        return sql_text(
-            exp.select("*").from_(batch.subquery("batch")).join(of_changes.subquery("changes"), join_type="cross")
-        )
+    @property
+    def _events(self) -> tuple[str, ...]:
+        return FIGURES if self._plan.events is not None else ()
+
+    @property
+    def beside(self) -> list[str]:
+        """What the changes have beside the state's columns: flags, and the groups' event times."""
+        return [_UPDATED, _PASSED_OVER, *self._events]
 
     @cached_property
     def output(self) -> str:
@@ -266,5 +297,10 @@ class _Texts:
         query = exp.select(*map(column, self._plan.keys), *self._plan.finals())
         if mode == "complete":
             return create(self._plan.site.output, query.from_(self.state.relation), "VIEW")
-        given = column(_UPDATED if mode == "update" else REMOVED)
+        given = column(_UPDATED) if mode == "update" else exp.and_(column(REMOVED), exp.Not(this=column(_PASSED_OVER)))
         return create(self._plan.site.output, query.from_(self.state.changes).where(given), "VIEW")
+
+
+def _true(flags: pa.ChunkedArray) -> int:
+    """How many flags are true."""
+    return pc.sum(flags).as_py() or 0

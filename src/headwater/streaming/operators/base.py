@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pyspark.sql.types import DataType, StructType, TimestampNTZType
 from sqlglot import exp
@@ -40,6 +40,7 @@ class Moment:
         timestamp_ms: the batch's processing time, the same in a replay.
         late_ms: rows at or before it are late: the watermark of the batch before. None: no watermark comes here.
         eviction_ms: state at or before it is finished: the watermark of this batch.
+        first: the table that has the rows of the operator's `first_query` already.
         ran: to be called right after each statement that reads an input, before any other statement: the engine then
             reads from DuckDB's profile how many rows the sources gave.
     """
@@ -49,6 +50,7 @@ class Moment:
     late_ms: int | None = None
     eviction_ms: int | None = None
     ran: Callable[[], None] = _nothing
+    first: exp.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,16 @@ class TellsEventTimes(Protocol):
 
     event_times: EventTimes | None
     """Of the rows of this batch."""
+
+
+@runtime_checkable
+class BeginsWithQuery(Protocol):
+    """An operator that reads its input with one query, whose rows may be there before the batch is planned."""
+
+    @property
+    def first_query(self) -> exp.Query:
+        """It depends neither on the state nor on the batch's times, unless the input does."""
+        ...
 
 
 class OperatorPlan(Protocol):

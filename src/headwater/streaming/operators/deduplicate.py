@@ -136,11 +136,11 @@ class StreamingDeduplicate:
         # if the watermark stands where it stood, nothing that old is left or came in, but for keys without a time
         evicts = self._within or moment.late_ms != moment.eviction_ms
         some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
-        rows, late, new, gone, known = connection.execute(self._texts.figures).fetchall()[0]
+        rows, late, new, gone = connection.execute(self._texts.figures).fetchall()[0]
         self._counted = (rows, late, new, gone)
         self._updates_ms, begin = _since(begin), time.perf_counter()
         if some:
-            self._state.apply_filled(connection, known, moment.batch_id + 1)
+            self._state.apply_filled(connection, moment.batch_id + 1)
         self._removals_ms = _since(begin)
 
     def commit(self, connection: Connection, version: int) -> StateReport:
@@ -260,13 +260,13 @@ class _Texts:
         return at_or_before(column(f"key_{plan.keys.index(plan.event)}", alias), plan.event.type, plan.site.evict)
 
     def _figures(self) -> str:
-        """How many rows came, were late, are new, are removed; and how many of the changes stand in the state."""
+        """How many rows came, were late, are new, are removed."""
         rows = exp.Count(this=exp.Star())
         late = exp.Filter(this=rows.copy(), expression=exp.Where(this=self._is_late())) if self._plan.event else "0"
         flags = [exp.Where(this=column(name)) for name in (_NEW, REMOVED)]
         counts = [exp.Filter(this=rows.copy(), expression=flag) for flag in flags]
         batch = exp.select(rows, late).from_(table(self._batch, "batch"))
-        changes = exp.select(*counts, exp.Count(this=column(ROW))).from_(self._state.changes)
+        changes = exp.select(*counts).from_(self._state.changes)
         both = exp.select("*").from_(batch.subquery("batch"))
         return sql_text(both.join(changes.subquery("changes"), join_type="cross"))
 
