@@ -177,6 +177,8 @@ class _Run:
         self._rows.append(self._connection.sql(self._output).to_arrow_table())
         numbers = sorted(node.number for node in self._flow.operators)
         reports = self._run.commit(self._number + 1)
+        for report in reports:
+            report.wait()
         self._ids = {number: report.ids for number, report in zip(numbers, reports, strict=True)}
         self._run.see()
         self._late, self._watermark = self._watermark, self._run.tracker.watermark_ms

@@ -149,13 +149,22 @@ class StateStore:
 
     # ── writing ─────────────────────────────────────────────────────────────────────────────────────────────
 
-    def write_changelog(self, version: int, rows: pa.Table) -> tuple[str, int]:
-        """Write what changed since the version before; the id `version` has now, and the file's size in bytes."""
-        data = encode(rows.schema, rows.to_batches())
-        replace_checked(self.storage, self._changelog((version, self.run), self._line[version - 1]), data)
+    def changelog(self, version: int, rows: pa.Table) -> Callable[[], int]:
+        """Give what changed since the version before its place in the line, under the id `run`.
+
+        Returns:
+            What writes it, in any thread, and gives the file's size in bytes.
+        """
+        path = self._changelog((version, self.run), self._line[version - 1])
         self._line[version] = self.run
         self._changed[version] = rows.num_rows
-        return self.run, len(data)
+
+        def write() -> int:
+            data = encode(rows.schema, rows.to_batches())
+            replace_checked(self.storage, path, data)
+            return len(data)
+
+        return write
 
     def write_snapshot(self, version: Version, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
         """Write all rows of a version; safe in a thread of its own, and whoever writes: its id tells its rows."""

@@ -5,8 +5,8 @@ in a database of their own in memory (DuckDB moves what does not fit to its temp
 while batches go on: it writes the snapshots. Between two commits the changes are gathered, then written as a changelog.
 
 Invariants: a key has at most one row, nulls in keys are equal; after `apply` the rows are the new ones at once, after
-`apply_filled` when `settle` has returned; version v is durable when `commit(v)` has returned; a snapshot never delays a
-batch; SQL text is made once.
+`apply_filled` when `settle` has returned; version v is durable when `commit(v).wait()` has returned; a snapshot never
+delays a batch; SQL text is made once.
 """
 
 from __future__ import annotations
@@ -37,11 +37,28 @@ _REWRITE_AFTER = 65_536
 
 @dataclass(frozen=True)
 class Written:
-    """A version that is durable now: the id it is restored by, its size, and the time it took."""
+    """A version that is being made durable beside what follows.
+
+    Attributes:
+        id: what it is restored by.
+    """
 
     id: str
-    bytes: int
-    milliseconds: int
+    _writing: Future[tuple[int, int]]
+
+    def wait(self) -> None:
+        """Until it is durable. Raises why it cannot be."""
+        self._writing.result()
+
+    @property
+    def bytes(self) -> int:
+        """The size of its file; waits."""
+        return self._writing.result()[0]
+
+    @property
+    def milliseconds(self) -> int:
+        """How long it took; waits."""
+        return self._writing.result()[1]
 
 
 class StateTable:
@@ -74,7 +91,7 @@ class StateTable:
         self._workers = ThreadPoolExecutor(2, "state-table")
         self._merger: Connection | None = None
         self._merging: Future[int] | None = None
-        self._writing: tuple[int, pa.Table, Future[tuple[str, int]]] | None = None
+        self._writing: tuple[int, pa.Table, Future[tuple[int, int]]] | None = None
         self._nothing: pa.Table | None = None
         self._dirty = False
         self._row_bytes = 0.0
@@ -198,26 +215,23 @@ class StateTable:
         return self._sql.staged.name
 
     def commit(self, connection: Connection, version: int) -> Written:
-        """Make everything applied since the last commit durable as `version`."""
-        begin = time.perf_counter()
+        """Make everything applied since the last commit durable as `version`, beside what follows: see `Written`."""
         if self._writing is None:
             self._write(arrow(connection, self._sql.changed_with()) if self._dirty else self._empty, version)
         assert self._writing is not None
-        written, rows, writing = self._writing
+        (written, rows, writing), self._writing = self._writing, None
         assert written == version, f"version {written} was told to be the last of the batch"
-        version_id, size = writing.result()
-        self._writing = None
         if rows.num_rows:
             self._row_bytes = rows.nbytes / rows.num_rows
         self._dirty = False
         if not self._background.running and self._store.snapshot_due(self.rows):
             self.settle()
-            self._snapshot(connection, version, version_id)
+            self._snapshot(connection, version, self._store.run)
         if self._dead > max(_REWRITE_AFTER, self.rows // 2):
             self.settle()
             _run(connection, self._sql.rewrite)
             self._dead = 0
-        return Written(version_id, size, int((time.perf_counter() - begin) * 1000))
+        return Written(self._store.run, writing)
 
     def purge(self, before: int) -> None:
         """Forget what is only needed to restore versions below `before`."""
@@ -229,7 +243,13 @@ class StateTable:
         if not rows.schema.equals(self._empty.schema):
             reason = f"the changes of {self.relation} are {rows.schema} instead of {self._empty.schema}"
             raise RuntimeSparkError("STATE_STORE_OPERATION_OUT_OF_ORDER", errorMsg=reason)
-        self._writing = version, rows, self._workers.submit(self._store.write_changelog, version, rows)
+        write = self._store.changelog(version, rows)
+
+        def timed() -> tuple[int, int]:
+            begin = time.perf_counter()
+            return write(), int((time.perf_counter() - begin) * 1000)
+
+        self._writing = version, rows, self._workers.submit(timed)
 
     @property
     def _empty(self) -> pa.Table:

@@ -187,7 +187,7 @@ class DataflowRun:
             side.refresh(self._connection)
 
     def commit(self, version: int) -> list[StateReport]:
-        """Step 5: write every operator's state; reports from the top of the plan down."""
+        """Steps 5 and 6: every operator's state is being written; reports from the top of the plan down."""
         reports = {node.number: node.operator.commit(self._connection, version) for node in self._operators}
         return [reports[number] for number in sorted(reports)]
 

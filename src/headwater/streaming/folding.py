@@ -110,9 +110,9 @@ def figures() -> list[exp.Expr]:
     ]
 
 
-def is_timed(alias: str | None = None) -> exp.Expr:
+def is_timed() -> exp.Expr:
     """Whether a group has a row with an event time."""
-    return exp.GT(this=column(_TIMED, alias), expression=exp.Literal.number(0))
+    return exp.GT(this=column(_TIMED), expression=exp.Literal.number(0))
 
 
 def timed(groups: pa.Table) -> pa.ChunkedArray:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from headwater.state.table import Written
+
 PARTS = ("addBatch", "commitOffsets", "getBatch", "latestOffset", "queryPlanning", "triggerExecution", "walCommit")
 """The parts of `durationMs`, in Spark's order."""
 
@@ -38,15 +40,25 @@ class StateReport:
     rows_removed: int = 0
     updates_ms: int = 0
     removals_ms: int = 0
-    commit_ms: int = 0
     memory_bytes: int = 0
     rows_dropped: int = 0
     metrics: Mapping[str, int] = field(default_factory=dict)
-    ids: tuple[str, ...] = ()
-    """What each of its stores was written as; not part of the JSON."""
+    written: tuple[Written, ...] = ()
+    """The new version of each of its stores."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What each of its stores is written as."""
+        return tuple(each.id for each in self.written)
+
+    def wait(self) -> None:
+        """Until its state is durable. Raises why it cannot be."""
+        for each in self.written:
+            each.wait()
 
     def json(self) -> dict[str, Any]:
-        """Spark's keys; the state is one partition in one store."""
+        """Spark's keys; the state is one partition in one store. Waits as `wait`."""
+        changelog = {"changelogBytes": sum(each.bytes for each in self.written)} if self.written else {}
         return {
             "operatorName": self.operator,
             "numRowsTotal": self.rows_total,
@@ -54,12 +66,12 @@ class StateReport:
             "allUpdatesTimeMs": self.updates_ms,
             "numRowsRemoved": self.rows_removed,
             "allRemovalsTimeMs": self.removals_ms,
-            "commitTimeMs": self.commit_ms,
+            "commitTimeMs": sum(each.milliseconds for each in self.written),
             "memoryUsedBytes": self.memory_bytes,
             "numRowsDroppedByWatermark": self.rows_dropped,
             "numShufflePartitions": 1,
             "numStateStoreInstances": 1,
-            "customMetrics": dict(self.metrics),
+            "customMetrics": {**changelog, **self.metrics},
         }
 
 

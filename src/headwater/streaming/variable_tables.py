@@ -22,7 +22,7 @@ from headwater.compile.grouping import GROUP, GroupedRows, create
 from headwater.duck import Connection, arrow, sql_text
 from headwater.errors import RuntimeSparkError
 from headwater.state.store import REMOVED, StateStore
-from headwater.state.table import StateColumn, StateTable
+from headwater.state.table import StateColumn, StateTable, Written
 from headwater.streaming.handed import GroupTable, by_position
 from headwater.udf.cells import Cell, Cells, Key, Loaded
 from headwater.udf.values import codec_of
@@ -224,11 +224,9 @@ class VariableTables:
         self.timers.state.restore(connection, version, ids[1] if ids else None)
         self._note(connection, list(now.values()))
 
-    def commit(self, connection: Connection, version: int) -> tuple[tuple[str, ...], int]:
-        """Make everything durable as `version`: the ids, and the milliseconds it took."""
-        written = [self._known.commit(connection, version)]
-        written += [table.state.commit(connection, version) for table in self.all]
-        return tuple([one.id for one in written]), sum(one.milliseconds for one in written)
+    def commit(self, connection: Connection, version: int) -> tuple[Written, ...]:
+        """Make everything durable as `version`."""
+        return tuple([state.commit(connection, version) for state in (self._known, *(t.state for t in self.all))])
 
     def purge(self, before: int) -> None:
         """Forget what is only needed to restore versions below `before`."""

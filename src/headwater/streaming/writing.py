@@ -1,7 +1,7 @@
 """Who writes a run's entries into the logs.
 
-Usually a batch's offsets are flushed while it is computed, and nothing leaves the process before they are; its end is
-written by the query's thread.
+A batch's offsets are flushed while it is computed, and nothing leaves the process before they are. Its end is written
+once its rows are in the sink and its state is durable, while the next batch is computed.
 
 With asynchronous progress tracking only one batch in each interval is written, and nobody waits for it. After a crash
 the newest written batch runs again, or all after it in one: rows may come twice, none is lost.
@@ -26,6 +26,10 @@ from headwater.streaming.logs import CommitEntry, OffsetEntry
 _CLOSE_SECONDS = 30.0
 
 
+def _nothing() -> None:
+    pass
+
+
 class LogWriter(Protocol):
     """Writes the two logs of a run."""
 
@@ -42,8 +46,12 @@ class LogWriter(Protocol):
         """Wait until the batch that runs may leave the process. Raises what `plan` could not know yet."""
         ...
 
-    def commit(self, batch_id: int, entry: CommitEntry) -> None:
-        """Batch `batch_id` is in the sink."""
+    def commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None] = _nothing) -> None:
+        """Batch `batch_id` is in the sink; its end is written once `durable` returns."""
+        ...
+
+    def committed(self) -> None:
+        """Wait until that is done, if it is waited for at all. Raises why it cannot be."""
         ...
 
     def close(self) -> None:
@@ -52,12 +60,13 @@ class LogWriter(Protocol):
 
 
 class DirectWriter:
-    """A batch's offsets are on the disk when `planned` returns, its end when `commit` does."""
+    """One entry after another by a thread of its own; the query waits for each before it goes past it."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-        self._worker = ThreadPoolExecutor(1, "offset-log-writer")
+        self._worker = ThreadPoolExecutor(1, "log-writer")
         self._planning: Future[None] | None = None
+        self._committing: Future[None] | None = None
         self.settled = -1
 
     def plan(self, batch_id: int, entry: OffsetEntry) -> None:
@@ -70,11 +79,20 @@ class DirectWriter:
             planning, self._planning = self._planning, None
             planning.result()
 
-    def commit(self, batch_id: int, entry: CommitEntry) -> None:
-        """See `LogWriter`."""
-        self.planned()
+    def commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None] = _nothing) -> None:
+        """See `LogWriter`; the next batch may be computed meanwhile."""
+        self._committing = self._worker.submit(self._commit, batch_id, entry, durable)
+
+    def _commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None]) -> None:
+        durable()
         self._checkpoint.commits.add(batch_id, entry)
         self.settled = batch_id
+
+    def committed(self) -> None:
+        """See `LogWriter`."""
+        if self._committing is not None:
+            committing, self._committing = self._committing, None
+            committing.result()
 
     def close(self) -> None:
         """See `LogWriter`."""
@@ -116,14 +134,18 @@ class AsyncWriter:
     def planned(self) -> None:
         """See `LogWriter`: nobody waits."""
 
-    def commit(self, batch_id: int, entry: CommitEntry) -> None:
+    def commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None] = _nothing) -> None:
         """See `LogWriter`. A batch that is run again after a restart has its offsets in the log."""
         self._check()
+        self._work.put(durable)
         if self._written is None or self._written == batch_id:
             self._written, self._finished = batch_id, None
             self._work.put(lambda: self._add_commit(batch_id, entry))
         elif self._planned is not None:
             self._finished = batch_id, self._planned, entry
+
+    def committed(self) -> None:
+        """See `LogWriter`: nobody waits."""
 
     def close(self) -> None:
         """See `LogWriter`; the newest finished batch is written, so that a stopped query runs nothing again."""

@@ -127,6 +127,7 @@ def test_every_spark_type_is_a_key_and_a_value(tmp_path: Path, kind: str) -> Non
         table.apply(connection, "b")
     before = arrow(connection, f"SELECT k, v FROM {table.relation} ORDER BY k NULLS LAST")
     written = table.commit(connection, 1)
+    written.wait()
 
     again = Database(threads=1).connect()
     restored = opened(again, tmp_path, key, value)
@@ -146,6 +147,7 @@ def test_sums_beyond_64_bits_keep_every_digit(tmp_path: Path) -> None:
     connection.execute("CREATE TEMP TABLE b AS SELECT sum(v) EXPORT_STATE AS s, false AS _removed FROM t")
     table.apply(connection, "b")
     written = table.commit(connection, 1)
+    written.wait()
 
     again = Database(threads=1).connect()
     again.execute("CREATE TEMP TABLE t (v BIGINT)")

@@ -30,7 +30,7 @@ def snapshot(one: StateStore, version: int, *values: int) -> None:
 def written(path: Path, versions: range, run: str = "a") -> StateStore:
     one = store(path, run)
     for version in versions:
-        one.write_changelog(version, table(version))
+        one.changelog(version, table(version))()
     return one
 
 
@@ -67,10 +67,10 @@ class TestTwoRuns:
         new = store(tmp_path, "b")
         for part in new.read(2, "a"):
             list(part)
-        new.write_changelog(3, table(30))
-        old.write_changelog(3, table(-3))
-        old.write_changelog(4, table(-4))
-        new.write_changelog(4, table(40))
+        new.changelog(3, table(30))()
+        old.changelog(3, table(-3))()
+        old.changelog(4, table(-4))()
+        new.changelog(4, table(40))()
         snapshot(old, 4, -1, -2, -3, -4)
 
         assert rows(tmp_path, 4, "b") == ([], [[1], [2], [30], [40]])
@@ -81,8 +81,8 @@ class TestTwoRuns:
         new = store(tmp_path, "a")
         for part in new.read(2, "a"):
             list(part)
-        new.write_changelog(3, table(30))
-        old.write_changelog(3, table(-3))
+        new.changelog(3, table(30))()
+        old.changelog(3, table(-3))()
 
         assert rows(tmp_path, 3) == ([], [[1], [2], [-3]])
 
@@ -92,7 +92,7 @@ class TestTwoRuns:
         for part in new.read(2, "a"):
             list(part)
         for version in range(3, 6):
-            new.write_changelog(version, table(version))
+            new.changelog(version, table(version))()
         snapshot(old, 3, -1)
         snapshot(new, 3, 1, 2, 3)
 
@@ -106,7 +106,7 @@ class TestTwoRuns:
         new = store(tmp_path, "b")
         for part in new.read(2, "a"):
             list(part)
-        new.write_changelog(3, table(3))
+        new.changelog(3, table(3))()
         snapshot(old, 3, -1)
 
         new.purge(3)
@@ -132,11 +132,11 @@ def test_purge_keeps_what_retained_versions_need(tmp_path: Path) -> None:
 def test_a_snapshot_is_due_when_the_state_has_turned_over(tmp_path: Path) -> None:
     one = written(tmp_path, range(1, 10))
     assert not one.snapshot_due(9)
-    one.write_changelog(10, table(10))
+    one.changelog(10, table(10))()
     assert one.snapshot_due(9)
     assert not one.snapshot_due(1000)
     for version in range(11, 101):
-        one.write_changelog(version, table(version))
+        one.changelog(version, table(version))()
     assert one.snapshot_due(1000)
     snapshot(one, 95)
     assert not one.snapshot_due(9)
@@ -158,7 +158,7 @@ def test_a_cut_off_file_is_named(tmp_path: Path, cut: int, name: str) -> None:
 
 
 def test_a_flipped_bit_is_found(tmp_path: Path) -> None:
-    store(tmp_path).write_changelog(1, table(*range(1000)))
+    store(tmp_path).changelog(1, table(*range(1000)))()
     path = tmp_path / "1.a.0.changelog.parquet"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -191,8 +191,8 @@ def test_a_state_may_begin_late(tmp_path: Path) -> None:
     one = store(tmp_path)
     for part in one.read(7, None):
         assert list(part) == []
-    one.write_changelog(8, table(8))
-    one.write_changelog(9, table(9))
+    one.changelog(8, table(8))()
+    one.changelog(9, table(9))()
 
     assert rows(tmp_path, 9) == ([], [[8], [9]])
     again = store(tmp_path, "b")

@@ -16,7 +16,7 @@ from headwater.duck import Connection, Database, sql_text
 from headwater.errors import RuntimeSparkError
 from headwater.io.local import LocalStorage
 from headwater.state.store import StateStore
-from headwater.state.table import ROW, StateColumn, StateTable
+from headwater.state.table import ROW, StateColumn, StateTable, Written
 
 KEY, VALUE = StateColumn("k", LongType()), StateColumn("v", StringType())
 Row = tuple[int | None, str | None, bool]
@@ -35,6 +35,11 @@ class Running:
     def change(self, *changes: Row) -> None:
         fill(self.connection, "b", changes)
         self.table.apply(self.connection, "b")
+
+    def commit(self, version: int) -> Written:
+        written = self.table.commit(self.connection, version)
+        written.wait()
+        return written
 
     def rows(self) -> list[Any]:
         query = f"SELECT * EXCLUDE {ROW} FROM {self.table.relation}"
@@ -69,11 +74,11 @@ def test_a_change_may_name_the_row_it_replaces(tmp_path: Path) -> None:
 def test_a_committed_version_comes_back(tmp_path: Path) -> None:
     state = Running(tmp_path)
     state.change((1, "a", False), (2, "b", False), (None, "n", False))
-    state.table.commit(state.connection, 1)
+    state.commit(1)
     state.change((1, None, True), (2, "B", False))
     state.change((2, "C", False), (3, "c", False))
-    second = state.table.commit(state.connection, 2)
-    third = state.table.commit(state.connection, 3)
+    second = state.commit(2)
+    third = state.commit(3)
 
     for version, written in ((2, second), (3, third)):
         again = Running(tmp_path, version, written.id)
@@ -124,7 +129,7 @@ def test_changes_are_merged_beside_what_follows(tmp_path: Path) -> None:
     for version, batch in enumerate(batches, 1):
         fill_changes(state, *batch)
         state.table.apply_filled(state.connection, version)
-        ids[version] = state.table.commit(state.connection, version).id
+        ids[version] = state.commit(version).id
         state.table.settle()
 
     assert state.rows() == [(1, "A"), (3, "c"), (None, "n")]
@@ -138,7 +143,7 @@ def test_a_merge_that_goes_wrong_is_told_at_the_next_use(tmp_path: Path) -> None
     fill_changes(state, (1, "a", False))
     state.connection.execute(f"UPDATE {sql_text(state.table.changes)} SET {ROW} = 77").fetchall()
     state.table.apply_filled(state.connection, 1)
-    state.table.commit(state.connection, 1)
+    state.commit(1)
     with pytest.raises(RuntimeSparkError, match="STATE_STORE_OPERATION_OUT_OF_ORDER"):
         state.table.settle()
 
@@ -150,7 +155,7 @@ def test_a_removal_of_what_is_not_there_is_not_written(tmp_path: Path) -> None:
     told = state.table.apply_filled(state.connection, 1)
 
     assert told.to_pydict() == {"_removed": [False, True, True], ROW: [None, None, None]}
-    written = state.table.commit(state.connection, 1)
+    written = state.commit(1)
     kept = state.store.read_changelog(1, written.id)
     assert kept.to_pydict() == {"k": [1], "v": ["a"], "_removed": [False]}
 
@@ -166,7 +171,7 @@ def test_a_changelog_that_cannot_be_written_is_told_by_the_commit(tmp_path: Path
     fill_changes(state, (1, "a", False))
     state.table.apply_filled(state.connection, 1)
     with pytest.raises(OSError, match="no space left"):
-        state.table.commit(state.connection, 1)
+        state.commit(1)
 
 
 def test_random_changes_equal_a_dict_after_every_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +189,7 @@ def test_random_changes_equal_a_dict_after_every_restart(tmp_path: Path, monkeyp
                 expected.pop(key, None)
         assert state.rows() == sorted(expected.items(), key=str)
         assert state.table.rows == len(expected)
-        version_id = state.table.commit(state.connection, version).id
+        version_id = state.commit(version).id
         if random.random() < 0.2:
             state.store.close()
             state = Running(tmp_path, version, version_id)
@@ -214,7 +219,7 @@ class Slow(LocalStorage):
 def batches(state: Running, versions: range) -> str:
     for version in versions:
         state.change((version, str(version), False), (0, str(version), False))
-        written = state.table.commit(state.connection, version)
+        written = state.commit(version)
     return written.id
 
 

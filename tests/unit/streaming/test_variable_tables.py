@@ -49,7 +49,10 @@ class Run:
     def commit(self, version: int) -> Any:
         for table in self.tables.all:
             table.flush(self.connection)
-        return self.tables.commit(self.connection, version)[0]
+        written = self.tables.commit(self.connection, version)
+        for each in written:
+            each.wait()
+        return tuple(each.id for each in written)
 
 
 def test_cells_of_every_kind_come_back_at_their_version(tmp_path: Path) -> None:

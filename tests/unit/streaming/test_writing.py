@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -33,12 +34,58 @@ def wait(writer: LogWriter, batch: int) -> None:
         time.sleep(0.002)
 
 
-def test_every_entry_is_there_when_the_call_returns(checkpoint: Checkpoint) -> None:
+def test_every_entry_is_there_when_it_was_waited_for(checkpoint: Checkpoint) -> None:
     writer = DirectWriter(checkpoint)
     for batch in range(3):
-        run(writer, batch)
-        assert (writer.settled, checkpoint.offsets.ids()[-1]) == (batch, batch)
+        writer.plan(batch, OffsetEntry((str(batch),)))
+        writer.planned()
+        assert checkpoint.offsets.ids()[-1] == batch
+        writer.commit(batch, CommitEntry(batch))
+        writer.committed()
+        assert (writer.settled, checkpoint.commits.ids()[-1]) == (batch, batch)
     assert not checkpoint.gaps
+
+
+def test_an_end_is_written_after_the_state_and_before_the_next_offsets(checkpoint: Checkpoint) -> None:
+    writer = DirectWriter(checkpoint)
+    go_on = threading.Event()
+
+    def durable() -> None:
+        assert go_on.wait(10)
+        assert checkpoint.offsets.ids() == [0]
+        assert checkpoint.commits.ids() == []
+
+    writer.plan(0, OffsetEntry(("0",)))
+    writer.commit(0, CommitEntry(0), durable)
+    writer.plan(1, OffsetEntry(("1",)))
+    assert writer.settled == -1
+    go_on.set()
+    writer.committed()
+    writer.planned()
+    assert (checkpoint.offsets.ids(), checkpoint.commits.ids()) == ([0, 1], [0])
+
+
+@pytest.mark.parametrize("kind", ["direct", "async"])
+def test_a_state_that_cannot_be_made_durable_ends_the_run_before_its_batch_does(
+    checkpoint: Checkpoint, kind: str
+) -> None:
+    writer: LogWriter = DirectWriter(checkpoint) if kind == "direct" else AsyncWriter(checkpoint, ManualClock(0), 0)
+
+    def durable() -> None:
+        raise OSError("no space left")
+
+    def go_on() -> None:
+        writer.committed()
+        for batch in range(1, 1000):
+            time.sleep(0.002)
+            writer.plan(batch, OffsetEntry((str(batch),)))
+
+    writer.plan(0, OffsetEntry(("0",)))
+    writer.commit(0, CommitEntry(0), durable)
+    with pytest.raises((OSError, SparkError), match="no space left"):
+        go_on()
+    writer.close()
+    assert checkpoint.commits.ids() == []
 
 
 def test_one_batch_in_each_interval_is_written(checkpoint: Checkpoint) -> None:

@@ -41,6 +41,8 @@ _UPDATED = "_updated"
 """Whether a group of the changes was in the batch, and is not passed over."""
 _PASSED_OVER = "_passed_over"
 """Whether a group of the batch is late, or was to have an event time and has none."""
+_PASSED = "_passed"
+"""Whether the watermark has passed a group of the batch."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,7 @@ class _Texts:
 
     @cached_property
     def changed(self) -> str:
-        """Fills the groups that are not late, with what the state knew of them."""
+        """Fills the batch's groups, with what the state knew of them."""
         return self.state.filling(self._updated(exp.false()))
 
     @cached_property
@@ -228,7 +230,7 @@ class _Texts:
         """Fills the same, those that the watermark has passed marked, and the rest of what it has passed."""
         if not self.evicts:
             return self.changed
-        passed = exp.Coalesce(this=exp.Paren(this=self._passed(_NEW)), expressions=[exp.false()])
+        passed = exp.Coalesce(this=exp.Paren(this=self._passed()), expressions=[exp.false()])
         return self.state.filling(exp.union(self._updated(passed), self._left(), distinct=False))
 
     def _updated(self, passed: exp.Expr) -> exp.Select:
@@ -239,32 +241,30 @@ class _Texts:
             for measure in plan.measures
             for old, new in [(column(measure.name, _OLD), column(measure.name, _NEW))]
         ]
-        columns = [*(column(name, _NEW) for name in plan.keys), *states, *self._flags(passed)]
-        batch = plan.aggregated.subquery(_NEW) if self.at_once else table(self._batch_rows.copy(), _NEW)
-        query = exp.select(*columns, *(column(name, _NEW) for name in self._events)).from_(batch)
+        columns = [*(column(name, _NEW) for name in plan.keys), *states, *self._flags()]
+        groups = plan.aggregated.subquery() if self.at_once else self._batch_rows.copy()
+        marked = exp.select("*", named(self._passed_over(), _PASSED_OVER), named(passed, _PASSED)).from_(groups)
+        query = exp.select(*columns, *(column(name, _NEW) for name in self._events)).from_(marked.subquery(_NEW))
         return query.join(table(self.state.relation, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
 
-    def _flags(self, passed: exp.Expr) -> list[exp.Expr]:
+    def _flags(self) -> list[exp.Expr]:
         """A group that is passed over stands for nothing in the state: it is removed, if it ever was there."""
-        over = self._passed_over()
-        if over is None:
-            always, never = named(exp.true(), _UPDATED), named(exp.false(), _PASSED_OVER)
-            return [named(passed, REMOVED), column(ROW, _OLD), always, never]
-        row = exp.case().when(exp.Not(this=over), column(ROW, _OLD))
-        updated, gone = exp.Not(this=over.copy()), exp.or_(over.copy(), passed)
-        return [named(gone, REMOVED), named(row, ROW), named(updated, _UPDATED), named(over.copy(), _PASSED_OVER)]
+        over = column(_PASSED_OVER, _NEW)
+        counts = exp.Not(this=over)
+        removed, row = exp.or_(over, column(_PASSED, _NEW)), exp.case().when(counts, column(ROW, _OLD))
+        return [named(removed, REMOVED), named(row, ROW), named(counts.copy(), _UPDATED), over.copy()]
 
-    def _passed_over(self) -> exp.Expr | None:
-        """Whether a group of the batch is late, or has no event time and was to have one; None: never."""
+    def _passed_over(self) -> exp.Expr:
+        """Whether a group of the batch is late, or has no event time and was to have one."""
         plan = self._plan
         reasons: list[exp.Expr] = []
         if plan.events is not None and plan.events.timed:
-            reasons.append(exp.Not(this=is_timed(_NEW)))
+            reasons.append(exp.Not(this=is_timed()))
         if plan.event is not None and self.evicts:
             name, event = plan.event
-            late = at_or_before(column(name, _NEW), event.type, plan.site.late)
+            late = at_or_before(column(name), event.type, plan.site.late)
             reasons.append(exp.Coalesce(this=exp.Paren(this=late), expressions=[exp.false()]))
-        return exp.Paren(this=exp.or_(*reasons)) if reasons else None
+        return exp.or_(*reasons) if reasons else exp.false()
 
     def _left(self) -> exp.Select:
         """What of the state the watermark has passed, and is not in the batch."""
@@ -276,7 +276,7 @@ class _Texts:
         batch = table(self._batch_rows.copy(), _NEW)
         return query.join(batch, on=same(list(self._plan.keys), _OLD, _NEW), join_type="anti")
 
-    def _passed(self, alias: str) -> exp.Expression:
+    def _passed(self, alias: str | None = None) -> exp.Expression:
         assert self._plan.event is not None
         name, event = self._plan.event
         return at_or_before(column(name, alias), event.type, self._plan.site.evict)

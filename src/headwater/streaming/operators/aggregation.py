@@ -164,7 +164,7 @@ class Counters:
     removals_ms: int = 0
 
     def report(self, operator: str, state: StateTable, written: Written) -> StateReport:
-        """The batch's report, once the state is written."""
+        """The batch's report."""
         return StateReport(
             operator,
             state.rows,
@@ -172,11 +172,9 @@ class Counters:
             self.removed,
             self.updates_ms,
             self.removals_ms,
-            written.milliseconds,
             state.memory_bytes,
             self.dropped,
-            {"changelogBytes": written.bytes},
-            (written.id,),
+            written=(written,),
         )
 
 

@@ -146,10 +146,9 @@ class ApplyWithState:
             self._updated,
             self._removed,
             updates_ms=self._milliseconds,
-            commit_ms=written.milliseconds,
             memory_bytes=table.memory_bytes,
             rows_dropped=self._rows.dropped,
-            ids=(written.id,),
+            written=(written,),
         )
 
     def purge(self, before: int) -> None:

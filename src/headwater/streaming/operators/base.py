@@ -113,7 +113,7 @@ class StatefulOperator(Protocol):
         ...
 
     def commit(self, connection: Connection, version: int) -> StateReport:
-        """Step 5: write state version `version` beside the one before; the report names the ids it is written as."""
+        """Steps 5 and 6: state version `version` is being written beside the one before, as the report tells."""
         ...
 
     def purge(self, before: int) -> None:

@@ -154,11 +154,10 @@ class StreamingDeduplicate:
             gone,
             self._updates_ms,
             self._removals_ms,
-            written.milliseconds,
             self._state.memory_bytes,
             late,
-            {"changelogBytes": written.bytes, "numDroppedDuplicateRows": rows - late - new},
-            (written.id,),
+            {"numDroppedDuplicateRows": rows - late - new},
+            (written,),
         )
 
     def purge(self, before: int) -> None:

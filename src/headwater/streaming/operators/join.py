@@ -173,10 +173,8 @@ class StreamingJoin:
         written = [side.state.commit(connection, version) for side in self._sides]
         return replace(
             self._report,
-            commit_ms=sum(each.milliseconds for each in written),
             memory_bytes=sum(side.state.memory_bytes for side in self._sides),
-            metrics={"changelogBytes": sum(each.bytes for each in written)},
-            ids=tuple(each.id for each in written),
+            written=tuple(written),
         )
 
     def purge(self, before: int) -> None:

@@ -130,10 +130,8 @@ class StreamingLimit:
             self._state.rows,
             self._updated,
             updates_ms=self._updates_ms,
-            commit_ms=written.milliseconds,
             memory_bytes=self._state.memory_bytes,
-            metrics={"changelogBytes": written.bytes},
-            ids=(written.id,),
+            written=(written,),
         )
 
     def purge(self, before: int) -> None:

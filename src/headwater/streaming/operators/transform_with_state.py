@@ -167,7 +167,7 @@ class Transform:
     def commit(self, connection: Connection, version: int) -> StateReport:
         """See `StatefulOperator`."""
         counted = sum(table.count(connection) for table in self._tables.by_name.values())
-        ids, milliseconds = self._tables.commit(connection, version)
+        written = self._tables.commit(connection, version)
         return StateReport(
             self.name,
             counted,
@@ -175,11 +175,10 @@ class Transform:
             self._counters.removed,
             updates_ms=self._counters.milliseconds["rows"],
             removals_ms=self._counters.milliseconds["timers"],
-            commit_ms=milliseconds,
             memory_bytes=sum(table.state.memory_bytes for table in self._tables.all),
             rows_dropped=self._rows.dropped,
             metrics=self._metrics(),
-            ids=ids,
+            written=written,
         )
 
     def purge(self, before: int) -> None:

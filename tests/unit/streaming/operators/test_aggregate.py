@@ -78,6 +78,7 @@ class Run:
         self.bind(condition)
         self.operator.advance(self.connection, Moment(self.version, 0))
         self.report = self.operator.commit(self.connection, self.version + 1)
+        self.report.wait()
         self.version += 1
         self.ids[self.version] = self.report.ids
         return self.rows()
