@@ -1,12 +1,13 @@
 """The floor: the same work by hand with DuckDB and delta-rs, no engine around it.
 
-Run as a program: `python -m benchmarks.floor delta|parquet|windows|keys INPUT OUTPUT BATCHES` prints one JSON line
-with the wall seconds and the milliseconds of each batch. `delta` keeps one table handle; `parquet` renames a file into
-place and an offsets file beside it.
+Run as a program: `python -m benchmarks.floor delta|parquet|windows|exact_windows|keys INPUT OUTPUT BATCHES` prints one
+JSON line with the wall seconds and the milliseconds of each batch. `delta` keeps one table handle; `parquet` renames a
+file into place and an offsets file beside it; `exact_windows` keeps the promises of a stream, `windows` does not.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from benchmarks.data import COLUMNS
@@ -72,6 +74,55 @@ def windows(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[in
     return step
 
 
+def exact_windows(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[int, list[str]], None]:
+    """The same sums as a stream has to keep them: late rows left out, finished groups removed, and after a crash at any
+    moment the batch can be repeated, for its files, its offsets, what it changed and its end are flushed one by one."""
+    for log in ("sources", "offsets", "state", "commits"):
+        (output / log).mkdir(parents=True)
+    columns = "start TIMESTAMPTZ, country VARCHAR, kind VARCHAR, n BIGINT, s DOUBLE"
+    connection.execute(f"CREATE TABLE state ({columns}, PRIMARY KEY (start, country, kind))")
+    late = watermark = 0
+
+    def step(batch: int, files: list[str]) -> None:
+        nonlocal late, watermark
+        _flushed(output / "sources" / str(batch), json.dumps(files).encode())
+        _flushed(output / "offsets" / str(batch), json.dumps([batch, watermark]).encode())
+        sums = "time_bucket(INTERVAL 1 MINUTE, event_time) start, ctx.country country, event_type kind, count(*) n"
+        groups = f"SELECT {sums}, sum(price) s, max(epoch_ms(event_time)) newest FROM ({scan(files)}) GROUP BY ALL"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE batch AS {groups}")
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE changes AS SELECT b.start, b.country, b.kind, b.n + coalesce(o.n, 0) n,"
+            " b.s + coalesce(o.s, 0) s, false gone FROM batch b LEFT JOIN state o USING (start, country, kind)"
+            f" WHERE epoch_ms(b.start) + 60000 > {late}"
+            f" UNION ALL SELECT *, true FROM state WHERE epoch_ms(start) + 60000 <= {watermark}"
+        )
+        newest = connection.execute("SELECT max(newest) FROM batch").fetchall()[0][0]
+        changelog = io.BytesIO()
+        pq.write_table(connection.sql("FROM changes").to_arrow_table(), changelog)
+        _flushed(output / "state" / str(batch), changelog.getvalue())
+        gone = "s.start = c.start AND s.country = c.country AND s.kind = c.kind"
+        connection.execute(f"DELETE FROM state s USING changes c WHERE c.gone AND {gone}")
+        connection.execute("INSERT OR REPLACE INTO state SELECT * EXCLUDE gone FROM changes WHERE NOT gone")
+        late, watermark = watermark, max(watermark, newest - 60000)
+        _flushed(output / "commits" / str(batch), json.dumps([watermark]).encode())
+
+    return step
+
+
+def _flushed(path: Path, data: bytes) -> None:
+    """A file that is there whole, or not at all, also after the machine has lost its power."""
+    aside = path.with_suffix(".tmp")
+    with aside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.link(aside, path)
+    aside.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)
+    os.close(folder)
+
+
 def keys(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[int, list[str]], None]:
     """A step that merges one batch into count, sum and maximum per key, kept in memory only."""
     del output
@@ -86,7 +137,7 @@ def keys(connection: duckdb.DuckDBPyConnection, output: Path) -> Callable[[int, 
     return step
 
 
-STEPS = {"delta": delta, "parquet": parquet, "windows": windows, "keys": keys}
+STEPS = {"delta": delta, "parquet": parquet, "windows": windows, "exact_windows": exact_windows, "keys": keys}
 
 
 def main(kind: str, source: Path, output: Path, batches: int) -> None:
