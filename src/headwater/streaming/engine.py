@@ -24,7 +24,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import cast
 
@@ -32,20 +32,22 @@ from sqlglot import exp
 
 from headwater.clock import Clock
 from headwater.crash import crash_point
-from headwater.duck import Connection, Dialect, sql_text
+from headwater.duck import Connection, Dialect
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
-from headwater.sources.base import BatchInput, Offset, ReadLimit, ReadsAhead, StreamSource
+from headwater.sources.base import Offset, ReadLimit, ReadsAhead, StreamSource
 from headwater.streaming import profile
+from headwater.streaming.binding import Binding
 from headwater.streaming.checkpoint import Checkpoint
 from headwater.streaming.dataflow import BatchTime, Dataflow, DataflowRun
 from headwater.streaming.latency import rtm_metrics
 from headwater.streaming.logs import CommitEntry, OffsetEntry
 from headwater.streaming.naming import unique_names
-from headwater.streaming.progress import BatchReport, SourceReport, StateReport, Status, Stopwatch
+from headwater.streaming.planned import PlannedBatch
+from headwater.streaming.progress import BatchReport, StateReport, Status, Stopwatch
 from headwater.streaming.protocol import Action, Facts, Position, must_ask_sources, next_instruction
 from headwater.streaming.read_ahead import ReadAhead, Reading, first_queries
-from headwater.streaming.views import create_view, no_rows, set_variable
+from headwater.streaming.views import create_view
 from headwater.streaming.writing import AsyncWriter, DirectWriter, LogWriter
 
 _POLICY = "spark.sql.streaming.multipleWatermarkPolicy"
@@ -73,21 +75,6 @@ class Parts:
     """The interval of asynchronous progress tracking; None: every batch is logged before and after it runs."""
 
 
-@dataclass
-class _Planned:
-    """One batch between step 2 and step 8."""
-
-    batch_id: int
-    starts: tuple[Offset | None, ...]
-    ends: tuple[Offset | None, ...]
-    watermark_ms: int
-    timestamp_ms: int
-    inputs: list[BatchInput | None] = field(default_factory=list)
-    rows: dict[int, int] = field(default_factory=dict)
-    read_ms: int = 0
-    written_ms: int = 0
-
-
 class MicroBatchEngine:
     """Runs triggers one by one; `prepare` and `open` first.
 
@@ -112,7 +99,7 @@ class MicroBatchEngine:
         self._finished = 0
         self._purged = 0
         self._previous_ms: int | None = None
-        self._bound: dict[int, exp.Query] = {}
+        self._binding = Binding(parts.connection, parts.sources, parts.stream.leaves)
         self._dataflow: DataflowRun | None = None
         self._ahead: ReadAhead | None = None
         self._completing: Callable[[], None] | None = None
@@ -182,7 +169,7 @@ class MicroBatchEngine:
         for name, data in stream.inputs.items():
             connection.register(name, data)
         for index in range(len(self._parts.sources)):
-            self._bind(index, None)
+            self._binding.bind(index, None)
         self._dataflow = DataflowRun(stream, connection, self._conf[_POLICY])
         create_view(connection, OUTPUT, stream.query.copy(), unique_names(stream.schema))
         if self._reads_ahead and first_queries(stream):
@@ -222,7 +209,7 @@ class MicroBatchEngine:
             self._complete()
         return action
 
-    def _commit(self, planned: _Planned, states: Sequence[StateReport]) -> None:
+    def _commit(self, planned: PlannedBatch, states: Sequence[StateReport]) -> None:
         self._flow.see()
         numbers = sorted(node.number for node in self._parts.stream.operators)
         ids = {number: report.ids for number, report in zip(numbers, states, strict=True) if report.ids}
@@ -240,7 +227,7 @@ class MicroBatchEngine:
             completing, self._completing = self._completing, None
             completing()
 
-    def _told(self, planned: _Planned, report: BatchReport) -> None:
+    def _told(self, planned: PlannedBatch, report: BatchReport) -> None:
         self._writer.committed()
         crash_point("step7")
         self._unsettled.append((planned.batch_id, planned.ends))
@@ -248,7 +235,7 @@ class MicroBatchEngine:
         self._on_batch(report)
         crash_point("step8")
 
-    def _decide(self, stopping: bool, watch: Stopwatch) -> tuple[Action, _Planned | None]:
+    def _decide(self, stopping: bool, watch: Stopwatch) -> tuple[Action, PlannedBatch | None]:
         kind = self._parts.trigger.kind
         facts = Facts(self._position, kind, self._finished, None, False, stopping)
         crash_point("step1")
@@ -261,12 +248,12 @@ class MicroBatchEngine:
         if instruction.action is Action.REPLAY and self._replay is not None:
             again = self._replay
             self.available = again.offsets
-            batch = _Planned(
+            batch = PlannedBatch(
                 instruction.batch_id, self._starts(), again.offsets, again.watermark_ms, again.timestamp_ms
             )
         elif instruction.action in (Action.RUN, Action.RUN_WITHOUT_DATA):
             watermark, now = self._flow.tracker.watermark_ms, self._parts.clock.now_ms()
-            batch = _Planned(instruction.batch_id, self._starts(), ends, watermark, now)
+            batch = PlannedBatch(instruction.batch_id, self._starts(), ends, watermark, now)
         else:
             return instruction.action, None
         return instruction.action, batch
@@ -288,7 +275,7 @@ class MicroBatchEngine:
                 ends.append(start if end is None else end)
         return tuple(ends)
 
-    def _log(self, planned: _Planned, watch: Stopwatch) -> None:
+    def _log(self, planned: PlannedBatch, watch: Stopwatch) -> None:
         crash_point("step2")
         self._on_status(Status("Writing offsets to log", False, True))
         with watch.part("walCommit"):
@@ -297,99 +284,62 @@ class MicroBatchEngine:
 
     # ── steps 4 to 6 ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _run(self, planned: _Planned, watch: Stopwatch) -> tuple[SinkResult, list[StateReport]]:
+    def _run(self, planned: PlannedBatch, watch: Stopwatch) -> tuple[SinkResult, list[StateReport]]:
         self._on_status(Status("Processing new data", True, True))
         with watch.part("getBatch"):
-            planned.inputs = [self._input(planned, index) for index in range(len(self._parts.sources))]
+            planned.open(self._parts.sources, self._parts.connection)
             read = self._take(planned)
         with watch.part("queryPlanning"):
             if read is None or not read.all:
                 for index, rows in enumerate(planned.inputs):
-                    self._bind(index, rows)
+                    self._binding.bind(index, rows)
             self._read_ahead(planned)
         planned.read_ms = _now_ms()
+        count = partial(planned.count, self._parts.connection)
         with watch.part("addBatch"):
             moment = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
-            self._flow.advance(moment, lambda: self._count(planned), read.first if read else {})
+            self._flow.advance(moment, count, read.first if read else {})
             self._complete()
             self._writer.planned()
             crash_point("step3")
             crash_point("step4")
             crash_point("step5")
             result = self._parts.sink.add_batch(self._batch(planned))
-            self._count(planned)
-        planned.written_ms = _now_ms()
-        crash_point("step6")
-        states = self._flow.commit(planned.batch_id + 1)
-        self._unbind(planned)
+            count()
+            planned.written_ms = _now_ms()
+            crash_point("step6")
+            states = self._flow.commit(planned.batch_id + 1)
+        self._binding.release(planned.inputs)
         return result, states
 
-    def _take(self, planned: _Planned) -> Reading | None:
+    def _take(self, planned: PlannedBatch) -> Reading | None:
         """What was read of this batch before."""
         read = self._ahead.take(planned.inputs[0]) if self._ahead is not None else None
         if read is not None:
             planned.rows[0] = read.count
         return read
 
-    def _read_ahead(self, planned: _Planned) -> None:
+    def _read_ahead(self, planned: PlannedBatch) -> None:
         """Begin to read what will most likely be the next batch."""
         if self._ahead is None:
             return
         following = cast(ReadsAhead, self._parts.sources[0]).ahead(planned.ends[0])
-        if following is not None and following.query is self._bound.get(0):
+        if following is not None and self._binding.is_bound(0, following.query):
             self._ahead.begin(following)
 
-    def _batch(self, planned: _Planned) -> Batch:
+    def _batch(self, planned: PlannedBatch) -> Batch:
         return Batch(
             planned.batch_id,
             self._parts.connection,
             self._output.copy(),
             self._parts.stream.schema,
             self._parts.output_mode,
-            ran=lambda: self._count(planned),
+            ran=partial(planned.count, self._parts.connection),
         )
-
-    def _input(self, planned: _Planned, index: int) -> BatchInput | None:
-        start, end = planned.starts[index], planned.ends[index]
-        if end is None or end == start:
-            return None
-        return self._parts.sources[index].relation(self._parts.connection, start, end)
-
-    def _bind(self, index: int, rows: BatchInput | None) -> None:
-        connection = self._parts.connection
-        for name, data in (rows.inputs if rows else {}).items():
-            connection.register(name, data)
-        for name, files in (rows.variables if rows else {}).items():
-            connection.execute(sql_text(set_variable(name, files))).fetchall()
-        query = rows.query if rows else no_rows(self._parts.sources[index].schema)
-        if self._bound.get(index) is not query:  # a source that names a variable gives the same query again
-            create_view(connection, f"stream_{index}", query, self._parts.stream.leaves[index])
-            self._bound[index] = query
-
-    def _unbind(self, planned: _Planned) -> None:
-        for rows in planned.inputs:
-            for name in rows.inputs if rows else ():
-                self._parts.connection.unregister(name)
-
-    def _count(self, planned: _Planned) -> None:
-        """Note how many rows sources gave, each once, from the profile of the statement that just ran."""
-        unknown = {i: rows for i, rows in enumerate(planned.inputs) if rows is not None and i not in planned.rows}
-        for index, rows in list(unknown.items()):
-            known = rows.known_rows()
-            if known is not None:
-                planned.rows[index] = known
-                del unknown[index]
-        if not unknown:
-            return
-        scans = profile.Profile(self._parts.connection)
-        for index, rows in unknown.items():
-            found = scans.rows(rows)
-            if found is not None:
-                planned.rows[index] = found
 
     # ── steps 7 and 8 ───────────────────────────────────────────────────────────────────────────────────────
 
-    def _finish(self, planned: _Planned) -> None:
+    def _finish(self, planned: PlannedBatch) -> None:
         self._offsets = planned.ends
         self._replay = None
         self._late_ms = planned.watermark_ms
@@ -415,13 +365,8 @@ class MicroBatchEngine:
         self._purged = before
 
     def _report(
-        self, planned: _Planned, started: int, watch: Stopwatch, result: SinkResult, states: Sequence[StateReport]
+        self, planned: PlannedBatch, started: int, watch: Stopwatch, result: SinkResult, states: Sequence[StateReport]
     ) -> BatchReport:
-        rows = [planned.rows.get(index, 0) for index in range(len(self._parts.sources))]
-        sources = [
-            SourceReport(source.description, start, end, source.reported_latest(), count, source.metrics())
-            for source, start, end, count in zip(self._parts.sources, planned.starts, planned.ends, rows, strict=True)
-        ]
         sink = (self._parts.sink.description, result.rows, result.metrics)
         previous, self._previous_ms = self._previous_ms, started
         return BatchReport(
@@ -429,7 +374,7 @@ class MicroBatchEngine:
             started,
             previous,
             watch.milliseconds(),
-            sources,
+            planned.source_reports(self._parts.sources),
             sink,
             tuple(states),
             self._event_time(planned),
@@ -437,13 +382,13 @@ class MicroBatchEngine:
             self._latencies(planned),
         )
 
-    def _latencies(self, planned: _Planned) -> dict[str, dict[str, int]]:
+    def _latencies(self, planned: PlannedBatch) -> dict[str, dict[str, int]]:
         if self._parts.trigger.kind != "real_time":
             return {}
         arrivals = [each for rows in planned.inputs if rows is not None for each in rows.arrivals]
         return rtm_metrics(arrivals, planned.read_ms, planned.written_ms)
 
-    def _event_time(self, planned: _Planned) -> dict[str, int]:
+    def _event_time(self, planned: PlannedBatch) -> dict[str, int]:
         if not self._flow.has_watermark:
             return {}
         times = self._flow.event_times()
