@@ -54,3 +54,20 @@ def test_kills_at_random_moments_leave_the_state_exact(nursery: Nursery, tmp_pat
         (outcome,) = nursery.run(Job(str(tmp_path), "json", "complete", crash=crash))
         assert outcome.status in (KILLED, 0), outcome.error
     finish(nursery, feed, job)
+
+
+def test_kills_while_batches_overlap_leave_the_state_exact(nursery: Nursery, tmp_path: Path) -> None:
+    seed = SEED + 1
+    print(f"seed {seed}")
+    generator = random.Random(seed)
+    feed, job = Feed(tmp_path, "json", rows=3), Job(str(tmp_path), "json", "complete")
+    killed = 0
+    for _ in range(12):
+        for _ in range(12):
+            feed.add()
+        after = generator.randint(60, 600)
+        (outcome,) = nursery.run(Job(str(tmp_path), "json", "complete", kill_after_ms=after))
+        assert outcome.status in (KILLED, 0), outcome.error
+        killed += outcome.status == KILLED
+    assert killed >= 4
+    finish(nursery, feed, job)

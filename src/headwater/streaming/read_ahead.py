@@ -101,6 +101,8 @@ class ReadAhead:
         self._connection.close()
 
     def _read(self, rows: BatchInput) -> Reading | None:
+        if self._stopped:
+            return None
         try:
             self._bind(rows)
             self._turn = 1 - self._turn
