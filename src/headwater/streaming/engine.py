@@ -10,9 +10,6 @@
     7     state N+1 is durable, then `commits/N` with the next watermark   N is done
     8     sources told, progress published, old logs and versions purged   purge is repeated
 
-Step 7 is done by a thread beside steps 1 to 4 of the next batch, if that one follows at once; step 8 and the steps from
-5 on wait for it.
-
 State version v is the state before batch v. A stateless plan runs inside the sink's statement, so step 4 only binds it.
 
 Invariants: the plan is compiled before the first trigger, never in one; a failed trigger ends the run, so nothing that
@@ -23,7 +20,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import cast
@@ -102,7 +98,6 @@ class MicroBatchEngine:
         self._binding = Binding(parts.connection, parts.sources, parts.stream.leaves)
         self._dataflow: DataflowRun | None = None
         self._ahead: ReadAhead | None = None
-        self._completing: Callable[[], None] | None = None
         self._writer: LogWriter = DirectWriter(parts.checkpoint)
         self._unsettled: list[tuple[int, tuple[Offset | None, ...]]] = []
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
@@ -178,13 +173,8 @@ class MicroBatchEngine:
     @property
     def _reads_ahead(self) -> bool:
         """Whether batches follow each other at once, on a source that knows what it will give."""
-        return self._follows_at_once and isinstance(self._parts.sources[0], ReadsAhead)
-
-    @property
-    def _follows_at_once(self) -> bool:
-        """Whether a batch with data is followed by the next trigger without a pause."""
         trigger = self._parts.trigger
-        return not trigger.interval_ms and trigger.kind != "once"
+        return not trigger.interval_ms and trigger.kind != "once" and isinstance(self._parts.sources[0], ReadsAhead)
 
     # ── one trigger ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -195,7 +185,6 @@ class MicroBatchEngine:
         with watch.part("triggerExecution"):
             action, planned = self._decide(stopping, watch)
             if planned is None:
-                self._complete()
                 self._previous_ms = started
                 return action
             if action is not Action.REPLAY:
@@ -203,10 +192,10 @@ class MicroBatchEngine:
             result, states = self._run(planned, watch)
             with watch.part("commitOffsets"):
                 self._commit(planned, states)
+        crash_point("step7")
         self._finish(planned)
-        self._completing = partial(self._told, planned, self._report(planned, started, watch, result, states))
-        if not self._follows_at_once or action is Action.RUN_WITHOUT_DATA:
-            self._complete()
+        self._report(planned, started, watch, result, states)
+        crash_point("step8")
         return action
 
     def _commit(self, planned: PlannedBatch, states: Sequence[StateReport]) -> None:
@@ -220,20 +209,6 @@ class MicroBatchEngine:
                 report.wait()
 
         self._writer.commit(planned.batch_id, entry, durable)
-
-    def _complete(self) -> None:
-        """The rest of the batch before: wait for step 7, and do step 8."""
-        if self._completing is not None:
-            completing, self._completing = self._completing, None
-            completing()
-
-    def _told(self, planned: PlannedBatch, report: BatchReport) -> None:
-        self._writer.committed()
-        crash_point("step7")
-        self._unsettled.append((planned.batch_id, planned.ends))
-        self._settle(self._writer.settled)
-        self._on_batch(report)
-        crash_point("step8")
 
     def _decide(self, stopping: bool, watch: Stopwatch) -> tuple[Action, PlannedBatch | None]:
         kind = self._parts.trigger.kind
@@ -299,7 +274,6 @@ class MicroBatchEngine:
         with watch.part("addBatch"):
             moment = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
             self._flow.advance(moment, count, read.first if read else {})
-            self._complete()
             self._writer.planned()
             crash_point("step3")
             crash_point("step4")
@@ -346,6 +320,8 @@ class MicroBatchEngine:
         self._due = self._parts.without_data and self._flow.due(by_clock=self._parts.trigger.kind != "available_now")
         self._finished += 1
         self._position = Position(planned.batch_id + 1, False)
+        self._unsettled.append((planned.batch_id, planned.ends))
+        self._settle(self._writer.settled)
 
     def _settle(self, settled: int) -> None:
         """What is on the disk for good needs neither its sources' rows nor old logs."""
@@ -366,21 +342,22 @@ class MicroBatchEngine:
 
     def _report(
         self, planned: PlannedBatch, started: int, watch: Stopwatch, result: SinkResult, states: Sequence[StateReport]
-    ) -> BatchReport:
-        sink = (self._parts.sink.description, result.rows, result.metrics)
-        previous, self._previous_ms = self._previous_ms, started
-        return BatchReport(
-            planned.batch_id,
-            started,
-            previous,
-            watch.milliseconds(),
-            planned.source_reports(self._parts.sources),
-            sink,
-            tuple(states),
-            self._event_time(planned),
-            self._flow.observed(),
-            self._latencies(planned),
+    ) -> None:
+        self._on_batch(
+            BatchReport(
+                planned.batch_id,
+                started,
+                self._previous_ms,
+                watch.milliseconds(),
+                planned.source_reports(self._parts.sources),
+                (self._parts.sink.description, result.rows, result.metrics),
+                tuple(states),
+                self._event_time(planned),
+                self._flow.observed(),
+                self._latencies(planned),
+            )
         )
+        self._previous_ms = started
 
     def _latencies(self, planned: PlannedBatch) -> dict[str, dict[str, int]]:
         if self._parts.trigger.kind != "real_time":
@@ -404,12 +381,6 @@ class MicroBatchEngine:
         columns = "\n".join(f"{field.name}: {field.dataType.simpleString()}" for field in self._parts.stream.schema)
         return f"== Analyzed Logical Plan ==\n{columns}\n\n{physical}"
 
-    def abandon(self) -> None:
-        """What was begun beside the query comes to its end, and nothing of it is told."""
-        self._completing = None
-        with suppress(Exception):
-            self._writer.committed()
-
     def interrupt(self) -> None:
         """End the statement that is running."""
         self._parts.connection.interrupt()
@@ -418,12 +389,6 @@ class MicroBatchEngine:
 
     def close(self) -> None:
         """Free the sources, the sink and the connection."""
-        try:
-            self._complete()
-        finally:
-            self._free()
-
-    def _free(self) -> None:
         self._writer.close()
         if self._ahead is not None:
             self._ahead.close()

@@ -1,7 +1,7 @@
 """Who writes a run's entries into the logs.
 
 A batch's offsets are flushed while it is computed, and nothing leaves the process before they are. Its end is written
-once its rows are in the sink and its state is durable, while the next batch is computed.
+once its rows are in the sink and its state is durable.
 
 With asynchronous progress tracking only one batch in each interval is written, and nobody waits for it. After a crash
 the newest written batch runs again, or all after it in one: rows may come twice, none is lost.
@@ -47,11 +47,7 @@ class LogWriter(Protocol):
         ...
 
     def commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None] = _nothing) -> None:
-        """Batch `batch_id` is in the sink; its end is written once `durable` returns."""
-        ...
-
-    def committed(self) -> None:
-        """Wait until that is done, if it is waited for at all. Raises why it cannot be."""
+        """Batch `batch_id` is in the sink; its end is written once `durable` has returned."""
         ...
 
     def close(self) -> None:
@@ -60,13 +56,12 @@ class LogWriter(Protocol):
 
 
 class DirectWriter:
-    """One entry after another by a thread of its own; the query waits for each before it goes past it."""
+    """A batch's offsets are on the disk when `planned` returns, its end when `commit` does."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self._worker = ThreadPoolExecutor(1, "log-writer")
         self._planning: Future[None] | None = None
-        self._committing: Future[None] | None = None
         self.settled = -1
 
     def plan(self, batch_id: int, entry: OffsetEntry) -> None:
@@ -80,19 +75,11 @@ class DirectWriter:
             planning.result()
 
     def commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None] = _nothing) -> None:
-        """See `LogWriter`; the next batch may be computed meanwhile."""
-        self._committing = self._worker.submit(self._commit, batch_id, entry, durable)
-
-    def _commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None]) -> None:
+        """See `LogWriter`."""
+        self.planned()
         durable()
         self._checkpoint.commits.add(batch_id, entry)
         self.settled = batch_id
-
-    def committed(self) -> None:
-        """See `LogWriter`."""
-        if self._committing is not None:
-            committing, self._committing = self._committing, None
-            committing.result()
 
     def close(self) -> None:
         """See `LogWriter`."""
@@ -143,9 +130,6 @@ class AsyncWriter:
             self._work.put(lambda: self._add_commit(batch_id, entry))
         elif self._planned is not None:
             self._finished = batch_id, self._planned, entry
-
-    def committed(self) -> None:
-        """See `LogWriter`: nobody waits."""
 
     def close(self) -> None:
         """See `LogWriter`; the newest finished batch is written, so that a stopped query runs nothing again."""

@@ -177,7 +177,6 @@ def test_the_report_counts_rows_and_names_offsets(harness: Harness) -> None:
     harness.clock.advance(1000)
     harness.sources[0].add(numbers(3, 4))
     engine.trigger()
-    engine.trigger()
 
     report = harness.reports[1].json(("id", "run", None))
 
@@ -194,49 +193,8 @@ def test_old_entries_are_purged(harness: Harness) -> None:
     for value in range(6):
         harness.sources[0].add(numbers(value))
         engine.trigger()
-    engine.trigger()
 
     for log in ("offsets", "commits"):
         names = sorted(path.name for path in Path(harness.path, log).iterdir())
         assert [name for name in names if name.isdecimal()] == ["3", "4", "5"]
         assert [name for name in names if name.endswith(".crc")] == [".3.crc", ".4.crc", ".5.crc"]
-
-
-def test_a_batch_is_told_when_it_is_in_the_log_at_the_latest_with_the_next_one(harness: Harness) -> None:
-    engine = harness.open()
-    commits = Path(harness.path, "commits")
-    told: list[tuple[int, list[str]]] = []
-    engine._on_batch = lambda report: told.append((report.batch_id, sorted(p.name for p in commits.glob("[0-9]*"))))
-    for value in (2, 4):
-        harness.sources[0].add(numbers(value))
-        engine.trigger()
-
-    assert told == [(0, ["0"])]
-    assert engine.trigger() is Action.WAIT
-    assert told == [(0, ["0"]), (1, ["0", "1"])]
-
-
-def test_a_trigger_that_waits_for_its_time_tells_before_it(tmp_path: Path) -> None:
-    harness = Harness(tmp_path / "ck", Trigger("processing_time", 1000))
-    engine = harness.open()
-    harness.sources[0].add(numbers(2))
-    engine.trigger()
-    assert [report.batch_id for report in harness.reports] == [0]
-
-
-def test_what_a_closed_run_had_finished_is_told(harness: Harness) -> None:
-    engine = harness.open()
-    harness.sources[0].add(numbers(2))
-    engine.trigger()
-    engine.close()
-    assert [report.batch_id for report in harness.reports] == [0]
-
-
-def test_an_abandoned_run_tells_nothing_more(harness: Harness) -> None:
-    engine = harness.open()
-    harness.sources[0].add(numbers(2))
-    engine.trigger()
-    engine.abandon()
-    assert Path(harness.path, "commits/0").exists()
-    engine.close()
-    assert harness.reports == []

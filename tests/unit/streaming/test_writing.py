@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from headwater.clock import ManualClock
-from headwater.errors import SparkError
+from headwater.errors import ConcurrentWriteError, SparkError
 from headwater.io.local import LocalStorage
 from headwater.streaming.checkpoint import Checkpoint
 from headwater.streaming.logs import CommitEntry, OffsetEntry
@@ -40,29 +39,18 @@ def test_every_entry_is_there_when_it_was_waited_for(checkpoint: Checkpoint) -> 
         writer.plan(batch, OffsetEntry((str(batch),)))
         writer.planned()
         assert checkpoint.offsets.ids()[-1] == batch
-        writer.commit(batch, CommitEntry(batch))
-        writer.committed()
+        writer.commit(batch, CommitEntry(batch), lambda: checkpoint.commits.get(0))
         assert (writer.settled, checkpoint.commits.ids()[-1]) == (batch, batch)
     assert not checkpoint.gaps
 
 
-def test_an_end_is_written_after_the_state_and_before_the_next_offsets(checkpoint: Checkpoint) -> None:
+def test_offsets_that_another_run_has_written_are_told_before_the_batch_may_leave(checkpoint: Checkpoint) -> None:
     writer = DirectWriter(checkpoint)
-    go_on = threading.Event()
-
-    def durable() -> None:
-        assert go_on.wait(10)
-        assert checkpoint.offsets.ids() == [0]
-        assert checkpoint.commits.ids() == []
-
+    checkpoint.offsets.add(0, OffsetEntry(("0",)))
     writer.plan(0, OffsetEntry(("0",)))
-    writer.commit(0, CommitEntry(0), durable)
-    writer.plan(1, OffsetEntry(("1",)))
-    assert writer.settled == -1
-    go_on.set()
-    writer.committed()
-    writer.planned()
-    assert (checkpoint.offsets.ids(), checkpoint.commits.ids()) == ([0, 1], [0])
+    with pytest.raises(ConcurrentWriteError, match="CONCURRENT_STREAM_LOG_UPDATE"):
+        writer.planned()
+    writer.close()
 
 
 @pytest.mark.parametrize("kind", ["direct", "async"])
@@ -75,13 +63,12 @@ def test_a_state_that_cannot_be_made_durable_ends_the_run_before_its_batch_does(
         raise OSError("no space left")
 
     def go_on() -> None:
-        writer.committed()
+        writer.plan(0, OffsetEntry(("0",)))
+        writer.commit(0, CommitEntry(0), durable)
         for batch in range(1, 1000):
             time.sleep(0.002)
             writer.plan(batch, OffsetEntry((str(batch),)))
 
-    writer.plan(0, OffsetEntry(("0",)))
-    writer.commit(0, CommitEntry(0), durable)
     with pytest.raises((OSError, SparkError), match="no space left"):
         go_on()
     writer.close()

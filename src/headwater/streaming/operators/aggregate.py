@@ -133,17 +133,6 @@ class StreamingAggregate:
         for text in (self._texts.changed, self._texts.changed_and_gone, self._texts.output):
             run(connection, text)
 
-    @property
-    def first_query(self) -> exp.Query:
-        """See `BeginsWithQuery`."""
-        return self._plan.first_query
-
-    def _texts_over(self, first: exp.Table) -> _Texts:
-        """The statements over groups that are there already."""
-        if first.name not in self._over:
-            self._over[first.name] = _Texts(self._plan, self._state, first)
-        return self._over[first.name]
-
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
         """See `StatefulOperator`."""
         self._state.restore(connection, version, ids[0] if ids else None)
@@ -193,6 +182,17 @@ class StreamingAggregate:
         if self._plan.site.mode == "complete" or moment.eviction_ms is None or next_ms is None:
             return False
         return next_ms > moment.eviction_ms
+
+    @property
+    def first_query(self) -> exp.Query:
+        """See `BeginsWithQuery`."""
+        return self._plan.first_query
+
+    def _texts_over(self, first: exp.Table) -> _Texts:
+        """The statements over groups that are there already."""
+        if first.name not in self._over:
+            self._over[first.name] = _Texts(self._plan, self._state, first)
+        return self._over[first.name]
 
 
 class _Texts:
