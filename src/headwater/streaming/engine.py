@@ -3,17 +3,18 @@
     step  what                                                              a crash right after it means
     1     read the logs, ask `protocol` what is next                        nothing happened
     2     sources report end offsets under the rate limits; watermark fixed nothing happened
-    3     `offsets/N` created, no overwrite, flushed: beside step 4      N is run again with exactly these offsets
-    4     plan bound to the offset ranges and run in DuckDB               as 3; nothing has left the process
-    5     3 is waited for; state version N+1 is being written beside N     as 3; the replay starts from N, rewrites N+1
-    6     sink commits batch N under (query id, N)                         replay finds N in the sink, adds nothing
-    7     state N+1 is durable, then `commits/N` with the next watermark   N is done
-    8     sources told, progress published, old logs and versions purged   purge is repeated
+    3     `offsets/N` created, no overwrite, flushed while 4 runs           N is run again with exactly these offsets
+    4     plan bound to the offset ranges and run in DuckDB                 as 3; nothing has left the process
+    5     3 is waited for; state version N+1 is being written beside N      as 3; the replay starts from N, rewrites N+1
+    6     sink commits batch N under (query id, N)                          replay finds N in the sink, adds nothing
+    7     state N+1 is durable, then `commits/N` with the next watermark    N is done
+    8     sources told, progress published, old logs and versions purged    purge is repeated
 
 State version v is the state before batch v. A stateless plan runs inside the sink's statement, so step 4 only binds it.
+The points of steps 3 to 5 are passed together, when 3 and 4 are both done.
 
 Invariants: the plan is compiled before the first trigger, never in one; a failed trigger ends the run, so nothing that
-memory holds has to be undone; all work happens on the query's own connection, in the query's own thread.
+memory holds has to be undone; the query's own thread does all work on its connection, and waits for what others flush.
 """
 
 from __future__ import annotations
@@ -274,10 +275,11 @@ class MicroBatchEngine:
         with watch.part("addBatch"):
             moment = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
             self._flow.advance(moment, count, read.first if read else {})
+        with watch.part("walCommit"):
             self._writer.planned()
-            crash_point("step3")
-            crash_point("step4")
-            crash_point("step5")
+        for point in ("step3", "step4", "step5"):
+            crash_point(point)
+        with watch.part("addBatch"):
             result = self._parts.sink.add_batch(self._batch(planned))
             count()
             planned.written_ms = _now_ms()

@@ -108,7 +108,7 @@ class AdvanceClock(Step):
 class Crash(Step):
     """The next batch dies at a point, as if the process had been killed there; then the query is started again.
 
-    `at`: `step3` (the batch is planned), `step5` (state is written), `step6` (the sink has the batch), `step7` (the
+    `at`: `step3` (the batch is planned), `step5` (state is computed), `step6` (the sink has the batch), `step7` (the
     batch is committed), … Nothing that the batch had begun is finished, undone or closed.
     """
 
