@@ -1,8 +1,8 @@
-"""Threads with a stack deep enough for plans of a thousand nested relations.
+"""The pool of threads that serve calls: deep enough for plans of a thousand nested relations (`threads`).
 
 The protobuf parser and the plan walkers recurse; on the usual 8 MB stack a hostile plan would end the process.
 
-Invariants: every thread that parses or walks a client's plan is started here; all are daemons, so that a call that
+Invariants: every thread that parses or walks a client's plan is a deep one; all are daemons, so that a call that
 waits (a listener, `awaitTermination`) does not keep a finished program alive.
 """
 
@@ -15,22 +15,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
-STACK_BYTES = 64 * 1024 * 1024
+from headwater.threads import start_deep_thread
+
 RECURSION_LIMIT = 40_000
-
-_lock = threading.Lock()
-
-
-def start_deep_thread(target: Callable[[], None], name: str) -> threading.Thread:
-    """Run `target` on a daemon thread with a deep stack."""
-    thread = threading.Thread(target=target, name=name, daemon=True)
-    with _lock:
-        before = threading.stack_size(STACK_BYTES)
-        try:
-            thread.start()
-        finally:
-            threading.stack_size(before)
-    return thread
 
 
 class DeepPool(Executor):

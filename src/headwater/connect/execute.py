@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql.types import StructType
 
-from headwater.connect.deep import start_deep_thread
 from headwater.connect.errors import as_spark_error
 from headwater.connect.proto import pb2, type_to_proto
 from headwater.connect.reattach import AbandonedError, Responses
 from headwater.connect.session import SessionHolder, is_uuid
 from headwater.errors import SparkError
+from headwater.threads import start_deep_thread
 
 CHUNK_BYTES = 4 * 1024 * 1024
 ABANDONED_SECONDS = 300.0

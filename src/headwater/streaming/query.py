@@ -21,11 +21,10 @@ from headwater.streaming.logs import compact
 from headwater.streaming.progress import BatchReport, ProgressLog, Status, timestamp
 from headwater.streaming.protocol import Action
 from headwater.streaming.trigger import TriggerClock
+from headwater.threads import start_deep_thread
 
 _log = logger("streaming")
-_STACK_BYTES = 64 * 1024 * 1024
 _GRACE_SECONDS = 1.0
-_start_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -109,14 +108,8 @@ class StreamingQuery:
         started = {"id": self.id, "runId": self.run_id, "name": self.name}
         text = compact({**started, "timestamp": timestamp(self._parts.clock.now_ms()), "jobTags": []})
         self._publish(self, StreamEvent("started", text))
-        with _start_lock:
-            before = threading.stack_size(_STACK_BYTES)
-            try:
-                name = f"stream execution thread for {self.name or ''} [id = {self.id}, runId = {self.run_id}]"
-                self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-                self._thread.start()
-            finally:
-                threading.stack_size(before)
+        name = f"stream execution thread for {self.name or ''} [id = {self.id}, runId = {self.run_id}]"
+        self._thread = start_deep_thread(self._run, name)
         return text
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""Deep threads and the pool of them."""
+"""The pool of deep threads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from headwater.connect.deep import DeepPool, start_deep_thread
+from headwater.connect.deep import DeepPool
 
 
 def test_deep_recursion_survives() -> None:
@@ -17,12 +17,6 @@ def test_deep_recursion_survives() -> None:
     pool = DeepPool(1)
     assert pool.submit(fall, 15_000).result() == 0
     pool.shutdown()
-
-
-def test_other_threads_keep_their_stack_size() -> None:
-    before = threading.stack_size()
-    start_deep_thread(lambda: None, "deep").join()
-    assert threading.stack_size() == before
 
 
 def test_the_pool_grows_to_its_limit_and_reuses_idle_threads() -> None:
