@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import pyarrow as pa
 import pytest
 from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
 
@@ -23,6 +25,7 @@ from headwater.plan.relations import (
     WithColumns,
     WithWatermark,
 )
+from headwater.state.store import StateStore
 from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType())])
@@ -68,6 +71,27 @@ def test_state_survives_restarts(stream: StreamTest) -> None:
             *((f"k{k}", (2**53 + 1) * n, n) for k in range(3) if (n := len(range(k, batch + 1, 3)))),
         )
         stream.stop().start()
+
+
+def test_a_batch_is_committed_only_when_its_state_is_durable(
+    stream: StreamTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changelog = StateStore.changelog
+    seen: list[bool] = []
+
+    def slow(store: StateStore, version: int, rows: pa.Table) -> Callable[[], int]:
+        write = changelog(store, version, rows)
+
+        def written() -> int:
+            time.sleep(0.3)
+            seen.append((stream.folder / "checkpoint" / "commits" / str(version - 1)).exists())
+            return write()
+
+        return written
+
+    monkeypatch.setattr(StateStore, "changelog", slow)
+    stream.plan(lambda s: total(s, "k"), "update").start().add_data([row("a", 1)]).check_answer(("a", 1, 1))
+    assert seen == [False]
 
 
 def test_a_failed_batch_is_taken_into_the_state_once(stream: StreamTest) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from headwater.duck import Database
 from headwater.errors import ConcurrentWriteError, RuntimeSparkError
 from headwater.io.local import LocalStorage
 from headwater.plan.commands import Trigger
+from headwater.sinks.base import Batch, SinkResult
 from headwater.streaming.checkpoint import Checkpoint
 from headwater.streaming.dataflow import Dataflow
 from headwater.streaming.engine import MicroBatchEngine, Parts
-from headwater.streaming.logs import PINNED
+from headwater.streaming.logs import PINNED, BatchLog, Entry
 from headwater.streaming.progress import BatchReport
 from headwater.streaming.protocol import Action
 from support.fakes import FakeSink, FakeSource
@@ -198,3 +200,24 @@ def test_old_entries_are_purged(harness: Harness) -> None:
         names = sorted(path.name for path in Path(harness.path, log).iterdir())
         assert [name for name in names if name.isdecimal()] == ["3", "4", "5"]
         assert [name for name in names if name.endswith(".crc")] == [".3.crc", ".4.crc", ".5.crc"]
+
+
+def test_the_sink_gets_a_batch_only_when_its_offsets_are_in_the_log(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, seen = BatchLog.add, []
+
+    def slow(log: BatchLog[Entry], batch_id: int, entry: Entry) -> None:
+        time.sleep(0.2)
+        add(log, batch_id, entry)
+
+    def look(batch: Batch) -> SinkResult:
+        seen.append(Path(harness.path, "offsets", str(batch.batch_id)).exists())
+        return FakeSink.add_batch(harness.sink, batch)
+
+    monkeypatch.setattr(BatchLog, "add", slow)
+    monkeypatch.setattr(harness.sink, "add_batch", look)
+    engine = harness.open()
+    harness.sources[0].add(numbers(2))
+    engine.trigger()
+    assert seen == [True]
