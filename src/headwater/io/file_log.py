@@ -2,7 +2,7 @@
 
 A line is `{"path": "file:///…", "timestamp": <modified ms>, "batchId": <n>}`.
 
-Invariants: an entry is durable before `give` returns; `between` names the same files before and after a restart.
+Invariants: what was given is durable when it was recorded; `between` names the same files before and after a restart.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class FileLog:
         self._mounts = mounts
         self._queue = queue
         self._batches: dict[int, list[FileStatus]] = {}
+        self._unrecorded: list[int] = []
         self.latest = -1
         self._load()
 
@@ -50,12 +51,22 @@ class FileLog:
                 self.latest = max(self.latest, number)
 
     def give(self, files: list[FileStatus]) -> int:
-        """Give `files` to the next batch number. Raises CONCURRENT_STREAM_LOG_UPDATE."""
+        """Give `files` to the next batch number; the log does not say so before it is recorded."""
         number = self.latest + 1
-        self._log.add(number, [_line(file, number) for file in files])
+        self._unrecorded.append(number)
         self._batches[number] = files
         self.latest = number
         return number
+
+    def record(self, number: int) -> None:
+        """Make durable what was given up to `number`. Raises CONCURRENT_STREAM_LOG_UPDATE.
+
+        It may be called from another thread, one call at a time.
+        """
+        while self._unrecorded and self._unrecorded[0] <= number:
+            given = self._unrecorded[0]
+            self._log.add(given, [_line(file, given) for file in self._batches[given]])
+            del self._unrecorded[0]
 
     def files(self, number: int) -> list[FileStatus]:
         """The files of one entry; sizes are -1 where only the log knows them."""

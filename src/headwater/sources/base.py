@@ -116,7 +116,7 @@ class StreamSource(Protocol):
     def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
         """The end of the next batch after `start`; equal to `start` (or None) when there is nothing new.
 
-        May record what it discovered in its own log (file source), before it returns.
+        A source that writes a log of its own does so before it returns, or is one that `RecordsOffsets`.
         """
         ...
 
@@ -142,6 +142,21 @@ class StreamSource(Protocol):
 
     def stop(self) -> None:
         """Free what the source holds."""
+        ...
+
+
+@runtime_checkable
+class RecordsOffsets(Protocol):
+    """A source whose `latest_offset` writes nothing: two batches may overlap, the end of one and the plan of the next.
+
+    A run that lost its query to another one finds out before it has touched the source's log.
+    """
+
+    def record(self, end: Offset) -> None:
+        """Make durable what `end` stands for; called by the thread that then writes it into the log of offsets.
+
+        Raises CONCURRENT_STREAM_LOG_UPDATE if another run was here.
+        """
         ...
 
 

@@ -1,9 +1,9 @@
 """The file source: `json`, `csv`, `parquet` and `text` folders as batches and as streams.
 
 As a stream it is Spark's FileStreamSource: files are found by listing, given to a batch number in its own log
-(`sources/<i>/`, Spark's format) before the batch runs, and read from that log ever after.
+(`sources/<i>/`, Spark's format) before the batch's offsets are logged, and read from that log ever after.
 
-Invariants: a path is given to one batch only; the log entry is durable before its offset is returned; the same
+Invariants: a path is given to one batch only; the log entry is durable before an offset that needs it is; the same
 offsets always name the same files.
 """
 
@@ -181,6 +181,10 @@ class FileStream:
         if files:
             self._log.give(files)
         return _offset(self._log.latest) if self._log.latest >= 0 else None
+
+    def record(self, end: Offset) -> None:
+        """See `RecordsOffsets`."""
+        self._log.record(_number(end))
 
     def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
         """The rows of the files given to the batches after `start` up to `end`."""

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import exp
 
+from headwater import duck
 from headwater.duck import Connection, DuckError, arrow, arrow_batches
 from headwater.errors import RuntimeSparkError
 from headwater.state.background import Background
@@ -272,7 +273,7 @@ class StateTable:
 
     def _known(self, connection: Connection, changes: exp.Table) -> int:
         """How many changes name a row."""
-        return int(connection.execute(self._sql.known(changes)).fetchall()[0][0])
+        return int(duck.run(connection, self._sql.known(changes))[0][0])
 
     def _count(self, gone: int, brought: int) -> None:
         self.rows += brought - gone
@@ -331,5 +332,5 @@ def _grouped(changelogs: Iterable[pa.Table]) -> Iterable[pa.Table]:
 
 def _run(connection: Connection, text: str) -> int:
     """Run a statement; how many rows it changed."""
-    rows = connection.execute(text).fetchall()
+    rows = duck.run(connection, text)
     return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else 0

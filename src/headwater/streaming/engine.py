@@ -8,10 +8,12 @@
     5     3 is waited for; state version N+1 is being written beside N      as 3; the replay starts from N, rewrites N+1
     6     sink commits batch N under (query id, N)                          replay finds N in the sink, adds nothing
     7     state N+1 is durable, then `commits/N` with the next watermark    N is done
-    8     sources told, progress published, old logs and versions purged    purge is repeated
+    8     sources told, old logs and versions purged, progress published    purge is repeated
 
 State version v is the state before batch v. A stateless plan runs inside the sink's statement, so step 4 only binds it.
-The points of steps 3 to 5 are passed together, when 3 and 4 are both done.
+The points of steps 3 to 5 are passed together, when 3 and 4 are both done. Where batches follow each other at once, and
+the sources write nothing before their batch is planned, a batch does not wait for its step 7: the next one does in its
+step 5, or the trigger that finds none. Whoever lost the query to another run finds out before he writes anything more.
 
 Invariants: the plan is compiled before the first trigger, never in one; a failed trigger ends the run, so nothing that
 memory holds has to be undone; the query's own thread does all work on its connection, and waits for what others flush.
@@ -32,7 +34,7 @@ from headwater.crash import crash_point
 from headwater.duck import Connection, Dialect
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
-from headwater.sources.base import Offset, ReadLimit, ReadsAhead, StreamSource
+from headwater.sources.base import Offset, ReadLimit, ReadsAhead, RecordsOffsets, StreamSource
 from headwater.streaming import profile
 from headwater.streaming.binding import Binding
 from headwater.streaming.checkpoint import Checkpoint
@@ -100,6 +102,7 @@ class MicroBatchEngine:
         self._dataflow: DataflowRun | None = None
         self._ahead: ReadAhead | None = None
         self._writer: LogWriter = DirectWriter(parts.checkpoint)
+        self._overlaps = _at_once(parts.trigger) and all(isinstance(one, RecordsOffsets) for one in parts.sources)
         self._unsettled: list[tuple[int, tuple[Offset | None, ...]]] = []
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
         self._output = exp.select(*names).from_(OUTPUT)
@@ -168,14 +171,8 @@ class MicroBatchEngine:
             self._binding.bind(index, None)
         self._dataflow = DataflowRun(stream, connection, self._conf[_POLICY])
         create_view(connection, OUTPUT, stream.query.copy(), unique_names(stream.schema))
-        if self._reads_ahead and first_queries(stream):
+        if _at_once(self._parts.trigger) and isinstance(self._parts.sources[0], ReadsAhead) and first_queries(stream):
             self._ahead = ReadAhead(connection, stream)
-
-    @property
-    def _reads_ahead(self) -> bool:
-        """Whether batches follow each other at once, on a source that knows what it will give."""
-        trigger = self._parts.trigger
-        return not trigger.interval_ms and trigger.kind != "once" and isinstance(self._parts.sources[0], ReadsAhead)
 
     # ── one trigger ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -187,16 +184,17 @@ class MicroBatchEngine:
             action, planned = self._decide(stopping, watch)
             if planned is None:
                 self._previous_ms = started
+                self._settle()
                 return action
             if action is not Action.REPLAY:
                 self._log(planned, watch)
             result, states = self._run(planned, watch)
             with watch.part("commitOffsets"):
                 self._commit(planned, states)
-        crash_point("step7")
         self._finish(planned)
+        if not self._overlaps:
+            self._settle()
         self._report(planned, started, watch, result, states)
-        crash_point("step8")
         return action
 
     def _commit(self, planned: PlannedBatch, states: Sequence[StateReport]) -> None:
@@ -210,6 +208,8 @@ class MicroBatchEngine:
                 report.wait()
 
         self._writer.commit(planned.batch_id, entry, durable)
+        if not self._overlaps:
+            self._writer.wait()
 
     def _decide(self, stopping: bool, watch: Stopwatch) -> tuple[Action, PlannedBatch | None]:
         kind = self._parts.trigger.kind
@@ -256,7 +256,12 @@ class MicroBatchEngine:
         self._on_status(Status("Writing offsets to log", False, True))
         with watch.part("walCommit"):
             entry = OffsetEntry(planned.ends, planned.watermark_ms, planned.timestamp_ms, self._conf)
-            self._writer.plan(planned.batch_id, entry)
+            self._writer.plan(planned.batch_id, entry, partial(self._record, planned.ends))
+
+    def _record(self, ends: Sequence[Offset | None]) -> None:
+        for source, end in zip(self._parts.sources, ends, strict=True):
+            if isinstance(source, RecordsOffsets) and end is not None:
+                source.record(end)
 
     # ── steps 4 to 6 ────────────────────────────────────────────────────────────────────────────────────────
 
@@ -276,7 +281,7 @@ class MicroBatchEngine:
             moment = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
             self._flow.advance(moment, count, read.first if read else {})
         with watch.part("walCommit"):
-            self._writer.planned()
+            self._settle()
         for point in ("step3", "step4", "step5"):
             crash_point(point)
         with watch.part("addBatch"):
@@ -323,16 +328,19 @@ class MicroBatchEngine:
         self._finished += 1
         self._position = Position(planned.batch_id + 1, False)
         self._unsettled.append((planned.batch_id, planned.ends))
-        self._settle(self._writer.settled)
 
-    def _settle(self, settled: int) -> None:
-        """What is on the disk for good needs neither its sources' rows nor old logs."""
+    def _settle(self) -> None:
+        """Wait for the logs; what has ended for good needs neither its sources' rows nor old entries."""
+        self._writer.wait()
+        settled = self._writer.settled
         while self._unsettled and self._unsettled[0][0] <= settled:
+            crash_point("step7")
             _, ends = self._unsettled.pop(0)
             for source, end in zip(self._parts.sources, ends, strict=True):
                 if end is not None:
                     source.commit(end)
-        self._purge(settled - self._parts.retain)
+            self._purge(settled - self._parts.retain)
+            crash_point("step8")
 
     def _purge(self, before: int) -> None:
         if before <= self._purged:
@@ -399,6 +407,11 @@ class MicroBatchEngine:
         self._parts.sink.stop()
         self._parts.stream.close()
         self._parts.connection.close()
+
+
+def _at_once(trigger: Trigger) -> bool:
+    """Whether batches follow each other as long as there is something to read."""
+    return not trigger.interval_ms and trigger.kind != "once"
 
 
 def _now_ms() -> int:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyspark.sql.types import DataType, StructType
 from sqlglot import exp
 
+from headwater import duck
 from headwater.compile.grouping import GROUP, create, same_keys
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.duck import Connection, arrow, sql_text
@@ -51,7 +52,7 @@ class OutputRows:
 
     def clear(self, connection: Connection) -> None:
         """Create the table, empty."""
-        connection.execute(self._clear).fetchall()
+        duck.run(connection, self._clear)
 
     def add(self, connection: Connection, rows: pa.Table) -> None:
         """Add rows, columns by position."""
@@ -59,7 +60,7 @@ class OutputRows:
             return
         connection.register(self._given, rows.rename_columns(self._columns))
         try:
-            connection.execute(self._insert).fetchall()
+            duck.run(connection, self._insert)
         finally:
             connection.unregister(self._given)
 
@@ -111,7 +112,7 @@ class GroupTable:
             return
         connection.register(self._given, changes)
         try:
-            connection.execute(self._take).fetchall()
+            duck.run(connection, self._take)
         finally:
             connection.unregister(self._given)
         self.table.apply(connection, self._changed)

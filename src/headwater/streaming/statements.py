@@ -9,6 +9,7 @@ from typing import Literal
 
 from sqlglot import exp
 
+from headwater import duck
 from headwater.duck import Connection, sql_text
 
 
@@ -43,10 +44,10 @@ def same(names: list[str], left: str, right: str) -> exp.Condition:
 
 def run(connection: Connection, text: str) -> int:
     """Run a statement; how many rows it wrote."""
-    rows = connection.execute(text).fetchall()
+    rows = duck.run(connection, text)
     return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else 0
 
 
 def count(connection: Connection, text: str) -> int:
     """The number that a query gives."""
-    return int(connection.execute(text).fetchall()[0][0])
+    return int(duck.run(connection, text)[0][0])

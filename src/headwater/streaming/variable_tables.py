@@ -18,6 +18,7 @@ import pyarrow as pa
 from pyspark.sql.types import BooleanType, IntegerType, LongType, StringType, StructType
 from sqlglot import exp
 
+from headwater import duck
 from headwater.compile.grouping import GROUP, GroupedRows, create
 from headwater.duck import Connection, arrow, sql_text
 from headwater.errors import RuntimeSparkError
@@ -139,7 +140,7 @@ class VariableTable(CellTable):
         if self.variable.kind != "list":
             return self.state.rows
         if self.changed:
-            self._held = int(connection.execute(self._lists).fetchall()[0][0])
+            self._held = int(duck.run(connection, self._lists)[0][0])
         return self._held
 
     def restored(self) -> None:

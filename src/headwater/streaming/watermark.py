@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
+from headwater import duck
 from headwater.duck import Connection, sql_text
 from headwater.streaming.statements import create, run
 
@@ -84,7 +85,7 @@ class WatermarkStage:
             return
         run(self._connection, self._fill)
         ran()
-        self.times = EventTimes.of(*self._connection.execute(self._look).fetchall()[0])
+        self.times = EventTimes.of(*duck.run(self._connection, self._look)[0])
 
 
 class WatermarkTracker:

@@ -1,13 +1,14 @@
 """Who writes a run's entries into the logs.
 
 A batch's offsets are flushed while it is computed, and nothing leaves the process before they are. Its end is written
-once its rows are in the sink and its state is durable.
+once its rows are in the sink and its state is durable; it may be written beside the beginning of the next batch.
 
 With asynchronous progress tracking only one batch in each interval is written, and nobody waits for it. After a crash
 the newest written batch runs again, or all after it in one: rows may come twice, none is lost.
 
-Invariants: entries are written in the order of their batches; a batch is committed in the log only if its offsets are
-in it too; a failed write ends the query at its next step.
+Invariants: entries are written in the order of their batches, sources' logs before the offsets that need them; a batch
+is committed in the log only if its offsets are in it too; after a failed write nothing is written any more, and the
+query ends at its next step.
 """
 
 from __future__ import annotations
@@ -38,12 +39,15 @@ class LogWriter(Protocol):
         """The newest batch whose commit is on the disk; -1: none of this run."""
         ...
 
-    def plan(self, batch_id: int, entry: OffsetEntry) -> None:
-        """Batch `batch_id` is about to run. Raises CONCURRENT_STREAM_LOG_UPDATE."""
+    def plan(self, batch_id: int, entry: OffsetEntry, record: Callable[[], None] = _nothing) -> None:
+        """Batch `batch_id` is about to run; its offsets are written once `record` has returned."""
         ...
 
-    def planned(self) -> None:
-        """Wait until the batch that runs may leave the process. Raises what `plan` could not know yet."""
+    def wait(self) -> None:
+        """Until the batch that runs may leave the process, and the one before has ended.
+
+        Raises what went wrong with them, such as CONCURRENT_STREAM_LOG_UPDATE.
+        """
         ...
 
     def commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None] = _nothing) -> None:
@@ -56,34 +60,51 @@ class LogWriter(Protocol):
 
 
 class DirectWriter:
-    """A batch's offsets are on the disk when `planned` returns, its end when `commit` does."""
+    """All that was begun is on the disk when `wait` returns."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
         self._worker = ThreadPoolExecutor(1, "log-writer")
-        self._planning: Future[None] | None = None
+        self._newest: Future[None] | None = None
         self.settled = -1
 
-    def plan(self, batch_id: int, entry: OffsetEntry) -> None:
+    def plan(self, batch_id: int, entry: OffsetEntry, record: Callable[[], None] = _nothing) -> None:
         """See `LogWriter`; the batch is computed while this is flushed."""
-        self._planning = self._worker.submit(self._checkpoint.offsets.add, batch_id, entry)
 
-    def planned(self) -> None:
+        def write() -> None:
+            record()
+            self._checkpoint.offsets.add(batch_id, entry)
+
+        self._begin(write)
+
+    def wait(self) -> None:
         """See `LogWriter`."""
-        if self._planning is not None:
-            planning, self._planning = self._planning, None
-            planning.result()
+        if self._newest is not None:
+            self._newest.result()
 
     def commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None] = _nothing) -> None:
         """See `LogWriter`."""
-        self.planned()
-        durable()
-        self._checkpoint.commits.add(batch_id, entry)
-        self.settled = batch_id
+
+        def write() -> None:
+            durable()
+            self._checkpoint.commits.add(batch_id, entry)
+            self.settled = batch_id
+
+        self._begin(write)
 
     def close(self) -> None:
         """See `LogWriter`."""
         self._worker.shutdown()
+
+    def _begin(self, write: Callable[[], None]) -> None:
+        before = self._newest
+
+        def after() -> None:
+            if before is not None:
+                before.result()
+            write()
+
+        self._newest = self._worker.submit(after)
 
 
 class AsyncWriter:
@@ -108,9 +129,10 @@ class AsyncWriter:
         self._thread.start()
         self.settled = -1
 
-    def plan(self, batch_id: int, entry: OffsetEntry) -> None:
+    def plan(self, batch_id: int, entry: OffsetEntry, record: Callable[[], None] = _nothing) -> None:
         """See `LogWriter`. Raises STREAMING_ASYNC_OPERATION_FAILED if an earlier write failed."""
         self._check()
+        self._work.put(record)
         now = self._clock.now_ms()
         self._planned = entry
         if self._last_ms is not None and now - self._last_ms < self._interval_ms:
@@ -118,7 +140,7 @@ class AsyncWriter:
         self._last_ms, self._written = now, batch_id
         self._work.put(lambda: self._checkpoint.offsets.add(batch_id, entry))
 
-    def planned(self) -> None:
+    def wait(self) -> None:
         """See `LogWriter`: nobody waits."""
 
     def commit(self, batch_id: int, entry: CommitEntry, durable: Callable[[], None] = _nothing) -> None:

@@ -37,9 +37,10 @@ def test_every_entry_is_there_when_it_was_waited_for(checkpoint: Checkpoint) -> 
     writer = DirectWriter(checkpoint)
     for batch in range(3):
         writer.plan(batch, OffsetEntry((str(batch),)))
-        writer.planned()
+        writer.wait()
         assert checkpoint.offsets.ids()[-1] == batch
         writer.commit(batch, CommitEntry(batch), lambda: checkpoint.commits.get(0))
+        writer.wait()
         assert (writer.settled, checkpoint.commits.ids()[-1]) == (batch, batch)
     assert not checkpoint.gaps
 
@@ -49,8 +50,32 @@ def test_offsets_that_another_run_has_written_are_told_before_the_batch_may_leav
     checkpoint.offsets.add(0, OffsetEntry(("0",)))
     writer.plan(0, OffsetEntry(("0",)))
     with pytest.raises(ConcurrentWriteError, match="CONCURRENT_STREAM_LOG_UPDATE"):
-        writer.planned()
+        writer.wait()
     writer.close()
+
+
+def test_what_a_source_records_is_there_before_the_offsets_are(checkpoint: Checkpoint) -> None:
+    writer = DirectWriter(checkpoint)
+    seen: list[list[int]] = []
+    for batch in range(2):
+        writer.plan(batch, OffsetEntry((str(batch),)), lambda: seen.append(checkpoint.offsets.ids()))
+    writer.wait()
+    assert seen == [[], [0]]
+    writer.close()
+
+
+def test_a_run_that_lost_its_query_writes_nothing_more(checkpoint: Checkpoint) -> None:
+    loser = DirectWriter(checkpoint)
+    loser.plan(0, OffsetEntry(("0",)))
+    loser.wait()
+    checkpoint.commits.add(0, CommitEntry())  # another run has taken over, and was quicker
+    recorded: list[int] = []
+    loser.commit(0, CommitEntry())
+    loser.plan(1, OffsetEntry(("1",)), lambda: recorded.append(1))
+    with pytest.raises(ConcurrentWriteError, match="CONCURRENT_STREAM_LOG_UPDATE"):
+        loser.wait()
+    loser.close()
+    assert (recorded, checkpoint.offsets.ids()) == ([], [0])
 
 
 @pytest.mark.parametrize("kind", ["direct", "async"])
@@ -68,6 +93,7 @@ def test_a_state_that_cannot_be_made_durable_ends_the_run_before_its_batch_does(
         for batch in range(1, 1000):
             time.sleep(0.002)
             writer.plan(batch, OffsetEntry((str(batch),)))
+            writer.wait()
 
     with pytest.raises((OSError, SparkError), match="no space left"):
         go_on()

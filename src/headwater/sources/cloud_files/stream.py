@@ -89,6 +89,10 @@ class CloudFilesStream:
             self._log.give(files)
         return self._offset(self._log.latest) if self._log.latest >= 0 else None
 
+    def record(self, end: Offset) -> None:
+        """See `RecordsOffsets`."""
+        self._log.record(_number(end))
+
     def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
         """The rows of the files given to the batches after `start` up to `end`.
 
@@ -148,8 +152,9 @@ class CloudFilesStream:
     def _pass_over_existing(self) -> None:
         """Without `includeExistingFiles`, what lies there at the first start belongs to an entry that is never read."""
         self._queue.refresh()
-        self._log.give(self._queue.take())
-        self._log.forget(self._log.latest)
+        number = self._log.give(self._queue.take())
+        self._log.record(number)
+        self._log.forget(number)
 
     def _check_fields(self, connection: Connection, files: Sequence[FileStatus]) -> None:
         if self._options.mode not in {"addNewColumns", "failOnNewColumns"}:

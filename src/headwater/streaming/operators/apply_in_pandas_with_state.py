@@ -20,6 +20,7 @@ from pyspark.sql.streaming.state import GroupState
 from pyspark.sql.types import LongType, StructType
 from sqlglot import exp
 
+from headwater import duck
 from headwater.compile.grouping import GROUP, GroupedRows, keyed
 from headwater.compile.resolved import Resolved
 from headwater.duck import Connection
@@ -174,7 +175,7 @@ class ApplyWithState:
         if self._node.timeout == "NoTimeout" or threshold is None:
             return
         connection.execute(f"SET VARIABLE {self._threshold} = {threshold}").fetchall()
-        connection.execute(self._timed_out).fetchall()
+        duck.run(connection, self._timed_out)
         groups, keys = self._rows.chosen_keys(connection)
         empty = self._empty()
         self._call(connection, function, moment, (groups, keys, ([empty.copy()] for _ in groups)), timed_out=True)

@@ -20,6 +20,7 @@ from typing import cast
 from pyspark.sql.types import LongType, StructType
 from sqlglot import exp
 
+from headwater import duck
 from headwater.compile.relations.sets import duplicate_keys
 from headwater.compile.relations.watermark import DELAY
 from headwater.compile.resolved import Attribute, Resolved
@@ -136,7 +137,7 @@ class StreamingDeduplicate:
         # if the watermark stands where it stood, nothing that old is left or came in, but for keys without a time
         evicts = self._within or moment.late_ms != moment.eviction_ms
         some = run(connection, self._texts.changed_and_gone if evicts else self._texts.changed)
-        rows, late, new, gone = connection.execute(self._texts.figures).fetchall()[0]
+        rows, late, new, gone = duck.run(connection, self._texts.figures)[0]
         self._counted = (rows, late, new, gone)
         self._updates_ms, begin = _since(begin), time.perf_counter()
         if some:

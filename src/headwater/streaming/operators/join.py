@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
+from headwater import duck
 from headwater.compile import JoinPieces, compile_join
 from headwater.compile.frame import Item
 from headwater.compile.resolved import Resolved
@@ -152,7 +153,7 @@ class StreamingJoin:
         run(connection, self._match)
         if self._add:
             run(connection, self._add)
-        late, stored, late_right, stored_right = connection.execute(self._count).fetchall()[0]
+        late, stored, late_right, stored_right = duck.run(connection, self._count)[0]
         updates_ms, begin = _since(begin), time.perf_counter()
         before = sum(side.state.rows for side in self._sides)
         for side in self._sides:
@@ -215,7 +216,7 @@ class _KeptSide:
     def restore(self, connection: Connection, version: int, version_id: str | None) -> None:
         """Load the state; numbering goes on after the last row kept."""
         self.state.restore(connection, version, version_id)
-        last = connection.execute(self._last).fetchall()[0][0]
+        last = duck.run(connection, self._last)[0][0]
         self._first = 0 if last is None else last + 1
 
     def take(self, connection: Connection, moment: Moment) -> None:

@@ -22,6 +22,7 @@ from typing import cast
 from pyspark.sql.types import StructType
 from sqlglot import exp
 
+from headwater import duck
 from headwater.duck import Connection, sql_text
 from headwater.errors import AnalysisError
 from headwater.state.store import REMOVED, StateStore
@@ -116,7 +117,7 @@ class StreamingSessions:
         """How many sessions the keys of the batch have now (all count as updated, as in Spark), and lost."""
         run(connection, self._texts.sessions)
         run(connection, self._texts.changed)
-        kept, lost = connection.execute(self._texts.figures).fetchall()[0]
+        kept, lost = duck.run(connection, self._texts.figures)[0]
         self._state.apply(connection, self._texts.changed_rows)
         return int(kept), int(lost)
 

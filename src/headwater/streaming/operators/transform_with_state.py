@@ -19,6 +19,7 @@ from typing import Any
 from pyspark.sql.types import Row, StructType
 from sqlglot import exp
 
+from headwater import duck
 from headwater.compile.grouping import GROUP, GroupedRows, create, keyed, same_keys
 from headwater.compile.relations.grouped import output_schema
 from headwater.compile.relations.watermark import DELAY
@@ -332,11 +333,11 @@ class _Timers:
     def take(self, connection: Connection, due: int) -> Iterator[list[tuple[int, int]]]:
         """Group and time of the timers that are due now; the groups of the last ones given are at hand."""
         connection.execute(f"SET VARIABLE {self._variable} = {due}").fetchall()
-        count = int(connection.execute(self._due).fetchall()[0][0])
+        count = int(duck.run(connection, self._due)[0][0])
         for part in range(-(-count // _TIMERS_AT_ONCE)):
             connection.execute(f"SET VARIABLE {self._part} = {part}").fetchall()
-            connection.execute(self._wanted).fetchall()
-            yield [(int(group), int(expires)) for group, expires in connection.execute(self._fired).fetchall()]
+            duck.run(connection, self._wanted)
+            yield [(int(group), int(expires)) for group, expires in duck.run(connection, self._fired)]
 
 
 def _variable(name: str) -> exp.Expression:
