@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import pyarrow as pa
 from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.clock import Clock
-from headwater.duck import Connection
+from headwater.duck import Connection, Reader
 from headwater.io.formats.base import FormatOptions
 from headwater.io.storage import Storage
 from headwater.registry import Registry
@@ -68,6 +69,7 @@ class Batch:
     Attributes:
         batch_id: counts from 0; the exactly-once key together with the query id.
         query: the rows, as a DuckDB query to run on `connection` (once: sources may be one-pass).
+        rows: reads them at once, in place of `query`; None: nobody has made it yet.
         schema: Spark names and types of the query's columns.
         plan: the batch as a plan relation, for `foreachBatch`.
         ran: to be called right after `query` has run, before anything else runs on `connection`: the engine then
@@ -80,7 +82,19 @@ class Batch:
     schema: StructType
     output_mode: OutputMode
     plan: Any = None
+    rows: Reader | None = None
     ran: Callable[[], None] = lambda: None
+
+    def table(self) -> pa.Table:
+        """All rows."""
+        return self._reader().table()
+
+    def batches(self, rows: int) -> pa.RecordBatchReader:
+        """The rows as they come, about `rows` at a time."""
+        return self._reader().batches(rows)
+
+    def _reader(self) -> Reader:
+        return self.rows or Reader(self.connection, self.query)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ Invariant: the whole batch is computed, whatever `numRows` says; printing change
 
 from __future__ import annotations
 
-from headwater.duck import arrow
 from headwater.plan.relations import LocalData, ShowString
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
 
@@ -29,7 +28,7 @@ class ConsoleSink:
 
     def add_batch(self, batch: Batch) -> SinkResult:
         """Print the batch under its number."""
-        rows = arrow(batch.connection, batch.query).rename_columns(batch.schema.names)
+        rows = batch.table().rename_columns(batch.schema.names)
         batch.ran()
         shown = ShowString(LocalData(rows, batch.schema), self._rows, self._truncate, False)
         text = "".join(cell for part in self._context.session.execute(shown).batches() for cell in part[0].to_pylist())

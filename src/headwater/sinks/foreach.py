@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from headwater.duck import DuckError, sql_text
+from headwater.duck import DuckError
 from headwater.errors import SparkError
 from headwater.io.python_task import running
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
@@ -54,7 +54,7 @@ class ForeachSink:
     def _rows(self, batch: Batch) -> Iterator[Any]:
         from pyspark.sql.conversion import ArrowTableToRowsConversion
 
-        for piece in batch.connection.sql(sql_text(batch.query)).to_arrow_reader(_BATCH_ROWS):
+        for piece in batch.batches(_BATCH_ROWS):
             table = conform(pa.Table.from_batches([piece]), batch.schema, self._time_zone)
             yield from ArrowTableToRowsConversion.convert(table, batch.schema)
         batch.ran()

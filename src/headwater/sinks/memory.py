@@ -10,7 +10,6 @@ import pyarrow as pa
 from pyspark.sql.types import StructType
 
 from headwater.catalog import Catalog, View
-from headwater.duck import arrow
 from headwater.errors import AnalysisError
 from headwater.plan.relations import LocalData
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
@@ -37,7 +36,7 @@ class MemorySink:
         """Add the rows to the view; `complete` puts them in place of what was there."""
         if batch.batch_id <= self._last_batch:
             return SinkResult(0)
-        rows = arrow(batch.connection, batch.query).rename_columns(self._schema.names)
+        rows = batch.table().rename_columns(self._schema.names)
         batch.ran()
         first = self._last_batch < 0 or batch.output_mode == "complete"
         self._publish(rows if first else pa.concat_tables([self._rows, rows]))

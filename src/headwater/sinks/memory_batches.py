@@ -10,7 +10,6 @@ import threading
 import pyarrow as pa
 from pyspark.sql.types import StructType
 
-from headwater.duck import arrow
 from headwater.errors import IllegalArgumentError
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
 from headwater.types.arrow import conform
@@ -59,7 +58,7 @@ class MemoryBatchesSink:
 
     def add_batch(self, batch: Batch) -> SinkResult:
         """Keep the batch."""
-        rows = conform(arrow(batch.connection, batch.query), batch.schema, self._time_zone)
+        rows = conform(batch.table(), batch.schema, self._time_zone)
         batch.ran()
         self._batches.put(batch, rows)
         return SinkResult(rows.num_rows)

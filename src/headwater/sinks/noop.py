@@ -5,8 +5,9 @@ Invariant: every row is computed, so a failing row fails the batch as it would w
 
 from __future__ import annotations
 
-from headwater.duck import sql_text
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
+
+_ROWS = 131_072
 
 
 class NoopSink:
@@ -16,7 +17,7 @@ class NoopSink:
 
     def add_batch(self, batch: Batch) -> SinkResult:
         """Compute the rows and count them."""
-        rows = sum(part.num_rows for part in batch.connection.sql(sql_text(batch.query)).to_arrow_reader())
+        rows = sum(part.num_rows for part in batch.batches(_ROWS))
         batch.ran()
         return SinkResult(rows)
 

@@ -17,7 +17,6 @@ from typing import Any
 import pyarrow as pa
 from pyspark.sql.types import StructType
 
-from headwater.duck import sql_text
 from headwater.io.python_data_source import (
     CHUNK_ROWS,
     PythonDataSource,
@@ -151,7 +150,7 @@ class PythonSink:
         return writer
 
     def _batches(self, batch: Batch) -> Iterator[pa.RecordBatch]:
-        for piece in batch.connection.sql(sql_text(batch.query)).to_arrow_reader(CHUNK_ROWS):
+        for piece in batch.batches(CHUNK_ROWS):
             self._rows += piece.num_rows
             yield conform(piece, batch.schema, self._time_zone)
         batch.ran()

@@ -164,6 +164,7 @@ class FileStream:
         )
         self._log = FileLog(context.storage, cast(str, context.log_path), self._mounts, self._queue)
         self._frozen = False
+        self._made: tuple[Sequence[FileStatus], BatchInput] | None = None
         self._variable = f"files_{os.path.basename(cast(str, context.log_path))}"
 
     def initial_offset(self) -> Offset | None:
@@ -200,9 +201,15 @@ class FileStream:
         files = self._queue.peek(self._options.take)
         if not files or sum(file.size for file in files) > _AHEAD_BYTES:
             return None
-        return self._input(files)
+        return self._input(tuple(files))
 
     def _input(self, present: Sequence[FileStatus]) -> BatchInput:
+        """The rows of these files; a batch asks for what was looked at ahead of it."""
+        if self._made is None or self._made[0] != present:
+            self._made = present, self._scan(present)
+        return self._made[1]
+
+    def _scan(self, present: Sequence[FileStatus]) -> BatchInput:
         names = [field.name for field in self._columns.fields]
         bases = frozenset(_bases(self._request, self._mounts))
         request = ScanRequest(

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 from sqlglot import exp
 
 from headwater import duck
-from headwater.duck import Connection, DuckError, arrow, arrow_batches
+from headwater.duck import Connection, DuckError, Reader, arrow, arrow_batches
 from headwater.errors import RuntimeSparkError
 from headwater.state.background import Background
 from headwater.state.column import StateColumn
@@ -94,6 +94,7 @@ class StateTable:
         self._merging: Future[int] | None = None
         self._writing: tuple[int, pa.Table, Future[tuple[int, int]]] | None = None
         self._nothing: pa.Table | None = None
+        self._readers: dict[str, Reader] = {}
         self._dirty = False
         self._row_bytes = 0.0
         self._dead = 0
@@ -159,9 +160,9 @@ class StateTable:
             `_removed`, `_row` and the columns `also` of the changes.
         """
         self._dirty = True
-        rows = arrow(connection, self._sql.changed_with(also))
+        rows = self._changed(connection, also).table()
         removed, place = rows.column(REMOVED), rows.column(ROW)
-        known, gone = rows.num_rows - place.null_count, pc.sum(removed).as_py() or 0
+        known, gone = rows.num_rows - place.null_count, sum(chunk.true_count for chunk in removed.chunks)
         written = rows.select(self._empty.column_names)
         if gone:
             written = written.filter(pc.invert(pc.and_(removed, pc.is_null(place))))
@@ -218,7 +219,7 @@ class StateTable:
     def commit(self, connection: Connection, version: int) -> Written:
         """Make everything applied since the last commit durable as `version`, beside what follows: see `Written`."""
         if self._writing is None:
-            self._write(arrow(connection, self._sql.changed_with()) if self._dirty else self._empty, version)
+            self._write(self._changed(connection).table() if self._dirty else self._empty, version)
         assert self._writing is not None
         (written, rows, writing), self._writing = self._writing, None
         assert written == version, f"version {written} was told to be the last of the batch"
@@ -251,6 +252,10 @@ class StateTable:
             return write(), int((time.perf_counter() - begin) * 1000)
 
         self._writing = version, rows, self._workers.submit(timed)
+
+    def _changed(self, connection: Connection, also: Sequence[str] = ()) -> Reader:
+        text = self._sql.changed_with(also)
+        return self._readers.setdefault(text, Reader(connection, text))
 
     @property
     def _empty(self) -> pa.Table:

@@ -110,6 +110,11 @@ class Checkpoint:
             folder = f"{self.path}/{conflict.log}/{conflict.missing}"
             raise damaged(folder, "the file is missing", "Restore it from a copy, or use a new checkpoint.") from None
 
+    def purge(self, before: int, known: int) -> None:
+        """Delete the log entries `known` ≤ id < `before`; repeating it does no harm."""
+        for log in (self.offsets, self.commits):
+            log.purge(before, known)
+
     def check_sources(self, entry: OffsetEntry, sources: int) -> None:
         """Raises STREAMING_CHECKPOINT_MISMATCH if the logged batch had another number of sources."""
         if len(entry.offsets) != sources:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -21,11 +20,10 @@ from sqlglot import exp
 from headwater.duck import Connection
 from headwater.errors import AnalysisError, RuntimeSparkError
 from headwater.state.store import StateStore
-from headwater.streaming.leaves import BATCH_TIME
+from headwater.streaming import times
 from headwater.streaming.observing import ObserveNode, ObserveStage
-from headwater.streaming.operators.base import Moment, StatefulOperator, TellsEventTimes
+from headwater.streaming.operators.base import Moment, StatefulOperator, TellsEventTimes, evict_name, late_name
 from headwater.streaming.progress import StateReport
-from headwater.streaming.statements import run
 from headwater.streaming.statics import StaticSide
 from headwater.streaming.watermark import (
     EventTimes,
@@ -120,15 +118,13 @@ class DataflowRun:
         self._feeds = [Feed(o.number, o.sources, o.operator.output_watermark) for o in self._operators]
         self.tracker = WatermarkTracker([node.delay_ms for node in flow.watermarks], policy)
         self._stages: list[WatermarkStage | ObserveStage | OperatorNode] = []
-        self._moments: dict[int, Moment] = {}
         self._purged = 0
         self._statics = flow.statics
-        self._variables: dict[str, int | None] = {}
-        self._set_times({BATCH_TIME: 0})
+        self._times: Mapping[str, int | None] = {}
+        self._set_times(0, {node.number: Moment(0, 0) for node in flow.operators})
         self._refresh()
         for node in flow.nodes:
             if isinstance(node, OperatorNode):
-                self._set_moment(node.number, Moment(0, 0))
                 node.operator.prepare(connection)
                 self._stages.append(node)
             else:
@@ -168,16 +164,18 @@ class DataflowRun:
             raise AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=_REDEFINED)
         late = input_watermarks(self._feeds, time.late_ms)
         evict = input_watermarks(self._feeds, time.watermark_ms)
-        self._set_times({BATCH_TIME: time.timestamp_ms})
+        moments = {
+            number: Moment(time.batch_id, time.timestamp_ms, late[number], evict[number], ran, first.get(number))
+            for number in late
+        }
+        self._set_times(time.timestamp_ms, moments)
         self._refresh()
         for stage in self._stages:
             if isinstance(stage, WatermarkStage | ObserveStage):
                 stage.advance(ran)
                 continue
             number = stage.number
-            moment = Moment(time.batch_id, time.timestamp_ms, late[number], evict[number], ran, first.get(number))
-            self._set_moment(number, moment)
-            stage.operator.advance(self._connection, moment)
+            stage.operator.advance(self._connection, moments[number])
             ran()
             if number in self._told:
                 self._told[number].times = cast(TellsEventTimes, stage.operator).event_times
@@ -224,15 +222,12 @@ class DataflowRun:
         for node in self._operators:
             node.operator.purge(before)
 
-    def _set_moment(self, number: int, moment: Moment) -> None:
-        self._moments[number] = moment
-        self._set_times({f"late_{number}": moment.late_ms, f"evict_{number}": moment.eviction_ms})
-
-    def _set_times(self, times: Mapping[str, int | None]) -> None:
-        """Set DuckDB variables to times (milliseconds since 1970) or NULL, if they are not so already."""
-        for name, milliseconds in times.items():
-            if name in self._variables and self._variables[name] == milliseconds:
-                continue
-            value = "NULL" if milliseconds is None else f"'{datetime.fromtimestamp(milliseconds / 1000, UTC)}'"
-            run(self._connection, f"SET VARIABLE {name} = {value}::TIMESTAMPTZ")
-            self._variables[name] = milliseconds
+    def _set_times(self, batch_ms: int, moments: Mapping[int, Moment]) -> None:
+        """Let the queries see the batch's times (milliseconds since 1970)."""
+        self._moments = dict(moments)
+        named: dict[str, int | None] = {times.BATCH: batch_ms}
+        for number, moment in moments.items():
+            named |= {late_name(number): moment.late_ms, evict_name(number): moment.eviction_ms}
+        if named != self._times:
+            self._connection.execute(times.setting(named)).fetchall()
+            self._times = named

@@ -31,7 +31,7 @@ from sqlglot import exp
 
 from headwater.clock import Clock
 from headwater.crash import crash_point
-from headwater.duck import Connection, Dialect
+from headwater.duck import Connection, Dialect, Reader
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
 from headwater.sources.base import Offset, ReadLimit, ReadsAhead, RecordsOffsets, StreamSource
@@ -106,6 +106,7 @@ class MicroBatchEngine:
         self._unsettled: list[tuple[int, tuple[Offset | None, ...]]] = []
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
         self._output = exp.select(*names).from_(OUTPUT)
+        self._rows = Reader(parts.connection, self._output)
         self.available: tuple[Offset | None, ...] = ()
 
     @property
@@ -315,6 +316,7 @@ class MicroBatchEngine:
             self._output.copy(),
             self._parts.stream.schema,
             self._parts.output_mode,
+            rows=self._rows,
             ran=partial(planned.count, self._parts.connection),
         )
 
@@ -345,10 +347,9 @@ class MicroBatchEngine:
     def _purge(self, before: int) -> None:
         if before <= self._purged:
             return
-        self._parts.checkpoint.offsets.purge(before, self._purged)
-        self._parts.checkpoint.commits.purge(before, self._purged)
+        checkpoint, known, self._purged = self._parts.checkpoint, self._purged, before
+        self._writer.tidy(lambda: checkpoint.purge(before, known))
         self._flow.purge(before)
-        self._purged = before
 
     def _report(
         self, planned: PlannedBatch, started: int, watch: Stopwatch, result: SinkResult, states: Sequence[StateReport]

@@ -37,6 +37,7 @@ from headwater.plan.relations import (
 )
 from headwater.settings import Settings
 from headwater.sources.base import SourceContext, SourceProvider, SourceRequest
+from headwater.streaming import times
 from headwater.streaming.naming import unique_names
 from headwater.streaming.statics import StaticSide, followed, over
 
@@ -168,16 +169,6 @@ class Leaves:
         return CachedRemote(relation_id, plan_id=read.plan_id)
 
 
-BATCH_TIME = "batch_timestamp"
-"""The DuckDB variable that holds the batch's `current_timestamp` (TIMESTAMPTZ)."""
-
-
-def batch_time() -> exp.Expression:
-    """The batch's time as a DuckDB expression."""
-    variable = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(BATCH_TIME)])
-    return exp.cast(variable, "TIMESTAMPTZ", dialect="duckdb")
-
-
 def source_context(session: StreamSession) -> SourceContext:
     """What a source may use while only its schema or a batch is asked for."""
     runtime = session.runtime
@@ -200,7 +191,7 @@ class StreamContext:
         self._session = session
         self._leaves = dict(leaves)
         self.settings: Settings = session.settings
-        self.now = batch_time()
+        self.now = times.time(times.BATCH)
         """What `current_timestamp()` means: the batch's time, the same in a replay."""
         self.statics: list[StaticSide] = []
         """The static reads that are renewed in every batch."""

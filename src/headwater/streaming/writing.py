@@ -54,6 +54,10 @@ class LogWriter(Protocol):
         """Batch `batch_id` is in the sink; its end is written once `durable` has returned."""
         ...
 
+    def tidy(self, work: Callable[[], None]) -> None:
+        """Do what nobody waits for after what was begun."""
+        ...
+
     def close(self) -> None:
         """Finish what was begun."""
         ...
@@ -91,6 +95,10 @@ class DirectWriter:
             self.settled = batch_id
 
         self._begin(write)
+
+    def tidy(self, work: Callable[[], None]) -> None:
+        """See `LogWriter`."""
+        self._begin(work)
 
     def close(self) -> None:
         """See `LogWriter`."""
@@ -152,6 +160,10 @@ class AsyncWriter:
             self._work.put(lambda: self._add_commit(batch_id, entry))
         elif self._planned is not None:
             self._finished = batch_id, self._planned, entry
+
+    def tidy(self, work: Callable[[], None]) -> None:
+        """See `LogWriter`."""
+        self._work.put(work)
 
     def close(self) -> None:
         """See `LogWriter`; the newest finished batch is written, so that a stopped query runs nothing again."""

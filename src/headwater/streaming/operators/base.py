@@ -24,6 +24,7 @@ from headwater.duck import Connection
 from headwater.plan.relations import Relation
 from headwater.sinks.base import OutputMode
 from headwater.state.store import StateStore
+from headwater.streaming import times
 from headwater.streaming.progress import StateReport
 from headwater.streaming.watermark import EventTimes
 
@@ -75,14 +76,14 @@ class Site:
         return f"operator_{self.number}"
 
     @property
-    def late(self) -> str:
-        """The DuckDB variable of `Moment.late_ms` (TIMESTAMPTZ or NULL)."""
-        return f"late_{self.number}"
+    def late(self) -> exp.Expression:
+        """`Moment.late_ms` (TIMESTAMPTZ or NULL)."""
+        return times.time(late_name(self.number))
 
     @property
-    def evict(self) -> str:
-        """The DuckDB variable of `Moment.eviction_ms` (TIMESTAMPTZ or NULL)."""
-        return f"evict_{self.number}"
+    def evict(self) -> exp.Expression:
+        """`Moment.eviction_ms` (TIMESTAMPTZ or NULL)."""
+        return times.time(evict_name(self.number))
 
     def compile(self, relation: Relation) -> Resolved:
         """An input of the operator. Raises as `compile_relation`."""
@@ -199,8 +200,18 @@ def watermarked(attributes: Sequence[Attribute]) -> Attribute | None:
     return next((a for a in attributes if DELAY in a.metadata), None)
 
 
-def at_or_before(column: exp.Expression, kind: DataType, variable: str) -> exp.Expression:
-    """Whether the event time of a column is at or before a watermark variable; NULL if either is.
+def late_name(number: int) -> str:
+    """The name among the batch's times of an operator's `Moment.late_ms`."""
+    return f"late_{number}"
+
+
+def evict_name(number: int) -> str:
+    """The name among the batch's times of an operator's `Moment.eviction_ms`."""
+    return f"evict_{number}"
+
+
+def at_or_before(column: exp.Expression, kind: DataType, limit: exp.Expression) -> exp.Expression:
+    """Whether the event time of a column is at or before a watermark (TIMESTAMPTZ); NULL if either is.
 
     The column is compared as it is, so that DuckDB can skip row groups; a window counts by its end.
     """
@@ -208,7 +219,6 @@ def at_or_before(column: exp.Expression, kind: DataType, variable: str) -> exp.E
     if isinstance(kind, StructType):
         kind = kind["end"].dataType
         time = exp.Dot(this=column, expression=exp.to_identifier("end", quoted=True))
-    limit: exp.Expression = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(variable)])
     if isinstance(kind, TimestampNTZType):
         limit = exp.Anonymous(this="timezone", expressions=[exp.Literal.string("UTC"), limit])
     return exp.LTE(this=time, expression=limit)

@@ -253,7 +253,7 @@ class _Texts:
         """Whether the watermark has passed a key."""
         plan = self._plan
         if plan.within:
-            limit = exp.func("epoch_us", exp.func("getvariable", exp.Literal.string(plan.site.evict)))
+            limit = exp.func("epoch_us", plan.site.evict)
             return exp.LTE(this=column(_EXPIRY, alias), expression=limit)
         if plan.event is None or plan.event not in plan.keys:
             return None

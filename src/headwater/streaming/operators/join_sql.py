@@ -44,7 +44,7 @@ class Side:
         stem: begins the names of its tables and variables.
         event: the event time by which rows are late.
         finished: when rows can match nothing any more.
-        late: the DuckDB variable of the time up to which rows are late.
+        late: the time up to which rows are late.
 
     Attributes:
         whole: its unmatched rows are given too.
@@ -58,7 +58,7 @@ class Side:
         pieces: JoinPieces,
         event: Attribute | None,
         finished: SideWatermark | None,
-        late: str,
+        late: exp.Expression,
     ) -> None:
         self.name = name
         self.input = pieces.left if name == "left" else pieces.right
@@ -156,7 +156,7 @@ class Side:
     def _is_late(self) -> exp.Expr:
         if self._event is None:
             return exp.false()
-        return at_or_before(column(self._event.sql), self._event.type, self._late)
+        return at_or_before(column(self._event.sql), self._event.type, self._late.copy())
 
     def _is_over(self, alias: str = "") -> exp.Expr:
         """Whether a row can match nothing more: over the input's columns, or over kept rows."""
@@ -166,7 +166,8 @@ class Side:
         if alias:
             names = [name for name, (tree, _) in self._by_key() if tree == time]
             time = column(names[0], alias) if names else self.over(time, alias)
-        return at_or_before(cast(exp.Expression, time), self._finished.type, self.limit)
+        limit = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(self.limit)])
+        return at_or_before(cast(exp.Expression, time), self._finished.type, limit)
 
     # ── pairs ───────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -278,8 +278,7 @@ class Transform:
         column = exp.column(f"out_{self._event}", quoted=True)
         reached = at_or_before(column, output.fields[self._event].dataType, site.late)
         old = exp.LT(this=reached.this, expression=reached.expression)
-        limit = exp.Anonymous(this="getvariable", expressions=[exp.Literal.string(site.late)])
-        shown = [exp.func("epoch_us", reached.this.copy()), exp.func("epoch_ms", limit)]
+        shown = [exp.func("epoch_us", reached.this.copy()), exp.func("epoch_ms", site.late)]
         return sql_text(exp.select(*shown).from_(site.output).where(old).limit(1))
 
     def _check(self, connection: Connection, text: str) -> None:
