@@ -120,26 +120,16 @@ def _fraction(text: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr
     return exp.Case(this=text.copy(), ifs=whens, default=plain)
 
 
-_QUOTED = {
-    "NaN": "NaN",
-    "+INF": "Infinity",
-    "+Infinity": "Infinity",
-    "Infinity": "Infinity",
-    "INF": "Infinity",
-    "-INF": "-Infinity",
-    "-Infinity": "-Infinity",
-}
+_QUOTED = ("NaN", "+INF", "+Infinity", "Infinity", "INF", "-INF", "-Infinity")
+"""What Spark reads in a string where a number was to be; DuckDB reads the same words, but for the plus sign."""
 
 
 def _quoted_fraction(token: exp.Expr, data_type: DataType) -> exp.Expr:
     """JSON numbers; of strings only the names of the special values."""
-    whens = [
-        exp.If(this=exp.Literal.string(f'"{word}"'), true=exp.cast(exp.Literal.string(value), to_duck(data_type)))
-        for word, value in _QUOTED.items()
-    ]
-    special = exp.Case(this=token.copy(), ifs=whens)
-    quoted = call("starts_with", token.copy(), '"')
-    return exp.Case(ifs=[exp.If(this=quoted, true=special)], default=cast(token, data_type))
+    named = exp.In(this=token.copy(), expressions=[exp.Literal.string(f'"{word}"') for word in _QUOTED])
+    special = exp.and_(call("starts_with", token.copy(), '"'), named)
+    word = exp.If(this=special, true=call("trim", token.copy(), '"+'))
+    return cast(exp.Case(ifs=[word], default=token.copy()), data_type)
 
 
 def _shared(text: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr:
