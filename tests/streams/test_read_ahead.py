@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +17,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from headwater.io.file_queue import Take
 from headwater.sources.base import BatchInput, Offset
 from headwater.sources.files import FileStream
+from headwater.streaming import read_ahead
 from headwater.streaming.read_ahead import ReadAhead, Reading
 from headwater.testing import session
 
@@ -113,7 +115,7 @@ def test_event_times_and_late_rows_are_as_if_the_batch_had_read(
     ahead = run(by_minute(read(spark, folder)), folder, "append")
     assert sum(taken) >= FILES - 1
 
-    monkeypatch.setattr(FileStream, "ahead", lambda *_: None)
+    monkeypatch.setattr(FileStream, "ahead", lambda *_: [])
     (folder / "again").mkdir()
     (folder / "in").rename(folder / "again" / "in")
     alone = run(by_minute(read(spark, folder / "again")), folder / "again", "append")
@@ -129,16 +131,22 @@ def test_event_times_and_late_rows_are_as_if_the_batch_had_read(
     assert told(ahead[1])[-1][2][-1] == 1
 
 
-def other_files(self: FileStream, end: Offset | None) -> BatchInput | None:
+def other_files(self: FileStream, end: Offset | None, skip: int, most: int) -> list[BatchInput]:
     """A guess that is always wrong: the file after the next one."""
-    files = self._queue.peek()
-    return self._input(files[1:2]) if len(files) > 1 else None
+    return [self._input(tuple(files)) for files in self._queue.peek(Take(1), skip + most + 1)[skip + 1 :]]
 
 
-def no_file(self: FileStream, end: Offset | None) -> BatchInput | None:
+def no_file(self: FileStream, end: Offset | None, skip: int, most: int) -> list[BatchInput]:
     """A guess that cannot be read."""
-    files = self._queue.peek()
-    return self._input([replace(file, path=file.path + ".gone") for file in files[:1]]) if files else None
+    guesses = self._queue.peek(Take(1), skip + most)[skip:]
+    return [self._input(tuple(replace(file, path=file.path + ".gone") for file in files)) for files in guesses]
+
+
+def left_out(self: FileStream, end: Offset | None, skip: int, most: int) -> list[BatchInput]:
+    """A guess that begins well and goes wrong: the fourth batch is left out."""
+    files = [file for (file,) in self._queue.peek(Take(1), FILES)]
+    left = [file for file in files if not file.path.endswith("03.json")]
+    return [self._input((file,)) for file in left[skip : skip + most]]
 
 
 @pytest.mark.parametrize("guess", [other_files, no_file])
@@ -153,6 +161,45 @@ def test_a_wrong_guess_costs_no_row(
     assert [report["numInputRows"] for report in reports] == [ROWS] * FILES
     assert taken
     assert not any(taken)
+
+
+def test_what_was_read_of_a_wrong_guess_is_dropped(
+    spark: SparkSession, folder: Path, taken: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FileStream, "ahead", left_out)
+
+    rows, reports = run(by_key(read(spark, folder)), folder)
+
+    assert {row.k: (row.n, row.s) for row in rows} == totals()
+    assert [report["numInputRows"] for report in reports] == [ROWS] * FILES
+    assert taken[1:4] == [True, True, False]
+    assert taken[-1]
+
+
+@pytest.mark.parametrize("most", [1, 8])
+def test_small_batches_are_read_together_and_told_apart(
+    spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    together: list[int] = []
+    several = ReadAhead._read_several
+
+    def noted(self: ReadAhead, group: Sequence[BatchInput], turn: int) -> list[Reading]:
+        together.append(len(group))
+        return several(self, group, turn)
+
+    monkeypatch.setattr(ReadAhead, "_read_several", noted)
+    monkeypatch.setattr(read_ahead, "_MOST", most)
+    for number in range(FILES):
+        empty = folder / "in" / f"{number:02d}_empty.json"
+        empty.write_text("")
+        os.utime(empty, (1_700_000_000 + number,) * 2)
+
+    read_two = spark.readStream.schema(SCHEMA).option("maxFilesPerTrigger", 2).json(str(folder / "in"))
+    rows, reports = run(by_minute(read_two), folder, "append")
+
+    assert together == ([] if most == 1 else [2, 4, 4])
+    assert [report["numInputRows"] for report in reports] == [ROWS] * FILES
+    assert rows
 
 
 @pytest.mark.parametrize(

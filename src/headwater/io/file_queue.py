@@ -9,6 +9,7 @@ Invariants: a path is handed out once per queue, `remember`ed paths never; order
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Iterable
@@ -89,7 +90,7 @@ class FileQueue:
 
     def take(self, limit: Take = Take()) -> list[FileStatus]:
         """The next files, oldest first (or newest first); empty if there are none."""
-        taken = self.peek(limit)
+        taken = next(iter(self.peek(limit)), [])
         del self._waiting()[: len(taken)]
         for file in taken:
             del self._pending[file.path]
@@ -98,10 +99,15 @@ class FileQueue:
         self._forget_old()
         return taken
 
-    def peek(self, limit: Take = Take()) -> list[FileStatus]:
-        """What `take` would hand out."""
+    def peek(self, limit: Take = Take(), times: int = 1) -> list[list[FileStatus]]:
+        """What the next calls of `take` would hand out; shorter where nothing is left."""
         self._drop_old()
-        return _within(self._waiting(), limit)
+        waiting, at = self._waiting(), 0
+        handed: list[list[FileStatus]] = []
+        while len(handed) < times and at < len(waiting):
+            handed.append(_within(itertools.islice(waiting, at, None), limit))
+            at += len(handed[-1])
+        return handed
 
     def _waiting(self) -> list[FileStatus]:
         """The files found and not handed out, in order; sorted again only when there are new ones."""
@@ -198,7 +204,7 @@ class _Folder:
         return fresh
 
 
-def _within(files: list[FileStatus], limit: Take) -> list[FileStatus]:
+def _within(files: Iterable[FileStatus], limit: Take) -> list[FileStatus]:
     taken: list[FileStatus] = []
     size = 0
     for file in files:

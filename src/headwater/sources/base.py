@@ -164,10 +164,14 @@ class RecordsOffsets(Protocol):
 class ReadsAhead(Protocol):
     """A source that can say what a batch will read before it is planned."""
 
-    def ahead(self, end: Offset | None) -> BatchInput | None:
-        """The rows that the batch after the one that ended at `end` will most likely have; None: not known.
+    def ahead(self, end: Offset | None, skip: int, most: int) -> Sequence[BatchInput]:
+        """The rows that the batches after the one that ended at `end` will most likely have, as far as that is known.
 
-        Nothing is looked for, nothing is given out and nothing is written: the batch itself may turn out otherwise.
+        Nothing is looked for, nothing is given out and nothing is written: the batches may turn out otherwise.
+
+        Args:
+            skip: so many of the next batches are not asked for.
+            most: so many of those that follow are; fewer where they are too much to be read in one go.
         """
         ...
 

@@ -9,6 +9,7 @@ offsets always name the same files.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,9 @@ from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext,
 
 _AHEAD_BYTES = 128 * 1024 * 1024
 """No more is read ahead, for a batch and the one before it are in memory together then."""
+_TOGETHER_BYTES = 16 * 1024 * 1024
+"""No more than this of several batches is read ahead in one go: whoever waits for the first waits for all."""
+_MADE = 20
 _INFERENCE = "spark.sql.streaming.schemaInference"
 
 
@@ -164,7 +168,7 @@ class FileStream:
         )
         self._log = FileLog(context.storage, cast(str, context.log_path), self._mounts, self._queue)
         self._frozen = False
-        self._made: tuple[Sequence[FileStatus], BatchInput] | None = None
+        self._made: dict[tuple[FileStatus, ...], BatchInput] = {}
         self._variable = f"files_{os.path.basename(cast(str, context.log_path))}"
 
     def initial_offset(self) -> Offset | None:
@@ -194,20 +198,22 @@ class FileStream:
         present = usable(given, self._request.format.lower(), options, settings)
         return self._input(present) if present else BatchInput(nothing(self.schema), rows=0)
 
-    def ahead(self, end: Offset | None) -> BatchInput | None:
+    def ahead(self, end: Offset | None, skip: int, most: int) -> Sequence[BatchInput]:
         """See `ReadsAhead`: the files found that are next in turn."""
         if self._log.latest > _number(end):
-            return None
-        files = self._queue.peek(self._options.take)
-        if not files or sum(file.size for file in files) > _AHEAD_BYTES:
-            return None
-        return self._input(tuple(files))
+            return []
+        batches = self._queue.peek(self._options.take, skip + most)[skip:]
+        sizes = itertools.accumulate(map(_bytes, batches))
+        several = sum(size <= _TOGETHER_BYTES for size in sizes)
+        return [self._input(tuple(files)) for files in batches[: max(several, 1)] if _bytes(files) <= _AHEAD_BYTES]
 
-    def _input(self, present: Sequence[FileStatus]) -> BatchInput:
+    def _input(self, present: tuple[FileStatus, ...]) -> BatchInput:
         """The rows of these files; a batch asks for what was looked at ahead of it."""
-        if self._made is None or self._made[0] != present:
-            self._made = present, self._scan(present)
-        return self._made[1]
+        if present not in self._made:
+            self._made[present] = self._scan(present)
+            while len(self._made) > _MADE:
+                del self._made[next(iter(self._made))]
+        return self._made[present]
 
     def _scan(self, present: Sequence[FileStatus]) -> BatchInput:
         names = [field.name for field in self._columns.fields]
@@ -259,6 +265,10 @@ class FileStream:
         else:
             archive = self._mounts.local(cast(str, self._options.archive))
             storage.move(file.path, archive + file.path)
+
+
+def _bytes(files: Sequence[FileStatus]) -> int:
+    return sum(file.size for file in files)
 
 
 def _offset(number: int) -> Offset:

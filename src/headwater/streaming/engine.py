@@ -34,7 +34,7 @@ from headwater.crash import crash_point
 from headwater.duck import Connection, Dialect, Reader
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
-from headwater.sources.base import Offset, ReadLimit, ReadsAhead, RecordsOffsets, StreamSource
+from headwater.sources.base import BatchInput, Offset, ReadLimit, ReadsAhead, RecordsOffsets, StreamSource
 from headwater.streaming import profile
 from headwater.streaming.binding import Binding
 from headwater.streaming.checkpoint import Checkpoint
@@ -302,12 +302,16 @@ class MicroBatchEngine:
         return read
 
     def _read_ahead(self, planned: PlannedBatch) -> None:
-        """Begin to read what will most likely be the next batch."""
+        """Begin to read what will most likely be the next batches."""
         if self._ahead is None:
             return
-        following = cast(ReadsAhead, self._parts.sources[0]).ahead(planned.ends[0])
-        if following is not None and self._binding.is_bound(0, following.query):
-            self._ahead.begin(following)
+        source = cast(ReadsAhead, self._parts.sources[0])
+
+        def following(skip: int, most: int) -> list[BatchInput]:
+            batches = source.ahead(planned.ends[0], skip, most)
+            return [rows for rows in batches if self._binding.is_bound(0, rows.query)]
+
+        self._ahead.begin(following)
 
     def _batch(self, planned: PlannedBatch) -> Batch:
         return Batch(

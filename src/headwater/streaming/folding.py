@@ -52,20 +52,38 @@ def carrying(query: exp.Query, node: WatermarkNode) -> EventQuery | None:
             lifted.append(where.pop())
         return level.args.get("where") is None
 
-    changed = _with_column(query, node.output, named(exp.func("epoch_ms", node.time.copy()), EVENT), lift)
+    event = named(exp.func("epoch_ms", node.time.copy()), EVENT)
+    changed = _with_column(query, lambda table: table.name == node.output, event, lift)
     return None if changed is None else EventQuery(changed, bool(lifted))
 
 
 def with_row_number(query: exp.Query, table: str, alias: str) -> exp.Select | None:
     """The query with the row numbers of the table that it reads; None unless it only projects and filters."""
-    return _with_column(query, table, named(column("rowid"), alias), lambda _: True)
+    return _with_column(query, lambda one: one.name == table, named(column("rowid"), alias), lambda _: True)
+
+
+def with_column_of(query: exp.Query, table: str, name: str) -> exp.Select | None:
+    """The query with one more column of the table that it reads; None unless it only projects."""
+    return _with_column(query, lambda one: one.name == table, named(column(name), name), _keeps_all)
+
+
+def with_file_value(query: exp.Query, value: exp.Expr, alias: str) -> exp.Select | None:
+    """A scan's query with a value of the file that the row is in (`file_index`); None unless it only projects."""
+    return _with_column(query, lambda one: isinstance(one.this, exp.Func), named(value, alias), _keeps_all)
+
+
+def _keeps_all(level: exp.Select) -> bool:
+    return level.args.get("where") is None
 
 
 def _with_column(
-    query: exp.Query, table: str, value: exp.Expr, allowed: Callable[[exp.Select], bool]
+    query: exp.Query,
+    wanted: Callable[[exp.Table], bool],
+    value: exp.Expr,
+    allowed: Callable[[exp.Select], bool],
 ) -> exp.Select | None:
     changed = query.copy()
-    found = [one for one in changed.find_all(exp.Table) if one.name == table]
+    found = [one for one in changed.find_all(exp.Table) if wanted(one)]
     level = found[0].parent_select if len(found) == 1 else None
     while isinstance(level, exp.Select) and allowed(level) and _projects(level):
         level.select(value, copy=False)
