@@ -352,27 +352,33 @@ class MicroBatchEngine:
         if before <= self._purged:
             return
         checkpoint, known, self._purged = self._parts.checkpoint, self._purged, before
-        self._writer.tidy(lambda: checkpoint.purge(before, known))
+        self._later(lambda: checkpoint.purge(before, known))
         self._flow.purge(before)
+
+    def _later(self, work: Callable[[], None]) -> None:
+        """Do what follows from the end of a batch once it has ended."""
+        if self._overlaps:
+            self._writer.tidy(work)
+        else:
+            work()
 
     def _report(
         self, planned: PlannedBatch, started: int, watch: Stopwatch, result: SinkResult, states: Sequence[StateReport]
     ) -> None:
-        self._on_batch(
-            BatchReport(
-                planned.batch_id,
-                started,
-                self._previous_ms,
-                watch.milliseconds(),
-                planned.source_reports(self._parts.sources),
-                (self._parts.sink.description, result.rows, result.metrics),
-                tuple(states),
-                self._event_time(planned),
-                self._flow.observed(),
-                self._latencies(planned),
-            )
+        report = BatchReport(
+            planned.batch_id,
+            started,
+            self._previous_ms,
+            watch.milliseconds(),
+            planned.source_reports(self._parts.sources),
+            (self._parts.sink.description, result.rows, result.metrics),
+            tuple(states),
+            self._event_time(planned),
+            self._flow.observed(),
+            self._latencies(planned),
         )
         self._previous_ms = started
+        self._later(partial(self._on_batch, report))
 
     def _latencies(self, planned: PlannedBatch) -> dict[str, dict[str, int]]:
         if self._parts.trigger.kind != "real_time":
