@@ -28,6 +28,7 @@ class AddFile:
         data_change: False if the commit only rearranges rows.
         stats: Delta's statistics as JSON text, if any.
         deletion_vector: the descriptor, if rows of the file are deleted.
+        other: what else the log says of it (`tags`, `baseRowId`, …), kept as it is.
     """
 
     path: str
@@ -37,6 +38,7 @@ class AddFile:
     data_change: bool = True
     stats: str | None = None
     deletion_vector: Mapping[str, Any] | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def rows(self) -> int | None:
@@ -54,11 +56,15 @@ class AddFile:
         }
         if self.stats is not None:
             line["stats"] = self.stats
-        return {"add": line}
+        if self.deletion_vector is not None:
+            line["deletionVector"] = dict(self.deletion_vector)
+        return {"add": {**line, **self.other}}
 
-    def removal(self, timestamp_ms: int) -> RemoveFile:
+    def removal(self, timestamp_ms: int, data_change: bool = True) -> RemoveFile:
         """The action that takes this file out of the table."""
-        return RemoveFile(self.path, timestamp_ms, True, self.partition_values, self.size)
+        return RemoveFile(
+            self.path, timestamp_ms, data_change, self.partition_values, self.size, self.deletion_vector, self.other
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +76,49 @@ class RemoveFile:
     data_change: bool = True
     partition_values: Mapping[str, str | None] | None = None
     size: int | None = None
+    deletion_vector: Mapping[str, Any] | None = None
+    other: Mapping[str, Any] = field(default_factory=dict)
 
     def action(self) -> dict[str, Any]:
         """The log line of this removal."""
-        return {
-            "remove": {
-                "path": self.path,
-                "deletionTimestamp": self.deletion_timestamp,
-                "dataChange": self.data_change,
-                "extendedFileMetadata": True,
-                "partitionValues": dict(self.partition_values or {}),
-                "size": self.size,
-            }
+        line: dict[str, Any] = {
+            "path": self.path,
+            "deletionTimestamp": self.deletion_timestamp,
+            "dataChange": self.data_change,
+            "extendedFileMetadata": True,
+            "partitionValues": dict(self.partition_values or {}),
+            "size": self.size,
         }
+        if self.deletion_vector is not None:
+            line["deletionVector"] = dict(self.deletion_vector)
+        return {"remove": {**line, **self.other}}
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFile:
+    """A file of the change data feed: rows with `_change_type`. `path` as of a data file."""
+
+    path: str
+    partition_values: Mapping[str, str | None]
+    size: int
+
+    def action(self) -> dict[str, Any]:
+        """The log line of this file."""
+        values = dict(self.partition_values)
+        return {"cdc": {"path": self.path, "partitionValues": values, "size": self.size, "dataChange": False}}
+
+
+@dataclass(frozen=True, slots=True)
+class DomainMetadata:
+    """Metadata of a feature (`delta.clustering`, …). `configuration`: its JSON text."""
+
+    domain: str
+    configuration: str
+    removed: bool = False
+
+    def action(self) -> dict[str, Any]:
+        """The log line of this domain."""
+        return {"domainMetadata": {"domain": self.domain, "configuration": self.configuration, "removed": self.removed}}
 
 
 @dataclass(frozen=True)
@@ -167,6 +203,8 @@ class Commit:
     protocol: Protocol | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
     timestamp_ms: int = 0
+    changes: tuple[ChangeFile, ...] = ()
+    domains: tuple[DomainMetadata, ...] = ()
 
     @property
     def changes_data(self) -> bool:
@@ -175,7 +213,8 @@ class Commit:
 
     def lines(self) -> bytes:
         """The bytes of the log file."""
-        parts: Iterable[Any] = (self.protocol, self.metadata, *self.txns, *self.removes, *self.adds)
+        files: Iterable[Any] = (*self.removes, *self.adds, *self.changes)
+        parts: Iterable[Any] = (self.protocol, self.metadata, *self.domains, *self.txns, *files)
         actions = [{"commitInfo": dict(self.info)}, *(part.action() for part in parts if part is not None)]
         return b"".join(json.dumps(a, separators=(",", ":"), ensure_ascii=False).encode() + b"\n" for a in actions)
 
@@ -198,6 +237,8 @@ def parse_commit(version: int, data: bytes, timestamp_ms: int = 0) -> Commit:
         parse_protocol(protocol[-1]) if protocol else None,
         info,
         info.get("inCommitTimestamp") or timestamp_ms,
+        tuple(map(parse_change, found.get("cdc", ()))),
+        tuple(map(parse_domain, found.get("domainMetadata", ()))),
     )
 
 
@@ -211,6 +252,7 @@ def parse_add(body: Mapping[str, Any]) -> AddFile:
         body.get("dataChange", True),
         body.get("stats"),
         body.get("deletionVector"),
+        _other(body),
     )
 
 
@@ -222,7 +264,30 @@ def parse_remove(body: Mapping[str, Any]) -> RemoveFile:
         body.get("dataChange", True),
         body.get("partitionValues"),
         body.get("size"),
+        body.get("deletionVector"),
+        _other(body),
     )
+
+
+_KEPT = ("tags", "baseRowId", "defaultRowCommitVersion", "clusteringProvider")
+
+
+def _other(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What is kept beside the fields that Headwater uses."""
+    found = {key: body[key] for key in _KEPT if body.get(key) is not None}
+    if "tags" in found:
+        found["tags"] = dict(found["tags"])
+    return found
+
+
+def parse_change(body: Mapping[str, Any]) -> ChangeFile:
+    """A `cdc` of the log."""
+    return ChangeFile(body["path"], body.get("partitionValues") or {}, body["size"])
+
+
+def parse_domain(body: Mapping[str, Any]) -> DomainMetadata:
+    """A `domainMetadata` of the log."""
+    return DomainMetadata(body["domain"], body.get("configuration", ""), body.get("removed", False))
 
 
 def parse_txn(body: Mapping[str, Any]) -> Txn:

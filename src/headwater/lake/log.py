@@ -21,16 +21,19 @@ from headwater.io.storage import Storage
 from headwater.lake.actions import (
     AddFile,
     Commit,
+    DomainMetadata,
     Metadata,
     Protocol,
     parse_add,
     parse_commit,
+    parse_domain,
     parse_metadata,
     parse_protocol,
 )
 from headwater.lake.features import check_readable
 from headwater.log import logger
 
+_CHECKPOINTED = ("add", "txn", "metaData", "protocol", "domainMetadata")
 _COMMIT = re.compile(r"^(\d{20})\.json$")
 _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint\.(?:(\d{10})\.(\d{10})\.)?parquet$")
 _V2_CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint\.[0-9a-f-]{36}\.(?:json|parquet)$")
@@ -41,7 +44,7 @@ class LogState:
     """A table at one version; `version` -1 is a table that is not there yet.
 
     Attributes:
-        files: live data files by path. txns: last version of each application.
+        files: live data files by path. txns: last version of each application. domains: metadata of features.
         checkpoint: version of the newest checkpoint seen, or -1.
     """
 
@@ -50,6 +53,7 @@ class LogState:
     metadata: Metadata | None = None
     files: dict[str, AddFile] = field(default_factory=dict)
     txns: dict[str, int] = field(default_factory=dict)
+    domains: dict[str, str] = field(default_factory=dict)
     timestamp_ms: int = 0
     checkpoint: int = -1
 
@@ -63,13 +67,22 @@ class LogState:
             self.files[file.path] = file
         for txn in commit.txns:
             self.txns[txn.app_id] = txn.version
+        for domain in commit.domains:
+            self.set_domain(domain)
         self.version = commit.version
         self.timestamp_ms = max(commit.timestamp_ms, self.timestamp_ms + 1)
+
+    def set_domain(self, domain: DomainMetadata) -> None:
+        """Take a feature's metadata in."""
+        if domain.removed:
+            self.domains.pop(domain.domain, None)
+        else:
+            self.domains[domain.domain] = domain.configuration
 
     def copy(self) -> LogState:
         """An independent copy."""
         twin = copy.copy(self)
-        twin.files, twin.txns = dict(self.files), dict(self.txns)
+        twin.files, twin.txns, twin.domains = dict(self.files), dict(self.txns), dict(self.domains)
         return twin
 
 
@@ -206,7 +219,7 @@ def _checkpoint_rows(path: str) -> Iterator[dict[str, Any]]:
 
     file = pq.ParquetFile(path)
     names = set(file.schema_arrow.names)
-    columns = [name for name in ("add", "txn", "metaData", "protocol") if name in names]
+    columns = [name for name in _CHECKPOINTED if name in names]
     for batch in file.iter_batches(columns=columns):
         yield from batch.to_pylist()
 
@@ -221,6 +234,8 @@ def _apply_row(state: LogState, row: dict[str, Any]) -> None:
         state.metadata = parse_metadata({**row["metaData"], "configuration": _pairs(row["metaData"])})
     if row.get("protocol"):
         state.protocol = parse_protocol(row["protocol"])
+    if row.get("domainMetadata"):
+        state.set_domain(parse_domain(row["domainMetadata"]))
 
 
 def _pairs(body: dict[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -323,6 +324,38 @@ class LakeTable:
         if self._writer is None or self._writer.metadata != metadata:
             self._writer = FileWriter(self.path, metadata, self._durable)
         return self._writer
+
+    # ── for operations that have files of their own ─────────────────────────────────────────────────────────
+
+    @property
+    def clock(self) -> Clock:
+        """What tells the time."""
+        return self._clock
+
+    @property
+    def log(self) -> DeltaLog:
+        """The table's log."""
+        return self._log
+
+    def newest(self) -> LogState:
+        """A copy of the newest state; the handle moves there."""
+        with self._lock:
+            self._log.advance(self._state)
+            return self._state.copy()
+
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Changes of rows by this process queue up, so that they never conflict with each other."""
+        with _lock_of(self.path, "change"):
+            yield
+
+    def writer(self, metadata: Metadata) -> FileWriter:
+        """Writes data files for the table as `metadata` has it."""
+        return self._writer_of(metadata)
+
+    def commit(self, draft: Draft) -> WriteResult:
+        """Commit what was prepared. Raises Delta's conflict errors; the files of the draft are gone then."""
+        return self._commit(draft)
 
     def _commit(self, draft: Draft) -> WriteResult:
         with self._lock:

@@ -21,7 +21,17 @@ from typing import Any
 from headwater.clock import Clock
 from headwater.crash import crash_point
 from headwater.errors import ConcurrentWriteError, SparkError
-from headwater.lake.actions import AddFile, Commit, Metadata, Protocol, RemoveFile, Txn, decode_path
+from headwater.lake.actions import (
+    AddFile,
+    ChangeFile,
+    Commit,
+    DomainMetadata,
+    Metadata,
+    Protocol,
+    RemoveFile,
+    Txn,
+    decode_path,
+)
 from headwater.lake.log import DeltaLog, LogState
 
 ENGINE = "Headwater/0.1.0"
@@ -63,6 +73,9 @@ class Draft:
         read_rows: the added rows depend on rows of the table, so nobody else may change those meanwhile; rows that
             a blind append adds may come before or after this write, so they are no conflict.
         metadata, protocol: what to commit if the write makes or changes the table.
+        data_change: False if rows only move between files.
+        changes: files of the change data feed. domains: metadata of features.
+        made: the files that this write has made, which go if it fails; None: all it adds.
         metrics: what history tells besides files and bytes.
     """
 
@@ -75,12 +88,21 @@ class Draft:
     metadata: Metadata | None = None
     protocol: Protocol | None = None
     metrics: Mapping[str, int] = field(default_factory=dict)
+    data_change: bool = True
+    changes: tuple[ChangeFile, ...] = ()
+    domains: tuple[DomainMetadata, ...] = ()
+    made: tuple[AddFile | ChangeFile, ...] | None = None
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
     def rows(self) -> int:
         """Rows in the added files."""
         return sum(file.rows or 0 for file in self.adds)
+
+    @property
+    def discarded(self) -> tuple[AddFile | ChangeFile, ...]:
+        """The files to take away if it cannot be committed."""
+        return (*self.adds, *self.changes) if self.made is None else self.made
 
 
 class AlreadyCommittedError(Exception):
@@ -102,10 +124,10 @@ def commit(log: DeltaLog, state: LogState, draft: Draft, clock: Clock) -> WriteR
                 return made
             log.advance(state)
     except AlreadyCommittedError:
-        discard(log.table_path, draft.adds)
+        discard(log.table_path, draft.discarded)
         return WriteResult(state.version, False)
     except ConcurrentWriteError:
-        discard(log.table_path, draft.adds)
+        discard(log.table_path, draft.discarded)
         raise
 
 
@@ -114,7 +136,7 @@ def seen(state: LogState, txn: tuple[str, int] | None) -> bool:
     return txn is not None and state.txns.get(txn[0], -1) >= txn[1]
 
 
-def discard(table_path: str, files: Iterable[AddFile]) -> None:
+def discard(table_path: str, files: Iterable[AddFile | ChangeFile]) -> None:
     """Delete data files that no version names."""
     for file in files:
         with contextlib.suppress(OSError):
@@ -131,7 +153,7 @@ def _attempt(log: DeltaLog, state: LogState, draft: Draft, clock: Clock) -> Writ
             return None
     except OSError as cause:
         if not _landed(log, attempt.version, draft):
-            discard(log.table_path, draft.adds)
+            discard(log.table_path, draft.discarded)
             raise SparkError("TASK_WRITE_FAILED", path=log.folder, reason=str(cause)) from cause
     crash_point("lake.committed")
     state.apply(attempt)
@@ -145,12 +167,24 @@ def _landed(log: DeltaLog, version: int, draft: Draft) -> bool:
 
 
 def _build(state: LogState, draft: Draft, now_ms: int) -> Commit:
-    removed = tuple(file.removal(now_ms) for file in draft.removes(state)) if draft.removes else ()
+    leaving = draft.removes(state) if draft.removes else ()
+    removed = tuple(file.removal(now_ms, draft.data_change) for file in leaving)
     txns = (Txn(*draft.txn, now_ms),) if draft.txn else ()
     info = _info(state, draft, removed, now_ms)
     protocol = draft.protocol if draft.protocol != state.protocol else None
     # Readers take the file's own time for a version's time, which is not known before it is written.
-    return Commit(state.version + 1, draft.adds, removed, txns, draft.metadata, protocol, info, now_ms)
+    return Commit(
+        state.version + 1,
+        draft.adds,
+        removed,
+        txns,
+        draft.metadata,
+        protocol,
+        info,
+        now_ms,
+        draft.changes,
+        draft.domains,
+    )
 
 
 def _info(state: LogState, draft: Draft, removed: Sequence[RemoveFile], now_ms: int) -> dict[str, Any]:

@@ -147,6 +147,68 @@ class Delete(Command):
 
 
 @node
+class Optimize(Command):
+    """OPTIMIZE table [FULL] [WHERE condition] [ZORDER BY (columns)]; result: `path`, `metrics`."""
+
+    table: tuple[str, ...]
+    condition: Expression | None = None
+    zorder_by: tuple[str, ...] = ()
+    full: bool = False
+
+
+@node
+class Vacuum(Command):
+    """VACUUM table [FULL | LITE] [RETAIN n HOURS] [DRY RUN]; result: `path`."""
+
+    table: tuple[str, ...]
+    retain_hours: float | None = None
+    dry_run: bool = False
+    lite: bool = False
+
+
+@node
+class Restore(Command):
+    """RESTORE [TABLE] table TO VERSION | TIMESTAMP AS OF …; result: six metrics. One of the two is given."""
+
+    table: tuple[str, ...]
+    version: int | None = None
+    timestamp: str | None = None
+
+
+@node
+class CloneTable(Command):
+    """CREATE [OR REPLACE] TABLE [IF NOT EXISTS] table SHALLOW | DEEP CLONE source [VERSION | TIMESTAMP AS OF …]."""
+
+    table: tuple[str, ...]
+    source: tuple[str, ...]
+    shallow: bool = True
+    replace: bool = False
+    if_not_exists: bool = False
+    version: int | None = None
+    timestamp: str | None = None
+    location: str | None = None
+    properties: Options = ()
+
+
+@node
+class ConvertToDelta(Command):
+    """CONVERT TO DELTA parquet.`path` [NO STATISTICS] [PARTITIONED BY (columns)]."""
+
+    table: tuple[str, ...]
+    partition_schema: StructType | None = None
+    statistics: bool = True
+
+
+@node
+class AlterTable(Command):
+    """ALTER TABLE table: one change by its kind, with its arguments by name (see `sql.statements.alter`)."""
+
+    table: tuple[str, ...]
+    change: str
+    arguments: tuple[tuple[str, object], ...] = ()
+
+
+@node
 class DropObject(Command):
     """DROP TABLE | VIEW | SCHEMA."""
 
