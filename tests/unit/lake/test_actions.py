@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import json
 
-from headwater.lake.actions import AddFile, Commit, Metadata, Protocol, Txn, decode_path, encode_path, parse_commit
+from headwater.lake.actions import (
+    AddFile,
+    ChangeFile,
+    Commit,
+    DomainMetadata,
+    Metadata,
+    Protocol,
+    Txn,
+    decode_path,
+    encode_path,
+    parse_commit,
+)
 
 
 def test_a_commit_survives_writing_and_reading() -> None:
@@ -17,7 +28,24 @@ def test_a_commit_survives_writing_and_reading() -> None:
 
 
 def test_unknown_actions_and_blank_lines_are_passed_over() -> None:
-    assert parse_commit(1, b'{"cdc":{"path":"x"}}\n\n{"domainMetadata":{}}\n') == Commit(1)
+    assert parse_commit(1, b'{"sidecar":{"path":"x"}}\n\n{"news":{}}\n') == Commit(1)
+
+
+def test_what_a_file_carries_beside_its_rows_is_kept() -> None:
+    vector = {"storageType": "u", "pathOrInlineDv": "ab", "offset": 1, "sizeInBytes": 36, "cardinality": 2}
+    line = {"path": "x", "partitionValues": {}, "size": 1, "modificationTime": 2, "dataChange": True}
+    add = {"add": {**line, "deletionVector": vector, "tags": {"ZCUBE_ID": "z"}, "baseRowId": 7}}
+    (found,) = parse_commit(1, json.dumps(add).encode()).adds
+    assert found.action() == add
+    removed = found.removal(9, data_change=False).action()["remove"]
+    assert (removed["deletionVector"], removed["baseRowId"], removed["dataChange"]) == (vector, 7, False)
+
+
+def test_change_files_and_domains_are_read_as_they_are_written() -> None:
+    changes = (ChangeFile("_change_data/x.parquet", {"p": None}, 3),)
+    domains = (DomainMetadata("delta.clustering", '{"clusteringColumns":[["a"]]}'),)
+    commit = Commit(5, changes=changes, domains=domains, info={"operation": "WRITE"})
+    assert parse_commit(5, commit.lines()) == commit
 
 
 def test_an_in_commit_timestamp_wins_over_the_files_time() -> None:
