@@ -18,8 +18,9 @@ $(VENV)/.runtime: requirements/runtime.lock pyproject.toml
 	$(PIP) install --quiet --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.lock $(VENV)/.runtime
+$(VENV)/.dev: requirements/dev.lock requirements/delta.lock $(VENV)/.runtime
 	$(PIP) install --quiet --require-hashes -r requirements/dev.lock
+	$(PIP) install --quiet --require-hashes --no-deps -r requirements/delta.lock
 	@touch $@
 
 demo: $(VENV)/.runtime          ## a live bronze → silver → gold medallion for 30 seconds
