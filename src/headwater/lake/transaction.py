@@ -56,11 +56,18 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class Operation:
-    """How history names a write: `WRITE` with its parameters (values as JSON text), and the user's own words."""
+    """How history names a write: `WRITE` with its parameters (values as JSON text), and the user's own words.
+
+    Attributes:
+        isolation: the isolation level that history tells; upkeep that changes no rows has another than writes.
+        bare: history tells the draft's metrics alone, without counts of files and bytes.
+    """
 
     name: str = "WRITE"
     parameters: Mapping[str, str] = field(default_factory=dict)
     user_metadata: str | None = None
+    isolation: str = "WriteSerializable"
+    bare: bool = False
 
 
 @dataclass(frozen=True)
@@ -194,7 +201,7 @@ def _info(state: LogState, draft: Draft, removed: Sequence[RemoveFile], now_ms: 
         "operation": operation.name,
         "operationParameters": dict(operation.parameters),
         "readVersion": state.version,
-        "isolationLevel": "WriteSerializable",
+        "isolationLevel": operation.isolation,
         "isBlindAppend": draft.removes is None and not draft.read_rows,
         "operationMetrics": _metrics(draft, removed),
         "engineInfo": ENGINE,
@@ -208,6 +215,8 @@ def _info(state: LogState, draft: Draft, removed: Sequence[RemoveFile], now_ms: 
 
 
 def _metrics(draft: Draft, removed: Sequence[RemoveFile]) -> dict[str, str]:
+    if draft.operation.bare:
+        return {name: str(value) for name, value in draft.metrics.items()}
     files = "numFiles" if draft.operation.name == "WRITE" else "numAddedFiles"
     size = sum(file.size for file in draft.adds)
     metrics = {files: len(draft.adds), "numOutputRows": draft.rows, "numOutputBytes": size}
