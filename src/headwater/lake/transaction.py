@@ -56,7 +56,7 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class Operation:
-    """How history names a write: `WRITE` with its parameters (values as JSON text), and the user's own words.
+    """How history names a write: `WRITE` with its parameters (as the log has them), and the user's own words.
 
     Attributes:
         isolation: the isolation level that history tells; upkeep that changes no rows has another than writes.
@@ -64,7 +64,7 @@ class Operation:
     """
 
     name: str = "WRITE"
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     user_metadata: str | None = None
     isolation: str = "WriteSerializable"
     bare: bool = False
