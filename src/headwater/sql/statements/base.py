@@ -51,7 +51,6 @@ MISSING: dict[str, str] = {
     "REVOKE": _CATALOG,
     "UNDROP": "It runs on Databricks.",
     "UNLOCK": "It runs on Apache Hive.",
-    "VACUUM": "Run DeltaTable(path).vacuum of the deltalake package.",
 }
 """Statements of Spark and Databricks that Headwater lacks, and the way out."""
 
