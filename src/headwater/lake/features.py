@@ -5,11 +5,11 @@ Invariant: a table that asks for anything else is refused by the feature's name 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType, TimestampNTZType
 
-from headwater.errors import unsupported
+from headwater.errors import AnalysisError, unsupported
 from headwater.lake.actions import Metadata, Protocol
 
 READER_FEATURES = frozenset({"timestampNtz", "vacuumProtocolCheck"})
@@ -64,11 +64,119 @@ _COLUMN_FEATURES = {
 }
 
 
-def protocol_for(schema: StructType) -> Protocol:
-    """The least protocol a table with this schema needs."""
+# ── what a table's definition asks for ──────────────────────────────────────────────────────────────────────
+
+_LEGACY = {
+    "appendOnly": 2,
+    "invariants": 2,
+    "checkConstraints": 3,
+    "changeDataFeed": 4,
+    "generatedColumns": 4,
+    "columnMapping": 5,
+    "identityColumns": 6,
+}
+"""The writer version that brought a feature, before versions 3 and 7 named features one by one."""
+_READERS = frozenset(
+    {
+        "catalogManaged",
+        "columnMapping",
+        "deletionVectors",
+        "timestampNtz",
+        "typeWidening",
+        "v2Checkpoint",
+        "vacuumProtocolCheck",
+        "variantType",
+    }
+)
+_WRITERS = frozenset(
+    {
+        *_LEGACY,
+        *_READERS,
+        "allowColumnDefaults",
+        "clustering",
+        "domainMetadata",
+        "icebergCompatV1",
+        "icebergCompatV2",
+        "inCommitTimestamp",
+        "rowTracking",
+    }
+)
+_SWITCHES = {
+    "delta.appendonly": "appendOnly",
+    "delta.enablechangedatafeed": "changeDataFeed",
+    "delta.enabledeletionvectors": "deletionVectors",
+    "delta.enableicebergcompatv1": "icebergCompatV1",
+    "delta.enableicebergcompatv2": "icebergCompatV2",
+    "delta.enableincommittimestamps": "inCommitTimestamp",
+    "delta.enablerowtracking": "rowTracking",
+    "delta.enabletypewidening": "typeWidening",
+}
+_FEATURE, _CONSTRAINT = "delta.feature.", "delta.constraints."
+_VERSIONS = ("delta.minreaderversion", "delta.minwriterversion")
+
+
+def is_protocol_property(key: str) -> bool:
+    """Whether a property says what the protocol must be, and is not kept as a property."""
+    return key.lower().startswith(_FEATURE) or key.lower() in _VERSIONS
+
+
+def protocol_for(schema: StructType, properties: Mapping[str, str] | None = None) -> Protocol:
+    """The least protocol a table with this schema and these properties needs, at least reader 1 and writer 2.
+
+    Raises DELTA_UNSUPPORTED_FEATURES_IN_CONFIG for a `delta.feature.…` that nobody knows.
+    """
+    return raised(Protocol(1, 2), schema, properties or {})
+
+
+def raised(protocol: Protocol, schema: StructType, properties: Mapping[str, str]) -> Protocol:
+    """`protocol` with what the schema and the properties need besides."""
+    given = {key.lower(): value for key, value in properties.items()}
+    wanted = {*_features_of(protocol), *_needed(schema, given)}
+    readers = max(protocol.reader_version, int(given.get(_VERSIONS[0], "1")))
+    writers = max(protocol.writer_version, int(given.get(_VERSIONS[1], "2")))
+    if protocol.writer_version < 7 and writers < 7:
+        version = max([writers, *(_LEGACY.get(name, 7) for name in wanted)])
+        if version < 7 and {name for name, since in _LEGACY.items() if since <= version} == wanted | _implied(writers):
+            return Protocol(2 if "columnMapping" in wanted else readers, version)
+        wanted |= _implied(writers)
+    named = {*protocol.reader_features, *(wanted & _READERS)}
+    if readers < 3 and not named:
+        return Protocol(readers, 7, (), tuple(sorted(wanted)))
+    return Protocol(3, 7, tuple(sorted(named)), tuple(sorted(wanted)))
+
+
+def _implied(writer_version: int) -> set[str]:
+    return {name for name, since in _LEGACY.items() if since <= writer_version < 7}
+
+
+def _features_of(protocol: Protocol) -> set[str]:
+    return _implied(protocol.writer_version) | {*protocol.writer_features, *protocol.reader_features}
+
+
+def _needed(schema: StructType, given: Mapping[str, str]) -> Iterator[str]:
+    """The features that columns and properties (keys in lower case) switch on."""
     if any(isinstance(kind, TimestampNTZType) for kind in leaves(schema)):
-        return Protocol(3, 7, ("timestampNtz",), ("timestampNtz", "appendOnly", "invariants"))
-    return Protocol(1, 2)
+        yield "timestampNtz"
+    for field in schema.fields:
+        yield from (feature for key, feature in _COLUMN_FEATURES.items() if key in (field.metadata or {}))
+    for key, feature in _SWITCHES.items():
+        if given.get(key, "false").lower() == "true":
+            yield feature
+    if any(key.startswith(_CONSTRAINT) for key in given):
+        yield "checkConstraints"
+    if given.get("delta.columnmapping.mode", "none").lower() != "none":
+        yield "columnMapping"
+    if given.get("delta.checkpointpolicy", "classic").lower() == "v2":
+        yield "v2Checkpoint"
+    yield from _named(key.removeprefix(_FEATURE) for key in given if key.startswith(_FEATURE))
+
+
+def _named(names: Iterable[str]) -> Iterator[str]:
+    known = {name.lower(): name for name in _WRITERS}
+    for name in names:
+        if name not in known:
+            raise AnalysisError("DELTA_UNSUPPORTED_FEATURES_IN_CONFIG", configs=_FEATURE + name)
+        yield known[name]
 
 
 def leaves(kind: DataType) -> Iterator[DataType]:

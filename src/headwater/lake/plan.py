@@ -15,8 +15,9 @@ from sqlglot import exp
 
 from headwater.errors import AnalysisError, SparkError
 from headwater.lake.actions import AddFile, Metadata, Protocol, new_table_id
-from headwater.lake.features import check_mapping, check_writable, protocol_for
+from headwater.lake.features import check_mapping, check_writable, protocol_for, raised
 from headwater.lake.log import LogState
+from headwater.lake.properties import checked, kept
 from headwater.lake.schema import as_nullable, check_partitioning, check_storable, merge, stored
 from headwater.lake.transaction import Draft, Operation
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         dynamic_partitions: bool
         replace_where: exp.Expr | None
         properties: Mapping[str, str]
+        description: str | None
+        replaces_table: bool
         operation: Operation | None
         user_metadata: str | None
 
@@ -48,7 +51,8 @@ class Write:
         partition_by: for a new table; must agree with an existing one.
         dynamic_partitions: with `overwrite`, replace only partitions that get rows.
         replace_where: with `overwrite`, replace only rows that meet this DuckDB predicate over the table's columns.
-        properties: for a new table.
+        properties, description: of a new table.
+        replaces_table: with `overwrite`, the table becomes a new one: nothing of its definition stays.
         operation: how history names it; default `WRITE`. user_metadata: free text for history.
     """
 
@@ -61,6 +65,8 @@ class Write:
     dynamic_partitions: bool = False
     replace_where: exp.Expr | None = None
     properties: Mapping[str, str] | None = None
+    description: str | None = None
+    replaces_table: bool = False
     operation: Operation | None = None
     user_metadata: str | None = None
 
@@ -123,28 +129,55 @@ def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     """Check `write` against the table at `state`. Raises Delta's schema, partition and feature errors."""
     check_storable(write.schema)
     if state.metadata is None or state.protocol is None:
-        made = new_table(as_nullable(write.schema), write.partition_by, write.properties or {}, now_ms)
+        made = _defined(write, now_ms)
         return Planned(write, *made, changed=True, read_version=state.version)
+    if write.replaces_table:
+        _check_mode(state.metadata, write)
+        return _replacing(state.protocol, write, state.version, now_ms)
     check_mapping(state.metadata, "")
     check_writable(state.protocol, state.metadata, "")
     _check_mode(state.metadata, write)
     metadata = _evolved(state.metadata, write)
     changed = metadata != state.metadata
-    protocol = _raised(state.protocol, metadata.schema) if changed else None
+    protocol = raised(state.protocol, metadata.schema, metadata.configuration) if changed else None
     return Planned(write, metadata, protocol, changed, state.version)
 
 
+def _defined(write: Write, now_ms: int) -> tuple[Metadata, Protocol]:
+    properties = write.properties or {}
+    return new_table(as_nullable(write.schema), write.partition_by, properties, now_ms, write.description)
+
+
+def _replacing(protocol: Protocol, write: Write, version: int, now_ms: int) -> Planned:
+    """A protocol is never lowered: older versions of the table are still there to be read."""
+    made, _ = new_table(write.schema, write.partition_by, write.properties or {}, now_ms, write.description)
+    needed = raised(protocol, made.schema, write.properties or {})
+    check_writable(needed, made, "")
+    return Planned(write, made, needed, True, version)
+
+
 def new_table(
-    schema: StructType, partition_by: tuple[str, ...], properties: Mapping[str, str], now_ms: int
+    schema: StructType,
+    partition_by: tuple[str, ...],
+    properties: Mapping[str, str],
+    now_ms: int,
+    description: str | None = None,
 ) -> tuple[Metadata, Protocol]:
-    """Metadata and protocol of a table that does not exist yet."""
+    """Metadata and protocol of a table that does not exist yet.
+
+    Raises what a schema, its partitioning or a property is refused for, unknown features by name.
+    """
     check_storable(schema)
     schema = stored(schema)
     if not schema.fields:
         raise AnalysisError("DELTA_EMPTY_DATA")
     partitions = check_partitioning(schema, partition_by)
-    metadata = Metadata(new_table_id(), schema.json(), partitions, dict(properties), created_time=now_ms)
-    protocol = protocol_for(schema)
+    properties = checked(properties)
+    metadata = Metadata(
+        new_table_id(), schema.json(), partitions, kept(properties), description=description, created_time=now_ms
+    )
+    protocol = protocol_for(schema, properties)
+    check_mapping(metadata, "")
     check_writable(protocol, metadata, "")
     return metadata, protocol
 
@@ -176,13 +209,3 @@ def _check_partitions(metadata: Metadata, write: Write) -> None:
             provided=", ".join(write.partition_by),
             current=", ".join(metadata.partition_columns) or "none",
         )
-
-
-def _raised(protocol: Protocol, schema: StructType) -> Protocol | None:
-    """The protocol that the schema needs, if the table's is less."""
-    needed = protocol_for(schema)
-    missing = set(needed.writer_features) - set(protocol.writer_features)
-    if not missing:
-        return None
-    readers = sorted({*protocol.reader_features, *needed.reader_features})
-    return Protocol(3, 7, tuple(readers), tuple(sorted({*protocol.writer_features, *needed.writer_features})))

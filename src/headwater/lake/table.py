@@ -11,7 +11,6 @@ untouched by later commits. A handle may be used by several threads.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,12 +29,14 @@ from headwater.io.local import LocalStorage
 from headwater.io.storage import Storage
 from headwater.lake import checkpoint, replace
 from headwater.lake.actions import AddFile, Commit, Metadata
+from headwater.lake.create import NewTable
+from headwater.lake.create import create as create_table
 from headwater.lake.features import check_mapping
 from headwater.lake.files import FileWriter
 from headwater.lake.log import DeltaLog, LogState
 from headwater.lake.merge import Counts, Merge, Merging
 from headwater.lake.merge import check as check_merge
-from headwater.lake.plan import Planned, Write, new_table, plan
+from headwater.lake.plan import Planned, Write, plan
 from headwater.lake.snapshot import Snapshot
 from headwater.lake.transaction import Draft, Operation, WriteResult, commit, discard, seen
 
@@ -109,10 +110,7 @@ class LakeTable:
         table = cls.at(path)
         if table.version >= 0:
             raise AnalysisError("DELTA_TABLE_ALREADY_EXISTS", tableName=f"delta.`{table.path}`")
-        metadata, protocol = new_table(schema, tuple(partition_by), properties or {}, table._clock.now_ms())
-        metadata = dataclasses.replace(metadata, description=description)
-        parameters = {"partitionBy": json.dumps(metadata.partition_columns), "isManaged": "false"}
-        table._commit(Draft(Operation("CREATE TABLE", parameters), -1, metadata=metadata, protocol=protocol))
+        create_table(table, NewTable(schema, tuple(partition_by), properties or {}, description))
         return table
 
     # ── what it is ──────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,6 @@ what its log says.
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,11 +19,11 @@ from headwater.catalog import PathTable, Table, quoted
 from headwater.catalog.catalog import already_exists, not_found
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
+from headwater.lake import create as lake
 from headwater.lake.table import LakeTable
-from headwater.lake.transaction import Operation
 from headwater.plan.relations import ReadSource, ReadTable, Relation
-from headwater.sessions.leaves import rows
-from headwater.sessions.saving import DELTA, Target, save
+from headwater.sessions.files import named
+from headwater.sessions.saving import DELTA, Target, nullable, resolve_batch, save
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
@@ -96,10 +95,21 @@ def partitions_of(table: Table, session: Session) -> tuple[str, ...]:
 
 
 def properties_of(table: Table, session: Session) -> dict[str, str]:
-    """The table's properties."""
+    """The table's properties; those of a Delta table are what its log says."""
     if table.provider == DELTA:
-        return {**table.properties, **lake_of(table, session).metadata.configuration}
+        return dict(lake_of(table, session).metadata.configuration)
     return dict(table.properties)
+
+
+def shown_properties(table: Table, session: Session) -> dict[str, str]:
+    """The table's properties as SHOW TBLPROPERTIES lists them: with the protocol of a Delta table."""
+    if table.provider != DELTA:
+        return dict(table.properties)
+    snapshot = lake_of(table, session).snapshot()
+    protocol = snapshot.protocol
+    versions = {"delta.minReaderVersion": protocol.reader_version, "delta.minWriterVersion": protocol.writer_version}
+    features = {f"delta.feature.{name}": "supported" for name in protocol.writer_features}
+    return {**snapshot.metadata.configuration, **{key: str(value) for key, value in versions.items()}, **features}
 
 
 def target_of(
@@ -155,19 +165,13 @@ def _creating(table: Table) -> Iterator[None]:
 def _create_from(plan: Relation, table: Table, session: Session, options: Options, *, replacing: bool) -> None:
     schema = session.resolve(plan).schema
     _check_free(table, session, replacing=replacing)
-    merged = FormatOptions({**table.options, **dict(options)})
-    target = Target(
-        table.provider,
-        table.location or "",
-        table.partition_by,
-        merged,
-        overwrite=replacing,
-        overwrite_schema=replacing,
-        properties=table.properties,
-        operation=_creation(table, replacing),
-    )
     try:
-        save(plan, target, session)
+        if table.provider == DELTA:
+            _save_delta(plan, table, session, options, replacing=replacing)
+        else:
+            merged = FormatOptions({**table.options, **dict(options)})
+            target = Target(table.provider, table.location or "", table.partition_by, merged, overwrite=replacing)
+            save(plan, target, session)
     except BaseException:
         if not replacing:
             remove_files(table, session)  # the folder was free: what is in it now is ours
@@ -176,14 +180,30 @@ def _create_from(plan: Relation, table: Table, session: Session, options: Option
     session.catalog.add_table(stored, replace=replacing)
 
 
-def _creation(table: Table, replacing: bool) -> Operation:
-    facts = {
-        "isManaged": str(table.kind == "MANAGED").lower(),
-        "description": table.comment or "",
-        "partitionBy": json.dumps(table.partition_by),
-        "properties": json.dumps(dict(table.properties)),
-    }
-    return Operation("CREATE OR REPLACE TABLE AS SELECT" if replacing else "CREATE TABLE AS SELECT", facts)
+def _save_delta(plan: Relation, table: Table, session: Session, options: Options, *, replacing: bool) -> None:
+    """One commit that defines the table and adds the rows."""
+    resolved = resolve_batch(plan, session)
+    made = _definition(table, nullable(resolved.schema))
+    folder = LakeTable.at(table.location or "", session.runtime.storage, session.runtime.clock)
+    there = replacing and folder.version >= 0
+    operation = made.operation("CREATE OR REPLACE TABLE AS SELECT" if replacing else "CREATE TABLE AS SELECT")
+    words = FormatOptions(options).get("usermetadata")
+    with session.connection(resolved) as connection:
+        write = folder.overwrite if there else folder.append
+        write(
+            connection,
+            named(resolved),
+            made.schema,
+            partition_by=made.partition_by,
+            properties=made.properties,
+            description=made.description,
+            replaces_table=there,
+            operation=replace(operation, user_metadata=words),
+        )
+
+
+def _definition(table: Table, schema: StructType) -> lake.NewTable:
+    return lake.NewTable(schema, table.partition_by, table.properties, table.comment, table.kind == "MANAGED")
 
 
 def _check_free(table: Table, session: Session, *, replacing: bool) -> None:
@@ -219,14 +239,11 @@ def _create_delta(table: Table, schema: StructType | None, session: Session, *, 
             raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{folder}`")
         return
     if there and replacing:
-        target = Target(
-            DELTA, folder, table.partition_by, overwrite=True, overwrite_schema=True, properties=table.properties
-        )
-        save(rows(schema, []), target, session)
+        lake.replace(lake_of(table, session), _definition(table, schema))
     elif there and lake_of(table, session).schema.names != schema.names:
         raise AnalysisError("DELTA_CREATE_TABLE_SCHEME_MISMATCH", path=folder)
     elif not there:
-        LakeTable.create(folder, schema, table.partition_by, table.properties, table.comment)
+        lake.create(LakeTable.at(folder, session.runtime.storage, session.runtime.clock), _definition(table, schema))
 
 
 def _stored_schema(schema: StructType, partition_by: Sequence[str]) -> StructType:

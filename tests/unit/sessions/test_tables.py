@@ -8,6 +8,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from headwater.errors import SparkError
 from headwater.plan.commands import CreateView, Explain
 from headwater.plan.relations import ReadSource, UnboundSQL
+from headwater.sessions import stored
 from support.sql_session import Sql
 
 
@@ -55,6 +56,32 @@ def test_replacing_a_table_changes_its_schema_and_keeps_its_history(sql):
     sql("CREATE OR REPLACE TABLE t (c INT)")
     assert sql("DESCRIBE t") == [("c", "int", None)]
     assert [row[0] for row in sql("DESCRIBE HISTORY t")] == [2, 1, 0]
+
+
+def test_replacing_a_table_replaces_all_of_its_definition_in_one_commit(sql):
+    sql("CREATE TABLE t (a INT NOT NULL) COMMENT 'one' TBLPROPERTIES ('k' = 'v')")
+    sql("CREATE OR REPLACE TABLE t (b INT NOT NULL, c INT) COMMENT 'two' TBLPROPERTIES ('x' = 'y')")
+    versions = [("delta.minReaderVersion", "1"), ("delta.minWriterVersion", "2")]
+    assert sql("SHOW TBLPROPERTIES t") == [*versions, ("x", "y")]
+    sql.refused("INSERT INTO t VALUES (NULL, 1)", "DELTA_NOT_NULL_CONSTRAINT_VIOLATED")
+    assert [(row[4], row[5]["description"]) for row in history(sql)] == [
+        ("CREATE OR REPLACE TABLE", "two"),
+        ("CREATE TABLE", "one"),
+    ]
+    sql("CREATE OR REPLACE TABLE t AS SELECT 1 a")
+    assert sql("SHOW TBLPROPERTIES t") == versions
+    assert history(sql)[0][4] == "CREATE OR REPLACE TABLE AS SELECT"
+
+
+def history(sql):
+    return [(*row[:5], dict(row[5])) for row in sql("DESCRIBE HISTORY t")]
+
+
+def test_a_table_made_from_a_query_keeps_its_comment_in_the_log(sql):
+    sql("CREATE TABLE t COMMENT 'words' TBLPROPERTIES ('k' = 'v') AS SELECT 1 a")
+    assert stored.lake_of(sql.session.catalog.stored(("t",)), sql.session).metadata.description == "words"
+    path = sql.session.catalog.stored(("t",)).location
+    assert ("k", "v") in sql(f"SHOW TBLPROPERTIES delta.`{path}`")
 
 
 def test_a_taken_name(sql):

@@ -102,4 +102,5 @@ def test_write_to(sql):
 def test_properties_and_comment_reach_the_delta_log(sql):
     properties = (("delta.appendOnly", "true"), ("mine", "1"))
     sql.session.run(WriteTo(Range(0, 1, 1), ("t",), "create", properties=properties))
-    assert sql("SHOW TBLPROPERTIES t") == [("delta.appendOnly", "true"), ("mine", "1")]
+    versions = [("delta.minReaderVersion", "1"), ("delta.minWriterVersion", "2")]
+    assert sql("SHOW TBLPROPERTIES t") == [("delta.appendOnly", "true"), *versions, ("mine", "1")]

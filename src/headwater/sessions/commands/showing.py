@@ -12,7 +12,6 @@ from urllib.parse import unquote
 from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
 from headwater.catalog import CATALOG, GLOBAL_TEMP, PathTable, Table, View, quoted
-from headwater.catalog.catalog import not_found
 from headwater.errors import AnalysisError, unsupported
 from headwater.plan.commands import Show
 from headwater.plan.relations import ReadTable, Relation
@@ -79,10 +78,8 @@ def _columns(node: Show, session: Session) -> Relation:
 
 
 def _properties(node: Show, session: Session) -> Relation:
-    table = session.catalog.stored(node.name)
-    if table is None:
-        raise not_found(node.name)
-    properties = stored.properties_of(table, session)
+    table = session.catalog.stored(node.name) or stored.existing(node.name, session)
+    properties = stored.shown_properties(table, session)
     if node.pattern is None:
         return rows(text_schema("key", "value"), sorted(properties.items()))
     missing = f"Table {'.'.join(table.full_name)} does not have property: {node.pattern}"

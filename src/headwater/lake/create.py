@@ -1,0 +1,80 @@
+"""Making a Delta table, and putting a new definition in the place of an old one.
+
+Invariants: one commit each; a replaced table keeps its history and a protocol that can read it, and nothing else (it
+has a new id, as in Delta, so a stream that reads it stops).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pyspark.sql.types import StructType
+
+from headwater.crash import crash_point
+from headwater.lake.plan import Write, new_table, plan
+from headwater.lake.transaction import Draft, Operation, WriteResult
+
+if TYPE_CHECKING:
+    from headwater.lake.table import LakeTable
+
+
+@dataclass(frozen=True)
+class NewTable:
+    """A table as asked for.
+
+    Attributes:
+        schema: its columns, NOT NULL ones as such.
+        managed: whether the catalog owns its files, for history.
+    """
+
+    schema: StructType
+    partition_by: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    description: str | None = None
+    managed: bool = False
+
+    def operation(self, name: str) -> Operation:
+        """How history names the table's making."""
+        return creation(name, self.partition_by, self.properties, self.description, managed=self.managed)
+
+
+def creation(
+    name: str, partition_by: tuple[str, ...], properties: Mapping[str, str], description: str | None, *, managed: bool
+) -> Operation:
+    """How history names the making of a table, with Delta's parameters."""
+    facts = {
+        "partitionBy": json.dumps(partition_by),
+        "clusterBy": "[]",
+        "description": description,
+        "isManaged": str(managed).lower(),
+        "properties": json.dumps(dict(properties), separators=(",", ":")),
+    }
+    return Operation(name, facts)
+
+
+def create(table: LakeTable, made: NewTable) -> WriteResult:
+    """Commit the first version of a table that is not there yet."""
+    metadata, protocol = new_table(
+        made.schema, made.partition_by, made.properties, table.clock.now_ms(), made.description
+    )
+    return table.commit(Draft(made.operation("CREATE TABLE"), -1, metadata=metadata, protocol=protocol))
+
+
+def replace(table: LakeTable, made: NewTable, name: str = "CREATE OR REPLACE TABLE") -> WriteResult:
+    """Commit a new, empty table in the place of the old one. Raises DELTA_METADATA_CHANGED if it changes meanwhile."""
+    state = table.newest()
+    write = Write(
+        made.schema,
+        "overwrite",
+        partition_by=made.partition_by,
+        properties=made.properties,
+        description=made.description,
+        replaces_table=True,
+        operation=made.operation(name),
+    )
+    planned = plan(state, write, table.clock.now_ms())
+    crash_point("lake.table_replaced")
+    return table.commit(planned.draft(()))
