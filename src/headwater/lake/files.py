@@ -6,6 +6,7 @@ that a power cut can take back; no rows, no file; nothing is read or changed in 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,9 +18,11 @@ from sqlglot import exp
 from headwater.duck import Connection, DuckError, Printed, sql_text
 from headwater.errors import SparkError
 from headwater.lake.actions import AddFile, Metadata, encode_path
+from headwater.lake.file_sizes import Sizes
 from headwater.lake.stats import file_stats
 from headwater.types.duck import to_duck
 
+_ANY_SIZE = Sizes()
 _INDEXED_COLUMNS = "delta.dataSkippingNumIndexedCols"
 
 
@@ -38,16 +41,28 @@ class FileWriter:
         self.durable = durable
         self._printed: tuple[exp.Query, StructType, Printed] | None = None
 
-    def write(self, connection: Connection, query: exp.Query, data: StructType) -> list[AddFile]:
+    def write(
+        self, connection: Connection, query: exp.Query, data: StructType, sizes: Sizes = _ANY_SIZE
+    ) -> list[AddFile]:
         """Write the rows of `query` (columns as `data`, by position) and return the files, not yet committed.
 
-        Raises DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and TASK_WRITE_FAILED naming the folder if the disk refuses.
+        There is one file per partition unless `sizes` ends it earlier. Raises DELTA_NOT_NULL_CONSTRAINT_VIOLATED,
+        and TASK_WRITE_FAILED naming the folder if the disk refuses.
         """
         partitions = self.metadata.partition_columns
-        target = self.folder if partitions else os.path.join(self.folder, _file_name(str(uuid.uuid4())) + ".parquet")
+        # A name that no other write has: the folders of file numbers are taken away as soon as they are empty.
+        number = None if sizes.records is None else f"headwater_file_{uuid.uuid4().hex}"
+        several = bool(partitions or number or sizes.bytes)
+        target = self.folder if several else os.path.join(self.folder, _file_name(str(uuid.uuid4())) + ".parquet")
+        rows = self._rows(query, data)
+        if number is not None:
+            rows = _numbered(rows, number, sizes, partitions)
         try:
             os.makedirs(self.folder, exist_ok=True)
-            reports = connection.execute(sql_text(_copy(self._rows(query, data), target, partitions))).fetchall()
+            copy = _copy(rows, target, (*partitions, number) if number else partitions, sizes.bytes)
+            reports = connection.execute(sql_text(copy)).fetchall()
+            if number is not None:
+                reports = _moved_up(reports)
         except OSError as cause:
             raise SparkError("TASK_WRITE_FAILED", path=self.folder, reason=str(cause)) from cause
         except DuckError as cause:
@@ -129,7 +144,33 @@ def partition_text(value: exp.Expr, kind: DataType) -> exp.Expr:
     return exp.Nullif(this=text, expression=exp.Literal.string("")) if isinstance(kind, StringType) else text
 
 
-def _copy(rows: Printed, target: str, partitions: Sequence[str]) -> exp.Copy:
+def _numbered(rows: Printed, number: str, sizes: Sizes, partitions: Sequence[str]) -> Printed:
+    """The rows with a column `number`: which file of its partition a row goes to."""
+    over = exp.Window(this=exp.Anonymous(this="row_number"))
+    if partitions and not sizes.in_order:
+        over.set("partition_by", [exp.column(name, quoted=True) for name in partitions])
+    before = exp.paren(exp.Sub(this=over, expression=exp.Literal.number(1)))
+    file = exp.IntDiv(this=before, expression=exp.Literal.number(sizes.records or 1))
+    alias = exp.Alias(this=file, alias=exp.to_identifier(number, quoted=True))
+    source = exp.Subquery(this=rows, alias=exp.TableAlias(this=exp.to_identifier("fitted_")))
+    return Printed(this=sql_text(exp.Select(expressions=[exp.Star(), alias], from_=exp.From(this=source))))
+
+
+def _moved_up(reports: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    """The files out of the folders of their numbers, which go."""
+    moved = []
+    for path, *rest in reports:
+        folder = os.path.dirname(path)
+        target = os.path.join(os.path.dirname(folder), os.path.basename(path))
+        os.rename(path, target)
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
+        moved.append((target, *rest))
+    return moved
+
+
+def _copy(rows: Printed, target: str, partitions: Sequence[str], size: int | None = None) -> exp.Copy:
+    """`size`: bytes at which a file is ended."""
     options: dict[str, exp.Expression | None] = {
         "FORMAT": exp.var("parquet"),
         "COMPRESSION": exp.var("snappy"),
@@ -138,10 +179,13 @@ def _copy(rows: Printed, target: str, partitions: Sequence[str]) -> exp.Copy:
     if partitions:
         columns = [exp.column(name, quoted=True) for name in partitions]
         options["PARTITION_BY"] = exp.Tuple(expressions=columns)
+    if partitions or size:
         options["FILENAME_PATTERN"] = exp.Literal.string(_file_name("{uuid}"))
         options["APPEND"] = exp.true()
-    else:
+    if not partitions:
         options["WRITE_EMPTY_FILE"] = exp.false()
+    if size:
+        options["FILE_SIZE_BYTES"] = exp.Literal.number(size)
     params = [exp.CopyParameter(this=exp.var(name), expression=value) for name, value in options.items()]
     return exp.Copy(this=exp.Subquery(this=rows.copy()), kind=False, files=[exp.Literal.string(target)], params=params)
 

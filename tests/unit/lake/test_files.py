@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from headwater.errors import SparkError
+from headwater.lake.file_sizes import Sizes
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema
 from support.lake import by_deltalake, connection, numbers, query, rows
@@ -84,3 +85,28 @@ def test_a_full_disk_is_named_and_the_table_goes_on_when_there_is_space(
         assert len(by_deltalake(table.path)) == 20
         assert len(list(Path(table.path).glob("*.parquet"))) == 2
     assert "panicked" not in capfd.readouterr().err
+
+
+def test_a_file_ends_at_the_most_rows_of_a_file(tmp_path: Path) -> None:
+    schema = parse_schema("id bigint, part string")
+    for partitions in ((), ("part",)):
+        table = LakeTable.create(str(tmp_path / f"t{len(partitions)}"), schema, partitions)
+        source = query("SELECT i AS id, 'p' || i % 2 AS part FROM range(1000) r(i)")
+        files = table.writer(table.metadata).write(connection(), source, schema, Sizes(300))
+        wanted = [100, 300, 300, 300] if not partitions else [200, 200, 300, 300]
+        assert sorted(file.rows or 0 for file in files) == wanted
+        assert not [name for _, names, _ in os.walk(table.path) for name in names if "headwater" in name]
+        tables = [pq.ParquetFile(os.path.join(table.path, file.path)).read(["id"]) for file in files]
+        assert sorted(value for one in tables for value in one.column("id").to_pylist()) == list(range(1000))
+
+
+def test_a_file_ends_when_it_has_grown_enough(tmp_path: Path) -> None:
+    table = LakeTable.create(str(tmp_path / "t"), PAIRS)
+    writer = table.writer(table.metadata)
+    source = query("SELECT i AS id, hash(i)::varchar AS name FROM range(500000) r(i)")
+    files = writer.write(connection(), source, PAIRS, Sizes(None, 1 << 20))
+    assert len(files) > 2
+    assert sum(file.rows or 0 for file in files) == 500_000
+    empty = writer.write(connection(), query("SELECT 1 AS id, 'x' AS name WHERE false"), PAIRS, Sizes(None, 1 << 20))
+    assert empty == []
+    assert len(list(Path(table.path).glob("*.parquet"))) == len(files), "no rows, no file"
