@@ -90,9 +90,9 @@ def _commit(commit: Commit) -> tuple[Any, ...]:
     )
 
 
-def _texts(values: Any) -> list[tuple[str, str]]:
+def _texts(values: Any) -> list[tuple[str, str | None]]:
     pairs = (values or {}).items()
-    return [(str(key), value if isinstance(value, str) else json.dumps(value)) for key, value in pairs]
+    return [(str(key), value if isinstance(value, str | None) else json.dumps(value)) for key, value in pairs]
 
 
 def detail(table: Table, session: Session) -> LocalData:

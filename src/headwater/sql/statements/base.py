@@ -26,7 +26,6 @@ statements: Registry[Statement] = Registry("headwater.sql.statements")
 _CATALOG = "Access control belongs to the catalog service."
 
 MISSING: dict[str, str] = {
-    "ALTER": "Create the table again with CREATE OR REPLACE TABLE.",
     "ANALYZE": "DuckDB needs no statistics.",
     "APPLY": "It runs in a pipeline on Databricks.",
     "BEGIN": "Send the statements one by one.",
@@ -47,7 +46,6 @@ MISSING: dict[str, str] = {
     "REORG": "It runs on Databricks.",
     "REPAIR": "Delta tables need no repair.",
     "REPLACE": "Write CREATE OR REPLACE TABLE.",
-    "RESTORE": "Run DeltaTable(path).restore of the deltalake package.",
     "REVOKE": _CATALOG,
     "UNDROP": "It runs on Databricks.",
     "UNLOCK": "It runs on Apache Hive.",
