@@ -69,7 +69,7 @@ class SparkError(Exception):
         parameters: a value for each `<hole>` of its message template.
     """
 
-    java_classes: ClassVar[tuple[str, ...]] = ("org.apache.spark.SparkException", "java.lang.Exception")
+    java_classes: tuple[str, ...] = ("org.apache.spark.SparkException", "java.lang.Exception")
     named: ClassVar[bool] = True
     """Whether the client is told the condition."""
     contexts: tuple[QueryContext, ...] = ()
@@ -87,13 +87,13 @@ class SparkError(Exception):
 class AnalysisError(SparkError):
     """The query cannot be resolved or is not allowed."""
 
-    java_classes: ClassVar[tuple[str, ...]] = ("org.apache.spark.sql.AnalysisException", "java.lang.Exception")
+    java_classes: tuple[str, ...] = ("org.apache.spark.sql.AnalysisException", "java.lang.Exception")
 
 
 class ParseError(AnalysisError):
     """The SQL text, type string or expression cannot be parsed."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.sql.catalyst.parser.ParseException",
         *AnalysisError.java_classes,
     )
@@ -102,7 +102,7 @@ class ParseError(AnalysisError):
 class IllegalArgumentError(SparkError):
     """An option, setting or argument has an impossible value."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.SparkIllegalArgumentException",
         "java.lang.IllegalArgumentException",
         "java.lang.Exception",
@@ -112,7 +112,7 @@ class IllegalArgumentError(SparkError):
 class RequirementError(IllegalArgumentError):
     """What Spark's code demands by `require`: a plain Java exception, which reaches the client without a condition."""
 
-    java_classes: ClassVar[tuple[str, ...]] = ("java.lang.IllegalArgumentException", "java.lang.Exception")
+    java_classes: tuple[str, ...] = ("java.lang.IllegalArgumentException", "java.lang.Exception")
     named: ClassVar[bool] = False
 
     def __init__(self, demand: str) -> None:
@@ -123,7 +123,7 @@ class RequirementError(IllegalArgumentError):
 class ArithmeticSparkError(SparkError):
     """ANSI arithmetic failed: overflow, division by zero."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.SparkArithmeticException",
         "java.lang.ArithmeticException",
         "java.lang.Exception",
@@ -133,7 +133,7 @@ class ArithmeticSparkError(SparkError):
 class ArrayIndexError(SparkError):
     """An array was read outside its bounds under ANSI rules."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.SparkArrayIndexOutOfBoundsException",
         "java.lang.ArrayIndexOutOfBoundsException",
         "java.lang.Exception",
@@ -143,7 +143,7 @@ class ArrayIndexError(SparkError):
 class DateTimeError(SparkError):
     """A date, time or pattern cannot be understood."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.SparkDateTimeException",
         "java.time.DateTimeException",
         "java.lang.Exception",
@@ -153,7 +153,7 @@ class DateTimeError(SparkError):
 class NumberFormatError(SparkError):
     """A string is not the number it is cast to."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.SparkNumberFormatException",
         "java.lang.NumberFormatException",
         "java.lang.IllegalArgumentException",
@@ -164,7 +164,7 @@ class NumberFormatError(SparkError):
 class UnsupportedError(SparkError):
     """Spark has it, Headwater does not (yet); the message names it and the way out."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.SparkUnsupportedOperationException",
         "java.lang.UnsupportedOperationException",
         "java.lang.Exception",
@@ -174,7 +174,7 @@ class UnsupportedError(SparkError):
 class RuntimeSparkError(SparkError):
     """A row or file failed while the query ran."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.SparkRuntimeException",
         "java.lang.RuntimeException",
         "java.lang.Exception",
@@ -184,7 +184,7 @@ class RuntimeSparkError(SparkError):
 class FileReadError(RuntimeSparkError):
     """A data file cannot be read; the message names the file."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.sql.execution.QueryExecutionException",
         *RuntimeSparkError.java_classes,
     )
@@ -193,7 +193,7 @@ class FileReadError(RuntimeSparkError):
 class UnknownFieldError(RuntimeSparkError):
     """A file has a field that the stream's schema does not know."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.sql.catalyst.util.UnknownFieldException",
         *RuntimeSparkError.java_classes,
     )
@@ -202,25 +202,44 @@ class UnknownFieldError(RuntimeSparkError):
 class PythonError(RuntimeSparkError):
     """A user's Python function failed; the message carries its traceback."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.api.python.PythonException",
         *RuntimeSparkError.java_classes,
     )
 
 
 class ConcurrentWriteError(SparkError):
-    """Two writers met on one table or checkpoint; one of them lost."""
+    """Two writers met on one table or checkpoint; one of them lost.
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    A conflict of Delta's carries the name of Delta's exception, by which `delta-spark` raises its Python class.
+    """
+
+    java_classes: tuple[str, ...] = (
         "java.util.ConcurrentModificationException",
         *RuntimeSparkError.java_classes,
     )
+    _delta: ClassVar[dict[str, str]] = {
+        "DELTA_CONCURRENT_APPEND": "ConcurrentAppendException",
+        "DELTA_CONCURRENT_DELETE_DELETE": "ConcurrentDeleteDeleteException",
+        "DELTA_CONCURRENT_DELETE_READ": "ConcurrentDeleteReadException",
+        "DELTA_CONCURRENT_TRANSACTION": "ConcurrentTransactionException",
+        "DELTA_CONCURRENT_WRITE": "ConcurrentWriteException",
+        "DELTA_METADATA_CHANGED": "MetadataChangedException",
+        "DELTA_PROTOCOL_CHANGED": "ProtocolChangedException",
+    }
+
+    def __init__(self, condition: str, /, **parameters: object) -> None:
+        super().__init__(condition, **parameters)
+        name = self._delta.get(condition.partition(".")[0])
+        if name is not None:
+            parents = ("io.delta.exceptions.DeltaConcurrentModificationException", *type(self).java_classes)
+            self.java_classes = (f"io.delta.exceptions.{name}", f"org.apache.spark.sql.delta.{name}", *parents)
 
 
 class StreamingQueryError(SparkError):
     """A streaming query has ended with an error."""
 
-    java_classes: ClassVar[tuple[str, ...]] = (
+    java_classes: tuple[str, ...] = (
         "org.apache.spark.sql.streaming.StreamingQueryException",
         "java.lang.Exception",
     )
