@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pyspark.sql.types import BinaryType, StructField, StructType
 from sqlglot import exp
 
 from headwater.errors import unsupported
 from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
+from headwater.lake.bounds import Statistics
+from headwater.lake.pruning import matching
+from headwater.plan.expressions import Expression
 from headwater.types.duck import duck_name, to_duck
 
 _MOST_BRANCHES = 16
@@ -42,6 +46,15 @@ class Snapshot:
     def schema(self) -> StructType:
         """The table's columns at this version."""
         return self.metadata.schema
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """What the log says of the files' columns."""
+        return Statistics(self.metadata, self.files)
+
+    def where(self, conditions: Sequence[Expression], time_zone: str) -> Snapshot:
+        """The version with the files alone that may hold rows which meet the conditions; see `pruning.matching`."""
+        return replace(self, files=matching(self.statistics, conditions, time_zone)) if conditions else self
 
     def query(self) -> exp.Query:
         """All rows."""

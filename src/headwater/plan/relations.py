@@ -61,12 +61,16 @@ class ReadSource(Relation):
 
 @node
 class ReadTable(Relation):
-    """A table or view by (multi-part) name; also ``delta.`path` `` and ``json.`path` ``."""
+    """A table or view by (multi-part) name; also ``delta.`path` `` and ``json.`path` ``.
+
+    `filters`: as of `ReadSource`.
+    """
 
     parts: tuple[str, ...]
     options: tuple[tuple[str, str], ...] = ()
     streaming: bool = False
     file_column: bool = field(default=False, kw_only=True)
+    filters: tuple[Expression, ...] = field(default=(), kw_only=True)
 
 
 @node

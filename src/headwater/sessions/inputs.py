@@ -1,6 +1,7 @@
 """`df.inputFiles()`: the data files a plan reads, as URIs.
 
-Invariant: views and stored tables are followed to their files; sources without files give none.
+Invariant: views and stored tables are followed to their files; sources without files give none; of a Delta table the
+files are those that a query reads, without the ones that its conditions exclude.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from headwater.io.formats.base import FormatOptions, formats
 from headwater.io.listing import ListingOptions, list_files
 from headwater.lake.table import LakeTable
 from headwater.plan.relations import ReadSource, ReadTable, Relation
+from headwater.sessions.pushing import unqualified, with_filters
 from headwater.sessions.reading import source_request, stored_view, table_source
 from headwater.sessions.scopes import reads
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 def input_files(plan: Relation, session: Session) -> list[str]:
     """The files, sorted. Raises TABLE_OR_VIEW_NOT_FOUND, PATH_NOT_FOUND."""
-    return sorted({_spelled(uri) for uri in _files(plan, session)})
+    return sorted({_spelled(uri) for uri in _files(with_filters(plan, session), session)})
 
 
 def _spelled(uri: str) -> str:
@@ -43,13 +45,18 @@ def _files(plan: Relation, session: Session) -> Iterator[str]:
 def _table_files(read: ReadTable, session: Session) -> Iterator[str]:
     found = session.catalog.find(read.parts)
     if isinstance(found, View):
-        yield from _files(found.plan, session)
+        yield from _files(_known(found.plan, read, session), session)
     elif isinstance(found, PathTable):
-        yield from _source_files(ReadSource(found.format, None, read.options, (found.path,)), session)
+        wanted = ReadSource(found.format, None, read.options, (found.path,), filters=read.filters)
+        yield from _source_files(wanted, session)
     elif isinstance(found, Table) and found.is_view:
-        yield from _files(stored_view(found, session), session)
+        yield from _files(_known(stored_view(found, session), read, session), session)
     elif isinstance(found, Table):
         yield from _source_files(table_source(found, read), session)
+
+
+def _known(plan: Relation, read: ReadTable, session: Session) -> Relation:
+    return with_filters(plan, session, unqualified(read.filters, read.parts))
 
 
 def _source_files(read: ReadSource, session: Session) -> Iterator[str]:
@@ -57,7 +64,7 @@ def _source_files(read: ReadSource, session: Session) -> Iterator[str]:
     if read.format.lower() == "delta":
         for path in paths:
             folder = mounts.local(path)
-            for file in LakeTable.open(folder).snapshot().files:
+            for file in LakeTable.open(folder).snapshot().where(read.filters, session.time_zone).files:
                 yield mounts.uri(os.path.join(folder, unquote(file.path)))
     elif formats.get(read.format) is not None and not read.streaming:
         options = ListingOptions.of(FormatOptions(read.options), session.time_zone)

@@ -18,6 +18,7 @@ from headwater.io.formats.base import FormatOptions
 from headwater.io.formats.scan import FILE_FIELD
 from headwater.plan.relations import ReadSource, ReadTable, Relation, SubqueryAlias, ToDF
 from headwater.sessions.leaves import empty, leaf
+from headwater.sessions.pushing import unqualified, with_filters
 from headwater.sessions.scopes import map_reads
 from headwater.sources.base import BatchInput, SourceContext, SourceProvider, SourceRequest
 
@@ -37,14 +38,15 @@ def table(read: ReadTable, session: Session) -> Relation | Resolved:
     """The plan of a view, or the leaf of a table. Raises TABLE_OR_VIEW_NOT_FOUND."""
     found = session.catalog.get(read.parts)
     if isinstance(found, View):
-        return found.plan
+        return with_filters(found.plan, session, unqualified(read.filters, read.parts))
     if isinstance(found, PathTable):
-        wanted = ReadSource(
-            found.format, None, read.options, (found.path,), read.streaming, file_column=read.file_column
-        )
-        return source(wanted, session)
+        wanted = ReadSource(found.format, None, read.options, (found.path,), read.streaming)
+        return source(replace(wanted, file_column=read.file_column, filters=read.filters), session)
     if found.is_view:
-        return stored_view(found, session)
+        return with_filters(stored_view(found, session), session, unqualified(read.filters, read.parts))
+    asked = {name.lower() for name, _ in read.options}
+    if found.provider != "delta" and asked & {"readchangefeed", "readchangedata"}:
+        raise AnalysisError("DELTA_TABLE_ONLY_OPERATION", tableName=".".join(found.full_name), operation="table_changes")
     return replace_qualifier(source(table_source(found, read), session), found)
 
 
@@ -52,7 +54,8 @@ def table_source(found: Table, read: ReadTable) -> ReadSource:
     """The read of a stored table's files; the read's own options win over the table's."""
     options = tuple({**found.options, **dict(read.options)}.items())
     paths = (found.location,) if found.location else ()
-    return ReadSource(found.provider, found.schema, options, paths, read.streaming, file_column=read.file_column)
+    made = ReadSource(found.provider, found.schema, options, paths, read.streaming)
+    return replace(made, file_column=read.file_column, filters=read.filters)
 
 
 def source(read: ReadSource, session: Session) -> Resolved:

@@ -266,7 +266,7 @@ class DeltaProvider:
         """The table at its newest version, or at `versionAsOf`, `timestampAsOf`, `path@v<version>`."""
         path, version = _versioned(_path(request), context)
         snapshot = _snapshot(_open(path, context), request.options, version, context)
-        return BatchInput(snapshot.query()), snapshot.schema
+        return BatchInput(snapshot.where(request.filters, context.time_zone).query()), snapshot.schema
 
     def follow(self, request: SourceRequest, context: SourceContext) -> FollowedTable | None:
         """The table itself, unless the request is for one version of it."""
