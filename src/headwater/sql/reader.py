@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 QUERY_WORDS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "(")
 """The words a query starts with."""
+_DEPTHS = {"(": 1, ")": -1, "<": 1, ">": -1, ">>": -2}
 
 
 class Reader:
@@ -166,6 +167,14 @@ class Reader:
         key = self.string() if self.at_string() else ".".join(self.names())
         self.accept_any("=", "==")
         return key, self.constant()
+
+    def until(self, *words: str) -> str:
+        """The text up to the first of `words` outside of brackets (or the end), stepped over."""
+        start, depth = self.position(), 0
+        while not self.done() and (depth or self.peek() not in words):
+            depth += _DEPTHS.get(self.peek(), 0)
+            self._parser._advance()
+        return self.text[start : self.position()].strip()
 
     def enclosed(self) -> str:
         """The text between the parenthesis at the cursor and its partner, both stepped over."""

@@ -1,0 +1,286 @@
+"""Changes of a Delta table's definition: columns, properties, constraints. No row is written.
+
+Invariants: a change is one commit, or nothing; it is committed only on the definition it was made from; what was
+checked on the table's rows holds for every row that the commit follows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
+from sqlglot import exp
+
+from headwater.crash import crash_point
+from headwater.duck import Connection, sql_text
+from headwater.errors import AnalysisError, ConcurrentWriteError
+from headwater.lake.actions import AddFile, Metadata
+from headwater.lake.features import check_mapping, check_writable, raised
+from headwater.lake.log import LogState
+from headwater.lake.properties import checked, kept
+from headwater.lake.schema import check_storable
+from headwater.lake.snapshot import read_files
+from headwater.lake.transaction import Draft, Operation, WriteResult
+from headwater.types.ddl import type_sql
+
+if TYPE_CHECKING:
+    from headwater.lake.table import LakeTable
+
+Path = tuple[str, ...]
+"""A column by its names from the top; `element`, `key` and `value` lead into arrays and maps."""
+
+
+@dataclass(frozen=True)
+class NewColumn:
+    """A column to add. `position`: `FIRST`, `AFTER name`, None for last."""
+
+    path: Path
+    field: StructField
+    position: str | None = None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What becomes of a column; None: as it is."""
+
+    comment: str | None = None
+    nullable: bool | None = None
+    position: str | None = None
+    type: DataType | None = None
+
+
+# ── columns ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_columns(schema: StructType, columns: Sequence[NewColumn]) -> StructType:
+    """The schema with columns added.
+
+    Raises FIELD_ALREADY_EXISTS, FIELD_NOT_FOUND, UNRESOLVED_COLUMN, DELTA_OPERATION_NOT_ALLOWED for NOT NULL, and what
+    Delta cannot store.
+    """
+    for column in columns:
+        if not column.field.nullable:
+            raise AnalysisError("DELTA_OPERATION_NOT_ALLOWED", operation="NOT NULL in ALTER TABLE ADD COLUMNS")
+        schema = _with_column(schema, column)
+    check_storable(schema)
+    return schema
+
+
+def _with_column(schema: StructType, column: NewColumn) -> StructType:
+    return _edited(schema, column.path, lambda struct: _inserted(struct, column, schema))
+
+
+def changed(schema: StructType, path: Path, changes: Changes) -> tuple[StructType, StructField]:
+    """The schema with a column changed, and the column. Raises Spark's and Delta's errors of ALTER COLUMN."""
+    found: list[StructField] = []
+
+    def change(struct: StructType) -> StructType:
+        index = place(struct, path[-1], path)
+        old = struct.fields[index]
+        if changes.type is not None and changes.type != old.dataType:
+            raise AnalysisError(
+                "DELTA_UNSUPPORTED_ALTER_TABLE_CHANGE_COL_OP",
+                fieldPath=".".join(path),
+                oldField=type_sql(old.dataType),
+                newField=type_sql(changes.type),
+            )
+        metadata = {**(old.metadata or {})}
+        if changes.comment is not None:
+            metadata["comment"] = changes.comment
+        nullable = old.nullable if changes.nullable is None else changes.nullable
+        found.append(StructField(old.name, old.dataType, nullable, metadata))
+        fields = [*struct.fields[:index], found[0], *struct.fields[index + 1 :]]
+        return _moved(fields, index, changes.position)
+
+    return _edited(schema, path, change), found[0]
+
+
+def place(struct: StructType, name: str, path: Path) -> int:
+    """Where a struct has a field. Raises UNRESOLVED_COLUMN."""
+    for index, field in enumerate(struct.fields):
+        if field.name.lower() == name.lower():
+            return index
+    proposal = ", ".join(f"`{field.name}`" for field in struct.fields)
+    wanted = ".".join(f"`{part}`" for part in path)
+    raise AnalysisError("UNRESOLVED_COLUMN.WITH_SUGGESTION", objectName=wanted, proposal=proposal)
+
+
+def _edited(schema: StructType, path: Path, edit: Callable[[StructType], StructType]) -> StructType:
+    """The schema with the struct around a column edited."""
+    edited = _inside(schema, path[:-1], path, edit)
+    assert isinstance(edited, StructType)
+    return edited
+
+
+def _inside(kind: DataType, way: Path, path: Path, edit: Callable[[StructType], StructType]) -> DataType:
+    if isinstance(kind, StructType):
+        if not way:
+            return edit(kind)
+        index = place(kind, way[0], path[: len(path) - len(way)])
+        old = kind.fields[index]
+        new = StructField(old.name, _inside(old.dataType, way[1:], path, edit), old.nullable, old.metadata)
+        return StructType([*kind.fields[:index], new, *kind.fields[index + 1 :]])
+    if isinstance(kind, ArrayType) and way and way[0].lower() == "element":
+        return ArrayType(_inside(kind.elementType, way[1:], path, edit), kind.containsNull)
+    if isinstance(kind, MapType) and way and way[0].lower() == "key":
+        return MapType(_inside(kind.keyType, way[1:], path, edit), kind.valueType, kind.valueContainsNull)
+    if isinstance(kind, MapType) and way and way[0].lower() == "value":
+        return MapType(kind.keyType, _inside(kind.valueType, way[1:], path, edit), kind.valueContainsNull)
+    raise AnalysisError("DELTA_ADD_COLUMN_PARENT_NOT_STRUCT", columnName=path[-1], other=type_sql(kind))
+
+
+def _inserted(struct: StructType, column: NewColumn, schema: StructType) -> StructType:
+    names = {field.name.lower() for field in struct.fields}
+    if column.field.name.lower() in names:
+        name = ".".join(f"`{part}`" for part in column.path)
+        raise AnalysisError("FIELD_ALREADY_EXISTS", op="add", fieldNames=name, struct=f'"{type_sql(schema)}"')
+    fields = [*struct.fields, StructField(column.field.name, column.field.dataType, True, column.field.metadata)]
+    return _moved(fields, len(fields) - 1, column.position)
+
+
+def _moved(fields: list[StructField], index: int, position: str | None) -> StructType:
+    """The fields with the one at `index` at its position."""
+    if position is None:
+        return StructType(fields)
+    field = fields.pop(index)
+    target = 0
+    if position != "FIRST":
+        before = position.removeprefix("AFTER ")
+        places = [at for at, other in enumerate(fields) if other.name.lower() == before.lower()]
+        if not places:
+            known = ", ".join(other.name for other in fields)
+            raise AnalysisError("FIELD_NOT_FOUND", fieldName=f"`{field.name}`", fields=known)
+        target = places[0] + 1
+    return StructType([*fields[:target], field, *fields[target:]])
+
+
+# ── one commit each ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def add_columns(table: LakeTable, columns: Sequence[NewColumn]) -> WriteResult:
+    """ADD COLUMNS: nullable, at the end unless they say where."""
+    state = table.newest()
+    metadata = metadata_of(state, table)
+    told = []
+    for column in columns:
+        field = {**column.field.jsonValue(), "name": ".".join(column.path)}
+        told.append({"column": field} | ({"position": column.position} if column.position else {}))
+    operation = Operation("ADD COLUMNS", {"columns": _json(told)})
+    schema = with_columns(metadata.schema, columns)
+    return commit_definition(table, state, operation, replace(metadata, schema_text=schema.json()))
+
+
+def change_column(table: LakeTable, path: Path, changes: Changes, connection: Connection) -> WriteResult:
+    """ALTER COLUMN. Raises DELTA_NEW_NOT_NULL_VIOLATION if the column is to hold no null and does."""
+    state = table.newest()
+    metadata = metadata_of(state, table)
+    schema, field = changed(metadata.schema, path, changes)
+    strict = changes.nullable is False
+    if strict:
+        _check_nulls(table, state, path, connection)
+    facts: dict[str, Any] = {"column": _json(field.jsonValue())}
+    if len(path) > 1:
+        facts["columnPath"] = ".".join(path[:-1])
+    if changes.position is not None:
+        facts["position"] = changes.position
+    operation = Operation("CHANGE COLUMN", facts)
+    return commit_definition(table, state, operation, replace(metadata, schema_text=schema.json()), reads_rows=strict)
+
+
+def set_properties(table: LakeTable, properties: Mapping[str, str]) -> WriteResult:
+    """SET TBLPROPERTIES; `comment` is the table's description. Raises DELTA_ADD_CONSTRAINTS for a constraint."""
+    state = table.newest()
+    metadata = metadata_of(state, table)
+    given = checked(properties)
+    if any(key.lower().startswith("delta.constraints.") for key in given):
+        raise AnalysisError("DELTA_ADD_CONSTRAINTS")
+    operation = Operation("SET TBLPROPERTIES", {"properties": _json(given)})
+    description = given.pop("comment", metadata.description)
+    configuration = {**metadata.configuration, **kept(given)}
+    made = replace(metadata, configuration=configuration, description=description)
+    return commit_definition(table, state, operation, made, given)
+
+
+def unset_properties(table: LakeTable, keys: Iterable[str]) -> WriteResult:
+    """UNSET TBLPROPERTIES; a property that is not set is no error, as in Delta."""
+    state = table.newest()
+    metadata = metadata_of(state, table)
+    gone = list(keys)
+    operation = Operation("UNSET TBLPROPERTIES", {"properties": _json(gone), "ifExists": True})
+    folded = {key.lower() for key in gone}
+    configuration = {key: value for key, value in metadata.configuration.items() if key.lower() not in folded}
+    description = None if "comment" in folded else metadata.description
+    return commit_definition(
+        table, state, operation, replace(metadata, configuration=configuration, description=description)
+    )
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def metadata_of(state: LogState, table: LakeTable) -> Metadata:
+    """The definition. Raises DELTA_TABLE_NOT_FOUND."""
+    if state.metadata is None:
+        raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{table.path}`")
+    return state.metadata
+
+
+def _check_nulls(table: LakeTable, state: LogState, path: Path, connection: Connection) -> None:
+    column = exp.column(path[0], quoted=True)
+    rows = count(table, state, exp.Is(this=column, expression=exp.Null()), connection)
+    if rows:
+        name = f"delta.`{table.path}`"
+        raise AnalysisError("DELTA_NEW_NOT_NULL_VIOLATION", numRows=rows, tableName=name, colName=".".join(path))
+
+
+def count(table: LakeTable, state: LogState, condition: exp.Expr, connection: Connection) -> int:
+    """How many rows of the table meet a DuckDB predicate over its columns."""
+    assert state.metadata is not None
+    rows = read_files(table.path, state.metadata, tuple(state.files.values()))
+    source = exp.Subquery(this=rows, alias=exp.TableAlias(this=exp.to_identifier("rows_")))
+    counted = exp.select(exp.Count(this=exp.Star())).from_(source).where(condition)
+    row = connection.execute(sql_text(counted)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def commit_definition(
+    table: LakeTable,
+    state: LogState,
+    operation: Operation,
+    metadata: Metadata,
+    properties: Mapping[str, str] | None = None,
+    *,
+    reads_rows: bool = False,
+) -> WriteResult:
+    """Commit a new definition in the place of the one of `state`.
+
+    `properties`: given ones that may ask for features without being kept; `reads_rows`: the change was checked on the
+    rows. Raises Delta's conflict errors and, by their names, features that are not here.
+    """
+    assert state.protocol is not None
+    check_mapping(metadata, table.path)
+    protocol = raised(state.protocol, metadata.schema, {**metadata.configuration, **(properties or {})})
+    check_writable(protocol, metadata, table.path)
+    crash_point("lake.altered")
+    unchanged = _Unchanged(state, reads_rows)
+    return table.commit(Draft(operation, state.version, removes=unchanged, metadata=metadata, protocol=protocol))
+
+
+@dataclass(frozen=True)
+class _Unchanged:
+    """Takes no file away, but refuses any version on which the change was not made."""
+
+    before: LogState
+    reads_rows: bool
+
+    def __call__(self, state: LogState) -> tuple[AddFile, ...]:
+        """Raises DELTA_METADATA_CHANGED, or DELTA_CONCURRENT_APPEND if rows were checked that are no longer all."""
+        if (state.metadata, state.protocol) != (self.before.metadata, self.before.protocol):
+            raise ConcurrentWriteError("DELTA_METADATA_CHANGED", version=state.version, operation="unknown")
+        if self.reads_rows and not state.files.keys() <= self.before.files.keys():
+            raise ConcurrentWriteError("DELTA_CONCURRENT_APPEND", version=state.version, operation="unknown")
+        return ()

@@ -1,0 +1,167 @@
+"""ALTER TABLE and COMMENT ON TABLE: changes of a table's definition, in its log and in the catalog.
+
+Invariants: the log of a Delta table is changed first; the catalog only repeats its comment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from headwater.catalog import Table
+from headwater.catalog.catalog import already_exists
+from headwater.crash import crash_point
+from headwater.errors import AnalysisError, unsupported
+from headwater.lake import alter
+from headwater.lake.table import LakeTable
+from headwater.plan.commands import AlterTable
+from headwater.sessions import stored
+from headwater.sessions.commands.base import command
+from headwater.sessions.saving import DELTA
+
+if TYPE_CHECKING:
+    from headwater.sessions.session import Session
+
+_ADVICE = (
+    "\nPlease enable Column Mapping on your Delta table with mapping mode 'name'.\n"
+    "You can use one of the following commands.\n\n"
+    "ALTER TABLE table_name SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')\n"
+)
+
+
+@command(AlterTable)
+def alter_table(node: AlterTable, session: Session) -> None:
+    """ALTER TABLE. Raises TABLE_OR_VIEW_NOT_FOUND and the errors of the change."""
+    table = stored.existing(node.table, session)
+    if node.change in _CATALOG:
+        return _CATALOG[node.change](table, dict(node.arguments), session)
+    if table.provider != DELTA:
+        name = stored.display_name(table)
+        raise AnalysisError("DELTA_TABLE_ONLY_OPERATION", tableName=name, operation="ALTER TABLE")
+    return _DELTA[node.change](table, dict(node.arguments), session)
+
+
+# ── columns ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _add_columns(table: Table, given: dict[str, Any], session: Session) -> None:
+    columns = [alter.NewColumn(path, field, position) for path, field, position in given["columns"]]
+    if any("CURRENT_DEFAULT" in column.field.metadata for column in columns):
+        raise AnalysisError("WRONG_COLUMN_DEFAULTS_FOR_DELTA_ALTER_TABLE_ADD_COLUMN_NOT_SUPPORTED")
+    if any("delta.generationExpression" in column.field.metadata for column in columns):
+        raise unsupported("adding a generated column", "Create the table with it.")
+    alter.add_columns(stored.lake_of(table, session), columns)
+
+
+def _alter_column(table: Table, given: dict[str, Any], session: Session) -> None:
+    path = given["column"]
+    if len(path) > 1 and given.get("nullable") is False:
+        raise unsupported("SET NOT NULL of a struct's field")
+    changes = alter.Changes(given.get("comment"), given.get("nullable"), given.get("position"), given.get("type"))
+    with session.connection() as connection:
+        alter.change_column(stored.lake_of(table, session), path, changes, connection)
+
+
+def _rename_column(table: Table, _: dict[str, Any], session: Session) -> None:
+    _check_mapped(table, "DELTA_UNSUPPORTED_RENAME_COLUMN", "RENAME COLUMN", session)
+
+
+def _drop_columns(table: Table, _: dict[str, Any], session: Session) -> None:
+    _check_mapped(table, "DELTA_UNSUPPORTED_DROP_COLUMN", "DROP COLUMN", session)
+
+
+def _check_mapped(table: Table, condition: str, what: str, session: Session) -> None:
+    configuration = stored.lake_of(table, session).metadata.configuration
+    if configuration.get("delta.columnMapping.mode", "none") == "none":
+        raise AnalysisError(condition, advice=_ADVICE)
+    raise unsupported(f"{what} of a table with column mapping", "Do it with Apache Spark.")
+
+
+# ── properties ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _set_properties(table: Table, given: dict[str, Any], session: Session) -> None:
+    properties = dict(given["properties"])
+    alter.set_properties(stored.lake_of(table, session), properties)
+    if "comment" in properties and table.database:
+        session.catalog.add_table(replace(table, comment=properties["comment"]), replace=True)
+
+
+def _unset_properties(table: Table, given: dict[str, Any], session: Session) -> None:
+    alter.unset_properties(stored.lake_of(table, session), given["keys"])
+    if "comment" in given["keys"] and table.database:
+        session.catalog.add_table(replace(table, comment=None), replace=True)
+
+
+# ── name and place ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _rename(table: Table, given: dict[str, Any], session: Session) -> None:
+    """The table under another name; the folder of a managed one goes with it.
+
+    Killed half-way, it is still to be found under one of the two names: both stand until the folder has moved.
+    """
+    if not table.database:
+        raise AnalysisError("DELTA_CANNOT_RENAME_PATH", currentPath=table.location, newPath=".".join(given["name"]))
+    parts = given["name"] if len(given["name"]) > 1 else (table.database, *given["name"])
+    database, name = session.catalog.split(parts)
+    if session.catalog.stored(parts) is not None:
+        raise already_exists((*table.full_name[:1], database, name))
+    moved = replace(table, database=database, name=name)
+    if table.kind == "MANAGED":
+        moved = replace(moved, location=_free_folder(parts, session))
+    session.catalog.add_table(moved)
+    try:
+        if table.location and moved.location and moved.location != table.location:
+            crash_point("catalog.table_named")
+            os.rename(table.location, moved.location)
+            crash_point("catalog.table_moved")
+    except OSError:
+        session.catalog.metastore.drop_table(database, name)
+        raise
+    session.catalog.metastore.drop_table(table.database, table.name)
+
+
+def _free_folder(parts: tuple[str, ...], session: Session) -> str:
+    """Where a managed table of that name goes. Raises LOCATION_ALREADY_EXISTS."""
+    folder = session.catalog.managed_location(parts)
+    if session.runtime.storage.list(folder):
+        uri = session.runtime.mounts.uri(folder)
+        raise AnalysisError("LOCATION_ALREADY_EXISTS", identifier=".".join(parts), location=uri)
+    if os.path.isdir(folder):
+        os.rmdir(folder)
+    os.makedirs(os.path.dirname(folder), exist_ok=True)
+    return folder
+
+
+def _set_location(table: Table, given: dict[str, Any], session: Session) -> None:
+    """Another folder with a table of the same columns."""
+    if not table.database:
+        raise AnalysisError("DELTA_CANNOT_SET_LOCATION_ON_PATH_IDENTIFIER")
+    folder = session.runtime.mounts.local(given["location"])
+    if table.provider == DELTA:
+        if not LakeTable.exists(folder):
+            raise AnalysisError("DELTA_MISSING_DELTA_TABLE", tableName=f"`{given['location']}`")
+        here, there = stored.lake_of(table, session).schema, LakeTable.open(folder).schema
+        if here != there:
+            raise AnalysisError(
+                "DELTA_SET_LOCATION_SCHEMA_MISMATCH",
+                original=here.treeString(),
+                destination=there.treeString(),
+                config="spark.databricks.delta.alterLocation.bypassSchemaCheck",
+            )
+    session.catalog.add_table(replace(table, location=folder, kind="EXTERNAL"), replace=True)
+
+
+_Runner = Callable[[Table, "dict[str, Any]", "Session"], None]
+_CATALOG: dict[str, _Runner] = {"rename": _rename, "set location": _set_location}
+_DELTA: dict[str, _Runner] = {
+    "add columns": _add_columns,
+    "alter column": _alter_column,
+    "rename column": _rename_column,
+    "drop columns": _drop_columns,
+    "set properties": _set_properties,
+    "unset properties": _unset_properties,
+}
