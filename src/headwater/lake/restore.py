@@ -77,7 +77,7 @@ def restore(table: LakeTable, version: int, timestamp: str | None = None, *, ign
                 Operation("RESTORE", asked, None, "Serializable", bare=True),
                 now.version,
                 added,
-                lambda state: _unmoved(state, now.version, removed),
+                lambda state: unmoved(state, now.version, removed),
                 read_rows=True,
                 metadata=metadata if metadata != now.metadata else None,
                 protocol=protocol,
@@ -126,8 +126,8 @@ def _check_there(path: str, files: Iterable[AddFile], version: int) -> None:
         )
 
 
-def _unmoved(state: LogState, version: int, removed: list[AddFile]) -> list[AddFile]:
-    """The files to remove. Raises DELTA_CONCURRENT_WRITE if the table is not at the version that was read."""
+def unmoved(state: LogState, version: int, removed: list[AddFile]) -> list[AddFile]:
+    """`removed`, if the table is still at the version that was read. Raises DELTA_CONCURRENT_WRITE if not."""
     if state.version != version:
         raise ConcurrentWriteError("DELTA_CONCURRENT_WRITE", version=state.version)
     return removed

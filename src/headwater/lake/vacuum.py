@@ -203,7 +203,7 @@ def _kept(table: LakeTable, state: LogState, root: str, cutoff: int) -> set[str]
     named: Iterable[AddFile | RemoveFile] = (*state.files.values(), *_tombstones(table.log, cutoff))
     for file in named:
         kept.add(_absolute(root, file))
-        kept.update(_vectors(root, file))
+        kept.update(vector_paths(root, file))
     return kept
 
 
@@ -214,15 +214,16 @@ def _absolute(root: str, file: AddFile | RemoveFile | ChangeFile) -> str:
     return os.path.join(os.path.realpath(folder), name)
 
 
-def _vectors(root: str, file: AddFile | RemoveFile) -> Iterator[str]:
-    """The file of its deletion vector, if it has one."""
-    text = (file.deletion_vector or {}).get("pathOrInlineDv", "")
-    if (file.deletion_vector or {}).get("storageType") == "u":
+def vector_paths(root: str, file: AddFile | RemoveFile) -> Iterator[str]:
+    """The absolute path of its deletion vector's file, if it has one; `root` is the table's folder."""
+    vector = file.deletion_vector or {}
+    text = vector.get("pathOrInlineDv", "")
+    if vector.get("storageType") == "u":
         code = base64.b85decode(text[-20:].translate(_Z85_AS_B85))
-        text = os.path.join(root, text[:-20], f"deletion_vector_{uuid.UUID(bytes=code)}.bin")
-    elif (file.deletion_vector or {}).get("storageType") != "p":
-        return
-    yield _absolute(root, RemoveFile(text, None))
+        name = f"deletion_vector_{uuid.UUID(bytes=code)}.bin"
+        yield os.path.join(os.path.realpath(os.path.join(root, text[:-20])), name)
+    elif vector.get("storageType") == "p":
+        yield _absolute(root, RemoveFile(text, None))
 
 
 def _tombstones(log: DeltaLog, cutoff: int) -> Iterator[RemoveFile]:
@@ -275,7 +276,7 @@ def _logged_waste(table: LakeTable, root: str, watermark: int | None, kept: set[
     for commit in table.log.commits(first if last is None else last + 1, watermark):
         removed: Iterable[RemoveFile | ChangeFile] = (*commit.removes, *commit.changes)
         gone = [_absolute(root, file) for file in removed]
-        gone += [vector for file in commit.removes for vector in _vectors(root, file)]
+        gone += [vector for file in commit.removes for vector in vector_paths(root, file)]
         for path in gone:
             if path not in kept and path.startswith(root + os.sep) and os.path.lexists(path):
                 found[path] = os.lstat(path).st_size

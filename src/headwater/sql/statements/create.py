@@ -12,10 +12,11 @@ from typing import Any
 from pyspark.sql.types import StructType
 
 from headwater.errors import ParseError, unsupported
-from headwater.plan.commands import Command, CreateSchema, CreateTable, CreateView, Options
+from headwater.plan.commands import CloneTable, Command, CreateSchema, CreateTable, CreateView, Options
 from headwater.plan.relations import ReadSource
 from headwater.sql.reader import Reader
 from headwater.sql.statements.base import statement
+from headwater.sql.statements.clone import clone
 from headwater.types.ddl import parse_schema
 
 _COLUMN_EXTRAS = ("DEFAULT", "GENERATED", "CHECK", "PRIMARY", "FOREIGN", "CONSTRAINT", "UNIQUE")
@@ -130,7 +131,9 @@ class _Clauses:
 def _table(reader: Reader, replaces: bool) -> Command:
     if_not_exists = reader.exists(negated=True)
     name = reader.names()
-    if reader.peek() in ("LIKE", "CLONE", "SHALLOW", "DEEP"):
+    if reader.peek() in ("CLONE", "SHALLOW", "DEEP"):
+        return clone(reader, CloneTable(name, (), replace=replaces, if_not_exists=if_not_exists))
+    if reader.peek() == "LIKE":
         raise unsupported(f"CREATE TABLE … {reader.peek()}", "Use CREATE TABLE … AS SELECT.")
     schema = _columns(reader) if reader.peek() == "(" and not _is_parenthesized_query(reader) else None
     clauses = _Clauses()
