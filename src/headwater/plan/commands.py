@@ -269,6 +269,8 @@ class Describe(Command):
     name: tuple[str, ...] = ()
     query: Relation | None = None
     extended: bool = False
+    limit: int | None = None
+    """Of a history: how many of the newest commits."""
 
 
 @node

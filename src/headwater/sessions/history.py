@@ -1,16 +1,19 @@
-"""DESCRIBE HISTORY and DESCRIBE DETAIL of a Delta table, in Delta's columns.
+"""DESCRIBE HISTORY and DESCRIBE DETAIL of a Delta table, in the columns of Delta 4.3.
 
-Invariant: newest version first; only commits whose log files are still there.
+Invariants: newest version first; only commits whose log files are still there; what only Databricks writes into a
+commit (job, notebook, cluster) is shown where a commit has it.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import (
     ArrayType,
     BooleanType,
+    DataType,
     IntegerType,
     LongType,
     MapType,
@@ -22,15 +25,18 @@ from pyspark.sql.types import (
 
 from headwater.catalog import Table
 from headwater.errors import AnalysisError
-from headwater.lake.actions import Commit
+from headwater.lake.actions import AddFile, Commit, Metadata, Protocol
 from headwater.plan.relations import LocalData
 from headwater.sessions import stored
-from headwater.sessions.leaves import rows
+from headwater.sessions.leaves import rows, text_schema
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
 
+_JOB_FACTS = ("jobId", "jobName", "jobRunId", "runId", "jobOwnerId", "triggerType")
 _TEXTS = MapType(StringType(), StringType())
+_JOB = text_schema(*_JOB_FACTS, optional=_JOB_FACTS)
+_NOTEBOOK = text_schema("notebookId", optional=("notebookId",))
 _HISTORY = StructType(
     [
         StructField("version", LongType()),
@@ -39,6 +45,9 @@ _HISTORY = StructType(
         StructField("userName", StringType()),
         StructField("operation", StringType()),
         StructField("operationParameters", _TEXTS),
+        StructField("job", _JOB),
+        StructField("notebook", _NOTEBOOK),
+        StructField("clusterId", StringType()),
         StructField("readVersion", LongType()),
         StructField("isolationLevel", StringType()),
         StructField("isBlindAppend", BooleanType()),
@@ -57,19 +66,30 @@ _DETAIL = StructType(
         StructField("createdAt", TimestampType()),
         StructField("lastModified", TimestampType()),
         StructField("partitionColumns", ArrayType(StringType())),
+        StructField("clusteringColumns", ArrayType(StringType())),
         StructField("numFiles", LongType()),
         StructField("sizeInBytes", LongType()),
         StructField("properties", _TEXTS),
         StructField("minReaderVersion", IntegerType()),
         StructField("minWriterVersion", IntegerType()),
+        StructField("tableFeatures", ArrayType(StringType())),
+        StructField("statistics", MapType(StringType(), LongType())),
     ]
 )
+_WRITER_FEATURES = {
+    2: ("appendOnly", "invariants"),
+    3: ("checkConstraints",),
+    4: ("changeDataFeed", "generatedColumns"),
+    5: ("columnMapping",),
+    6: ("identityColumns",),
+}
+"""What each writer version added before features were listed by name."""
 
 
-def history(table: Table, session: Session) -> LocalData:
-    """One row per commit. Raises DELTA_ONLY."""
+def history(table: Table, session: Session, limit: int | None = None) -> LocalData:
+    """One row per commit, at most `limit`. Raises DELTA_ONLY."""
     lake = stored.lake_of(_delta(table, "DESCRIBE HISTORY"), session)
-    return rows(_HISTORY, [_commit(commit) for commit in lake.history()])
+    return rows(_HISTORY, [_commit(commit) for commit in lake.history(limit)])
 
 
 def _commit(commit: Commit) -> tuple[Any, ...]:
@@ -81,6 +101,9 @@ def _commit(commit: Commit) -> tuple[Any, ...]:
         info.get("userName"),
         info.get("operation"),
         _texts(info.get("operationParameters")),
+        info.get("job"),
+        info.get("notebook"),
+        info.get("clusterId"),
         info.get("readVersion"),
         info.get("isolationLevel"),
         info.get("isBlindAppend"),
@@ -97,8 +120,11 @@ def _texts(values: Any) -> list[tuple[str, str | None]]:
 
 def detail(table: Table, session: Session) -> LocalData:
     """One row about the table. Raises DELTA_ONLY."""
-    snapshot = stored.lake_of(_delta(table, "DESCRIBE DETAIL"), session).snapshot()
-    metadata = snapshot.metadata
+    lake = stored.lake_of(_delta(table, "DESCRIBE DETAIL"), session)
+    state = lake.newest()
+    metadata, protocol = lake.metadata, state.protocol
+    assert protocol is not None
+    files = state.files.values()
     row = (
         "delta",
         metadata.id,
@@ -106,15 +132,51 @@ def detail(table: Table, session: Session) -> LocalData:
         metadata.description,
         stored.uri(table, session),
         (metadata.created_time or 0) * 1000,
-        snapshot.timestamp_ms * 1000,
+        state.timestamp_ms * 1000,
         list(metadata.partition_columns),
-        len(snapshot.files),
-        sum(file.size for file in snapshot.files),
+        _clustering(state.domains, metadata),
+        len(files),
+        sum(file.size for file in files),
         list(metadata.configuration.items()),
-        snapshot.protocol.reader_version,
-        snapshot.protocol.writer_version,
+        protocol.reader_version,
+        protocol.writer_version,
+        _features(protocol),
+        _statistics(files),
     )
     return rows(_DETAIL, [row])
+
+
+def _clustering(domains: Mapping[str, str], metadata: Metadata) -> list[str]:
+    """The clustering columns by the names that users see."""
+    paths = json.loads(domains.get("delta.clustering", "{}")).get("clusteringColumns", ())
+    return [".".join(_logical(metadata.schema, path)) for path in paths]
+
+
+def _logical(kind: DataType, path: Sequence[str]) -> list[str]:
+    if not path or not isinstance(kind, StructType):
+        return list(path)
+    for field in kind.fields:
+        if path[0] in (field.name, (field.metadata or {}).get("delta.columnMapping.physicalName")):
+            return [field.name, *_logical(field.dataType, path[1:])]
+    return list(path)
+
+
+def _features(protocol: Protocol) -> list[str]:
+    """The features a table has, those that its versions imply included."""
+    found = {*protocol.reader_features, *protocol.writer_features}
+    if protocol.writer_version < 7:
+        found.update(
+            name for since, names in _WRITER_FEATURES.items() if since <= protocol.writer_version for name in names
+        )
+    if protocol.reader_version == 2:
+        found.add("columnMapping")
+    return sorted(found)
+
+
+def _statistics(files: Iterable[AddFile]) -> list[tuple[str, int]]:
+    vectors = [file.deletion_vector for file in files if file.deletion_vector is not None]
+    deleted = sum(vector["cardinality"] for vector in vectors)
+    return [("numRowsDeletedByDeletionVectors", deleted), ("numDeletionVectors", len(vectors))]
 
 
 def _delta(table: Table, operation: str) -> Table:

@@ -38,7 +38,7 @@ def describe(node: Describe, session: Session) -> Relation:
     if node.kind == "schema":
         return _schema(node, session)
     if node.kind == "history":
-        return history(stored.existing(node.name, session), session)
+        return history(stored.existing(node.name, session), session, node.limit)
     if node.kind == "detail":
         return detail(stored.existing(node.name, session), session)
     return _table(node, session)

@@ -75,9 +75,9 @@ def _functions(reader: Reader) -> Command:
 def describe(reader: Reader) -> Command:
     """DESCRIBE [TABLE | QUERY | FUNCTION | SCHEMA | HISTORY | DETAIL] [EXTENDED | FORMATTED] …"""
     if reader.accept("HISTORY"):
-        return Describe("history", reader.names())
+        return Describe("history", _delta(reader), limit=_limit(reader))
     if reader.accept("DETAIL"):
-        return Describe("detail", reader.names())
+        return Describe("detail", _delta(reader))
     if reader.accept("FUNCTION"):
         extended = reader.accept("EXTENDED")
         return Describe(
@@ -89,6 +89,18 @@ def describe(reader: Reader) -> Command:
     if reader.accept("QUERY") or reader.peek() in ("SELECT", "WITH", "VALUES", "FROM"):
         return Describe("query", query=reader.query())
     return _table(reader)
+
+
+def _delta(reader: Reader) -> tuple[str, ...]:
+    """A table's name, or the path of a Delta table as a string."""
+    return ("delta", reader.string()) if reader.at_string() else reader.names()
+
+
+def _limit(reader: Reader) -> int | None:
+    if not reader.accept("LIMIT"):
+        return None
+    text = reader.constant()
+    return int(text) if text.isdigit() else reader.fail()
 
 
 def _function_name(reader: Reader) -> tuple[str, ...]:

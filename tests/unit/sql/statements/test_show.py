@@ -28,7 +28,10 @@ from headwater.sql import parse_statement
         ("DESC TABLE EXTENDED a.t", Describe("table", ("a", "t"), None, True)),
         ("DESC table", Describe("table", ("table",))),
         ("DESCRIBE HISTORY delta.`/x`", Describe("history", ("delta", "/x"))),
+        ("DESCRIBE HISTORY '/x'", Describe("history", ("delta", "/x"))),
+        ("DESC HISTORY a.t LIMIT 3", Describe("history", ("a", "t"), limit=3)),
         ("DESCRIBE DETAIL t", Describe("detail", ("t",))),
+        ("DESCRIBE DETAIL '/x y'", Describe("detail", ("delta", "/x y"))),
         ("DESCRIBE FUNCTION EXTENDED abs", Describe("function", ("abs",), None, True)),
         ("DESCRIBE FUNCTION <=", Describe("function", ("<=",))),
         ("DESCRIBE SCHEMA EXTENDED s", Describe("schema", ("s",), None, True)),
@@ -54,9 +57,7 @@ def test_queries_and_commands_are_explained() -> None:
     assert (type(command.input), command.mode) == (Insert, "extended")
 
 
-@pytest.mark.parametrize(
-    "text", ["SHOW GRANTS ON t", "DESCRIBE t a", "EXPLAIN VACUUM t", "SHOW TABLE EXTENDED LIKE 't'"]
-)
+@pytest.mark.parametrize("text", ["SHOW GRANTS ON t", "DESCRIBE t a", "EXPLAIN MSCK t", "SHOW TABLE EXTENDED LIKE 't'"])
 def test_what_is_missing_is_refused_by_name(text: str) -> None:
     with pytest.raises(UnsupportedError):
         parse_statement(text)
