@@ -42,8 +42,9 @@ class AddFile:
 
     @property
     def rows(self) -> int | None:
-        """Number of rows by the statistics, if they say."""
-        return json.loads(self.stats).get("numRecords") if self.stats else None
+        """Number of rows by the statistics, if they say; rows that a deletion vector takes away do not count."""
+        found = json.loads(self.stats).get("numRecords") if self.stats else None
+        return found if found is None or self.deletion_vector is None else found - self.deletion_vector["cardinality"]
 
     def action(self) -> dict[str, Any]:
         """The log line of this file."""
@@ -193,7 +194,11 @@ class Txn:
 
 @dataclass(frozen=True)
 class Commit:
-    """One version of the log. `info` is its `commitInfo` (empty if the writer left none)."""
+    """One version of the log.
+
+    `info` is its `commitInfo` (empty if the writer left none); `removes_first`: the log names the files that leave
+    before those that join.
+    """
 
     version: int
     adds: tuple[AddFile, ...] = ()
@@ -205,6 +210,7 @@ class Commit:
     timestamp_ms: int = 0
     changes: tuple[ChangeFile, ...] = ()
     domains: tuple[DomainMetadata, ...] = ()
+    removes_first: bool = True
 
     @property
     def changes_data(self) -> bool:
@@ -227,6 +233,7 @@ def parse_commit(version: int, data: bytes, timestamp_ms: int = 0) -> Commit:
             for kind, body in json.loads(line).items():
                 found.setdefault(kind, []).append(body)
     info = found.get("commitInfo", [{}])[0]
+    kinds = [kind for kind in found if kind in ("add", "remove")]
     metadata, protocol = found.get("metaData"), found.get("protocol")
     return Commit(
         version,
@@ -239,6 +246,7 @@ def parse_commit(version: int, data: bytes, timestamp_ms: int = 0) -> Commit:
         info.get("inCommitTimestamp") or timestamp_ms,
         tuple(map(parse_change, found.get("cdc", ()))),
         tuple(map(parse_domain, found.get("domainMetadata", ()))),
+        kinds[:1] != ["add"],
     )
 
 

@@ -3,20 +3,23 @@
 A position is Delta's own stream offset: `reservoirVersion` and `index` name the last file taken; index -1 lies
 before a version's first file, so (v, -1) says that everything before version v is done.
 
+With the change data feed the files are those of the changes instead, so nothing is an error that the feed can tell.
+
 Invariants: the same position is followed by the same files, whenever it is asked; commits that only rearrange rows
-add nothing; a commit that takes rows away is an error unless a rule says otherwise, because what was given cannot
-be taken back.
+add nothing; without the feed a commit that takes rows away is an error unless a rule says otherwise, because what
+was given cannot be taken back.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from headwater.errors import AnalysisError, SparkError, UnsupportedError
 from headwater.lake.actions import AddFile, Commit
+from headwater.lake.change_feed import Change, changes_of, check_recorded
 from headwater.lake.schema import merge
 from headwater.lake.table import LakeTable
 
@@ -61,19 +64,28 @@ class Indexed:
 
     version: int
     index: int
-    file: AddFile
+    change: Change
     after: DeltaOffset
+
+    @property
+    def file(self) -> AddFile:
+        """The file."""
+        return self.change.file
 
 
 @dataclass(frozen=True)
 class TailRules:
-    """What to do about commits that are more than an append; see Delta's stream options of the same names."""
+    """What to do about commits that are more than an append; see Delta's stream options of the same names.
+
+    `feed`: give the changes of every commit (`readChangeFeed`) instead of the files it added.
+    """
 
     ignore_deletes: bool = False
     ignore_changes: bool = False
     skip_changes: bool = False
     fail_on_data_loss: bool = True
     exclude: re.Pattern[str] | None = None
+    feed: bool = False
 
 
 class Tail:
@@ -90,8 +102,9 @@ class Tail:
         self._schema = table.schema
         self._rules = rules
         self._uri = uri
-        self._commits: dict[int, tuple[AddFile, ...]] = {}
-        self._snapshot: tuple[int, tuple[AddFile, ...]] | None = None
+        self._commits: dict[int, tuple[Change, ...]] = {}
+        self._snapshot: tuple[int, tuple[Change, ...]] | None = None
+        self._unchecked = rules.feed
         self._last_version: int | None = None
         self._awaited = -1
 
@@ -125,6 +138,8 @@ class Tail:
     def after(self, start: DeltaOffset, end: DeltaOffset | None = None) -> Iterator[Indexed | DeltaOffset]:
         """The files after `start`; a bare position says that a version without files of ours is passed."""
         version, index = start.version, start.index
+        if self._unchecked:
+            self._check_feed(version)
         if start.snapshot:
             yield from self._of_version(version, self._first_files(version), index, end, snapshot=True)
             version, index = version + 1, BEFORE_FIRST
@@ -136,7 +151,7 @@ class Tail:
             version, index = version + 1, BEFORE_FIRST
 
     def _of_version(
-        self, version: int, files: tuple[AddFile, ...], index: int, end: DeltaOffset | None, *, snapshot: bool
+        self, version: int, files: tuple[Change, ...], index: int, end: DeltaOffset | None, *, snapshot: bool
     ) -> Iterator[Indexed | DeltaOffset]:
         last = len(files) - 1
         for number in range(index + 1, len(files)):
@@ -147,15 +162,15 @@ class Tail:
         if index >= last:
             yield self.before(version + 1)
 
-    def _first_files(self, version: int) -> tuple[AddFile, ...]:
+    def _first_files(self, version: int) -> tuple[Change, ...]:
         if self._snapshot is None or self._snapshot[0] != version:
             files = self._table.snapshot(version).files
             ordered = sorted(files, key=lambda file: (file.modification_time, file.path))
-            self._snapshot = (version, tuple(file for file in ordered if self._wanted(file)))
+            self._snapshot = (version, self._wanted(Change(version, "insert", file) for file in ordered))
         return self._snapshot[1]
 
-    def _files(self, version: int) -> tuple[AddFile, ...] | None:
-        """The rows that a version added; None if it is not there yet or lies behind today's end."""
+    def _files(self, version: int) -> tuple[Change, ...] | None:
+        """The rows that a version added or changed; None if it is not there yet or lies behind today's end."""
         if self._last_version is not None and version > self._last_version:
             return None
         if version not in self._commits:
@@ -165,7 +180,7 @@ class Tail:
             self._commits[version] = self._accepted(commit)
         return self._commits[version]
 
-    def _missing(self, version: int) -> tuple[AddFile, ...] | None:
+    def _missing(self, version: int) -> tuple[Change, ...] | None:
         """Nothing yet, or an error if the log has been cleaned up past this version."""
         if version == self._awaited:
             return None
@@ -179,17 +194,30 @@ class Tail:
             )
         return ()
 
-    def _accepted(self, commit: Commit) -> tuple[AddFile, ...]:
+    def _check_feed(self, version: int) -> None:
+        """Raise DELTA_MISSING_CHANGE_DATA if the feed is off where the stream begins; later versions say so."""
+        first, newest = self._table.log_versions()
+        # What has been cleaned away is for `_missing` to tell.
+        if version >= first:
+            metadata = self._table.snapshot(min(version, newest)).metadata
+            check_recorded(metadata, version, version, max(version, newest))
+        self._unchecked = False
+
+    def _accepted(self, commit: Commit) -> tuple[Change, ...]:
         """The files of a commit that the stream gives. Raises if it took rows away or changed the schema."""
         if commit.metadata is not None:
             self._check_schema(commit)
+        if self._rules.feed:
+            if commit.metadata is not None:
+                check_recorded(commit.metadata, commit.version, commit.version, self._table.version)
+            return self._wanted(changes_of(commit))
         adds = tuple(file for file in commit.adds if file.data_change)
         removed = [file for file in commit.removes if file.data_change]
         if removed:
             if self._rules.skip_changes:
                 return ()
             self._check_removal(commit, adds, removed[0].path)
-        return tuple(file for file in adds if self._wanted(file))
+        return self._wanted(Change(commit.version, "insert", file) for file in adds)
 
     def _check_removal(self, commit: Commit, adds: tuple[AddFile, ...], removed: str) -> None:
         path = self._uri
@@ -222,5 +250,6 @@ class Tail:
                 dataSchema=found.simpleString(),
             )
 
-    def _wanted(self, file: AddFile) -> bool:
-        return self._rules.exclude is None or not self._rules.exclude.search(file.path)
+    def _wanted(self, changes: Iterable[Change]) -> tuple[Change, ...]:
+        exclude = self._rules.exclude
+        return tuple(change for change in changes if exclude is None or not exclude.search(change.file.path))

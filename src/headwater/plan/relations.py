@@ -63,7 +63,7 @@ class ReadSource(Relation):
 class ReadTable(Relation):
     """A table or view by (multi-part) name; also ``delta.`path` `` and ``json.`path` ``.
 
-    `filters`: as of `ReadSource`.
+    `moment`: as it was at the time that a constant expression means (`TIMESTAMP AS OF`). `filters`: as of `ReadSource`.
     """
 
     parts: tuple[str, ...]
@@ -71,6 +71,7 @@ class ReadTable(Relation):
     streaming: bool = False
     file_column: bool = field(default=False, kw_only=True)
     filters: tuple[Expression, ...] = field(default=(), kw_only=True)
+    moment: Expression | None = field(default=None, kw_only=True)
 
 
 @node

@@ -46,7 +46,9 @@ def table(read: ReadTable, session: Session) -> Relation | Resolved:
         return with_filters(stored_view(found, session), session, unqualified(read.filters, read.parts))
     asked = {name.lower() for name, _ in read.options}
     if found.provider != "delta" and asked & {"readchangefeed", "readchangedata"}:
-        raise AnalysisError("DELTA_TABLE_ONLY_OPERATION", tableName=".".join(found.full_name), operation="table_changes")
+        raise AnalysisError(
+            "DELTA_TABLE_ONLY_OPERATION", tableName=".".join(found.full_name), operation="table_changes"
+        )
     return replace_qualifier(source(table_source(found, read), session), found)
 
 

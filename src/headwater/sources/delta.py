@@ -21,14 +21,25 @@ from sqlglot import exp
 from headwater.duck import Connection
 from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
 from headwater.io.formats.base import FormatOptions
-from headwater.lake.actions import AddFile
+from headwater.lake import change_feed
+from headwater.lake.change_feed import Change
 from headwater.lake.snapshot import Snapshot, read_files
 from headwater.lake.table import LakeTable
 from headwater.lake.tail import DeltaOffset, Indexed, Tail, TailRules
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, sources
 
 _DEFAULT_FILES = 1000
+_SCHEMA_OPTIONS = (
+    "schemaTrackingLocation",
+    "schemaLocation",
+    "streamingSourceTrackingId",
+    "allowSourceColumnDrop",
+    "allowSourceColumnRename",
+    "allowSourceColumnTypeChange",
+    "allowSourceColumnRenameAndDrop",
+)
 _VERSION_SUFFIX = re.compile(r"^(.*)@v(\d+)$")
+_LENIENT = "spark.databricks.delta.changeDataFeed.timestampOutOfRange.enabled"
 _BYTES = re.compile(r"^\s*(\d+)\s*([kmgtp]?)(?:i?b)?\s*$", re.IGNORECASE)
 
 
@@ -43,10 +54,9 @@ class StreamOptions:
     @classmethod
     def parse(cls, options: FormatOptions) -> StreamOptions:
         """From the reader's options. Raises DELTA_ILLEGAL_OPTION, and UNSUPPORTED_FEATURE for what is not here."""
-        for name in ("readChangeFeed", "readChangeData", "withEventTimeOrder"):
-            if options.flag(name):
-                raise unsupported(f"the option `{name}` of a Delta stream")
-        for name in ("schemaTrackingLocation", "schemaLocation"):
+        if options.flag("withEventTimeOrder"):
+            raise unsupported("the option `withEventTimeOrder` of a Delta stream")
+        for name in _SCHEMA_OPTIONS:
             if name.lower() in options:
                 raise unsupported(f"the option `{name}` of a Delta stream", "Restart the query after a schema change.")
         size = _bytes(options)
@@ -59,8 +69,14 @@ class StreamOptions:
             options.flag("skipChangeCommits"),
             options.flag("failOnDataLoss", True),
             re.compile(pattern) if pattern else None,
+            reads_feed(options),
         )
         return cls(files if files is not None or size is not None else _DEFAULT_FILES, size, rules)
+
+
+def reads_feed(options: FormatOptions) -> bool:
+    """Whether the changes are asked for, by either of the option's names."""
+    return options.flag("readChangeFeed") or options.flag("readChangeData")
 
 
 def _positive(options: FormatOptions, name: str) -> int | None:
@@ -87,10 +103,11 @@ class DeltaSource:
     """An open stream of a Delta table's appends."""
 
     def __init__(self, table: LakeTable, request: SourceRequest, context: SourceContext, description: str) -> None:
-        self.schema: StructType = table.schema
         self.description = description
         self._table = table
         self._options = StreamOptions.parse(request.options)
+        self.schema: StructType = _schema(table, request.options)
+        self._times = change_feed.Times(table)
         self._metadata = table.metadata
         self._start = _Start(table, request.options, context)
         self._tail = Tail(table, self._options.rules, context.mounts.uri(table.path))
@@ -113,7 +130,7 @@ class DeltaSource:
         for step in self._tail.after(position):
             if isinstance(step, DeltaOffset):
                 end = end if waiting else step
-            elif left.take(step.file):
+            elif left.take(step.change):
                 end, taken = step.after, taken + 1
             else:
                 waiting.append(step.file.size)
@@ -126,7 +143,11 @@ class DeltaSource:
         last = DeltaOffset.parse(end)
         first = DeltaOffset.parse(start) if start is not None else self._position_before(last)
         self._tail.check(last)
-        files = [step.file for step in self._tail.after(first, last) if isinstance(step, Indexed)]
+        changes = [step.change for step in self._tail.after(first, last) if isinstance(step, Indexed)]
+        if self._options.rules.feed:
+            times = {version: self._times.of(version) for version in sorted({one.version for one in changes})}
+            return BatchInput(change_feed.query(self._table.path, self._metadata, changes, times))
+        files = [change.file for change in changes]
         counts = [file.rows for file in files]
         rows = None if None in counts else sum(count or 0 for count in counts)
         return BatchInput(read_files(self._table.path, self._metadata, files), rows=rows)
@@ -166,22 +187,28 @@ class DeltaSource:
 
 
 class _Room:
-    """How much a batch may still take. Both limits are soft by one file, as Delta's are."""
+    """How much a batch may still take. Both limits are soft by one file, or one version that stays whole."""
 
     def __init__(self, files: int | None, size: int | None) -> None:
         self._files = files
         self._bytes = size
         self._full = False
+        self._version = -1
 
-    def take(self, file: AddFile) -> bool:
+    def take(self, change: Change) -> bool:
         """Whether the file goes into the batch; once one does not, none does."""
-        self._full = self._full or (self._files is not None and self._files <= 0)
-        self._full = self._full or (self._bytes is not None and self._bytes <= 0)
+        if not change.whole or change.version != self._version or self._full:
+            self._check()
+        self._version = change.version
         if self._full:
             return False
         self._files = None if self._files is None else self._files - 1
-        self._bytes = None if self._bytes is None else self._bytes - file.size
+        self._bytes = None if self._bytes is None else self._bytes - change.file.size
         return True
+
+    def _check(self) -> None:
+        self._full = self._full or (self._files is not None and self._files <= 0)
+        self._full = self._full or (self._bytes is not None and self._bytes <= 0)
 
 
 class _Start:
@@ -255,7 +282,7 @@ class DeltaProvider:
         table = _open(_path(request), context)
         if request.schema is not None and request.schema != table.schema:
             raise AnalysisError("DELTA_UNSUPPORTED_SCHEMA_DURING_READ")
-        return table.schema
+        return _schema(table, request.options)
 
     def open(self, request: SourceRequest, context: SourceContext) -> DeltaSource:
         """The stream. Raises for options that Delta refuses."""
@@ -263,15 +290,18 @@ class DeltaProvider:
         return DeltaSource(_open(path, context), request, context, f"DeltaSource[{context.mounts.uri(path)}]")
 
     def batch(self, request: SourceRequest, context: SourceContext) -> tuple[BatchInput, StructType]:
-        """The table at its newest version, or at `versionAsOf`, `timestampAsOf`, `path@v<version>`."""
+        """The table at its newest version, or at `versionAsOf`, `timestampAsOf`, `path@v<version>`; or its changes."""
         path, version = _versioned(_path(request), context)
+        if reads_feed(request.options):
+            return _feed(_open(path, context), request.options, version, context)
         snapshot = _snapshot(_open(path, context), request.options, version, context)
         return BatchInput(snapshot.where(request.filters, context.time_zone).query()), snapshot.schema
 
     def follow(self, request: SourceRequest, context: SourceContext) -> FollowedTable | None:
         """The table itself, unless the request is for one version of it."""
         path, version = _versioned(_path(request), context)
-        if version is not None or {"versionasof", "timestampasof"} & {key.lower() for key in request.options}:
+        fixed = {"versionasof", "timestampasof"} & {key.lower() for key in request.options}
+        if version is not None or fixed or reads_feed(request.options):
             return None
         return FollowedTable(_open(path, context))
 
@@ -313,6 +343,22 @@ def _open(path: str, context: SourceContext) -> LakeTable:
     if os.path.exists(local):
         raise AnalysisError("DELTA_MISSING_DELTA_TABLE", tableName=f"`{path}`")
     raise AnalysisError("DELTA_PATH_DOES_NOT_EXIST", path=f"`{path}`")
+
+
+def _schema(table: LakeTable, options: FormatOptions) -> StructType:
+    return change_feed.schema_of(table.schema) if reads_feed(options) else table.schema
+
+
+def _feed(
+    table: LakeTable, options: FormatOptions, version: int | None, context: SourceContext
+) -> tuple[BatchInput, StructType]:
+    """The changes of the versions that the options name."""
+    if version is not None or options.get("versionasof") or options.get("timestampasof"):
+        raise AnalysisError("DELTA_UNSUPPORTED_TIME_TRAVEL_VIEWS")
+    lenient = context.settings.get(_LENIENT, "false").lower() == "true"
+    span = change_feed.Range.parse(options, table, lambda text: parse_time(text, context.time_zone), lenient=lenient)
+    query, schema = change_feed.read(table, span)
+    return BatchInput(query), schema
 
 
 def _snapshot(table: LakeTable, options: FormatOptions, version: int | None, context: SourceContext) -> Snapshot:

@@ -1,7 +1,8 @@
 """FROM clauses: tables, subqueries, VALUES, table functions, joins, LATERAL VIEW, samples, PIVOT.
 
 Invariants: every named item is under a `SubqueryAlias` if it has an alias; time travel becomes the read options
-`versionAsOf` and `timestampAsOf`; `STREAM` makes the read a streaming one.
+`versionAsOf` and `timestampAsOf`, or the read's `moment` if it is an expression; `STREAM` makes the read a streaming
+one.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def _named(node: exp.Table, scope: Scope) -> Relation:
         name = node.this.name.lower()
         arguments = convert_all(node.this.expressions, scope)
         return _identifier(arguments) if name == "identifier" else TableFunction(name, arguments)
-    return ReadTable(table_name(node), _time_travel(node, scope))
+    return _time_travel(node, ReadTable(table_name(node)), scope)
 
 
 def _identifier(arguments: tuple[Expression, ...]) -> Relation:
@@ -101,17 +102,20 @@ def _identifier(arguments: tuple[Expression, ...]) -> Relation:
     return ReadTable(table_name(parts))
 
 
-def _time_travel(node: exp.Table, scope: Scope) -> tuple[tuple[str, str], ...]:
+def _time_travel(node: exp.Table, read: ReadTable, scope: Scope) -> ReadTable:
     version = node.args.get("version")
-    if version is not None and version.name == "AT":
-        return (_at(version.expression.name),)
-    if version is not None:
-        value = convert(version.expression, scope)
+    if version is None:
+        return read
+    if version.name == "AT":
+        return replace(read, options=(_at(version.expression.name),))
+    value = convert(version.expression, scope)
+    if version.name.upper() == "VERSION":
         if not isinstance(value, Literal):
-            raise unsupported("time travel to anything but a constant")
-        key = "versionAsOf" if version.name.upper() == "VERSION" else "timestampAsOf"
-        return ((key, str(value.value)),)
-    return ()
+            raise unsupported("VERSION AS OF anything but a number")
+        return replace(read, options=(("versionAsOf", str(value.value)),))
+    if isinstance(value, Literal) and isinstance(value.value, str):
+        return replace(read, options=(("timestampAsOf", value.value),))
+    return replace(read, moment=value)
 
 
 def _at(text: str) -> tuple[str, str]:

@@ -127,7 +127,7 @@ def test_values_with_and_without_parentheses() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["t@x", "t TABLESAMPLE (BUCKET 1 OUT OF 2)", "t TIMESTAMP AS OF now()", "STREAM (SELECT 1)"]
+    "text", ["t@x", "t TABLESAMPLE (BUCKET 1 OUT OF 2)", "t VERSION AS OF 1 + 1", "STREAM (SELECT 1)"]
 )
 def test_what_is_missing_is_refused(text: str) -> None:
     with pytest.raises(UnsupportedError):

@@ -1,4 +1,4 @@
-"""Generators: explode and its kin in a select list, `LATERAL VIEW`, and as table functions.
+"""Generators: explode and its kin in a select list, `LATERAL VIEW`, and as table functions; other table functions.
 
 Invariants: one generator a select list; the rows are made by DuckDB's `unnest` in a SELECT of its own.
 """
@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pyspark.sql.types import StructField
+from pyspark.sql.types import IntegerType, LongType, ShortType, StringType, StructField, TimestampType
 from sqlglot import exp
 
 from headwater.compile.compiler import Compiler, on
+from headwater.compile.constants import Constant, constant
 from headwater.compile.frame import Frame, Item, reference
 from headwater.compile.outputs import items_of, outputs_of
 from headwater.compile.relations.leaves import range_frame
 from headwater.compile.resolved import Attribute
-from headwater.errors import AnalysisError, unsupported
+from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
 from headwater.functions.base import Typed, functions
 from headwater.functions.generator import row_type
 from headwater.plan import expressions as ex
 from headwater.plan import relations as plan
+from headwater.plan.identifiers import parse_name
 
 
 def has_generator(expression: ex.Expression) -> bool:
@@ -109,6 +111,8 @@ def _table_function(node: plan.TableFunction, compiler: Compiler) -> Frame:
     frame = Frame(None, ())
     if node.name.lower() == "range":
         return _range(node, frame, compiler)
+    if node.name.lower() in _CHANGES:
+        return compiler.relation(_changes(node, compiler))
     call = ex.Call(node.name, node.arguments)
     if not has_generator(call):
         raise unsupported(f"the table function {node.name}")
@@ -123,3 +127,45 @@ def _range(node: plan.TableFunction, frame: Frame, compiler: Compiler) -> Frame:
     numbers = [value for value in values if isinstance(value, int)]
     start, end = (0, numbers[0]) if len(numbers) == 1 else (numbers[0], numbers[1])
     return range_frame(start, end, numbers[2] if len(numbers) > 2 else 1, compiler)
+
+
+# ── table_changes ───────────────────────────────────────────────────────────────────────────────────────────
+
+_CHANGES = {"table_changes": "table name", "table_changes_by_path": "table path"}
+
+
+def _changes(node: plan.TableFunction, compiler: Compiler) -> plan.ReadTable:
+    """The read of a Delta table's change data feed.
+
+    Raises INCORRECT_NUMBER_OF_ARGUMENTS, DELTA_UNSUPPORTED_EXPRESSION, DELTA_CDC_READ_NULL_RANGE_BOUNDARY.
+    """
+    name = node.name.lower()
+    if node.streaming:
+        way = 'Use spark.readStream with option("readChangeFeed", "true").'
+        raise unsupported(f"STREAM {name}", way)
+    if not 2 <= len(node.arguments) <= 3:
+        failure = "not enough args" if len(node.arguments) < 2 else "too many args"
+        raise AnalysisError("INCORRECT_NUMBER_OF_ARGUMENTS", failure=failure, functionName=name, minArgs=2, maxArgs=3)
+    table = constant(node.arguments[0], compiler)
+    if table.text is None or not isinstance(table.type, StringType) or not isinstance(node.arguments[0], ex.Literal):
+        raise _unsupported_type(_CHANGES[name], table, "StringType literal")
+    parts = ("delta", table.text) if name == "table_changes_by_path" else parse_name(table.text)
+    ends = zip(("starting", "ending"), node.arguments[1:], strict=False)
+    options = [_boundary(end, constant(value, compiler)) for end, value in ends]
+    return plan.ReadTable(parts, (("readChangeFeed", "true"), *options))
+
+
+def _boundary(end: str, value: Constant) -> tuple[str, str]:
+    """The read option for an end of the range: a number is a version, everything else a time."""
+    if value.text is None:
+        raise IllegalArgumentError("DELTA_CDC_READ_NULL_RANGE_BOUNDARY")
+    if isinstance(value.type, ShortType | IntegerType | LongType):
+        return f"{end}Version", value.text
+    if isinstance(value.type, StringType | TimestampType):
+        return f"{end}Timestamp", value.text
+    raise _unsupported_type(f"{end} option", value, "IntegerType,LongType,StringType,TimestampType")
+
+
+def _unsupported_type(where: str, found: Constant, supported: str) -> AnalysisError:
+    kind = str(found.type).removesuffix("()")
+    return AnalysisError("DELTA_UNSUPPORTED_EXPRESSION", expType=kind, causedBy=where, supportedTypes=supported)

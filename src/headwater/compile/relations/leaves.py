@@ -14,6 +14,7 @@ from sqlglot import exp
 
 from headwater.compile.coercion import common_type_of
 from headwater.compile.compiler import Compiler, on
+from headwater.compile.constants import instant_text
 from headwater.compile.expressions import call_of
 from headwater.compile.frame import Frame, Slot, column_of
 from headwater.compile.resolved import Resolved
@@ -89,6 +90,9 @@ def _read_source(node: plan.ReadSource, compiler: Compiler) -> Frame:
 
 @on(plan.ReadTable)
 def _read_table(node: plan.ReadTable, compiler: Compiler) -> Frame:
+    if node.moment is not None:
+        then = ("timestampAsOf", instant_text(node.moment, compiler))
+        node = replace(node, options=(*node.options, then), moment=None)
     if len(node.parts) == 1:
         common = compiler.tables.get(node.parts[0].lower())
         if common is not None:
@@ -96,7 +100,18 @@ def _read_table(node: plan.ReadTable, compiler: Compiler) -> Frame:
     found = compiler.context.table(replace(node, file_column=compiler.file_column))
     if isinstance(found, Resolved):
         return compiler.leaf(found, node.parts)
+    _check_view(node)
     return _qualified(compiler.apart(found), node.parts)
+
+
+def _check_view(node: plan.ReadTable) -> None:
+    """Raise if versions or changes of a view are asked for: only tables have some."""
+    name = ".".join(f"`{part}`" for part in node.parts)
+    asked = {option.lower() for option, _ in node.options}
+    if asked & {"versionasof", "timestampasof"}:
+        raise AnalysisError("UNSUPPORTED_FEATURE.TIME_TRAVEL", relationId=name)
+    if asked & {"readchangefeed", "readchangedata"}:
+        raise AnalysisError("DELTA_TABLE_ONLY_OPERATION", tableName=name, operation="table_changes")
 
 
 def _qualified(frame: Frame, qualifier: tuple[str, ...]) -> Frame:
