@@ -12,8 +12,9 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructType, Timestam
 from headwater.errors import AnalysisError, unsupported
 from headwater.lake.actions import Metadata, Protocol
 
-READER_FEATURES = frozenset({"timestampNtz", "vacuumProtocolCheck"})
-WRITER_FEATURES = READER_FEATURES | {"appendOnly", "invariants"}
+_WRITTEN = {"deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "vacuumProtocolCheck"}
+READER_FEATURES = frozenset({*_WRITTEN, "columnMapping"})
+WRITER_FEATURES = frozenset({*_WRITTEN, "appendOnly", "invariants"})
 
 _WAY_OUT = "Read the table with Apache Spark, or drop the feature: ALTER TABLE … DROP FEATURE."
 
@@ -30,9 +31,9 @@ def check_readable(protocol: Protocol, path: str) -> None:
 
 
 def check_mapping(metadata: Metadata, path: str) -> None:
-    """Raise if columns are stored under other names than the schema's."""
+    """Raise if columns are stored under other names than the schema's: such tables are read, not written."""
     if metadata.configuration.get("delta.columnMapping.mode", "none") != "none":
-        raise unsupported(f"the Delta table feature `columnMapping` of table `{path}`", _WAY_OUT)
+        raise unsupported(f"writing to a Delta table with the feature `columnMapping` (table `{path}`)", _WAY_OUT)
 
 
 def check_writable(protocol: Protocol, metadata: Metadata, path: str) -> None:
@@ -47,6 +48,8 @@ def _required(protocol: Protocol, metadata: Metadata) -> Iterator[str]:
         yield f"writer version {protocol.writer_version}"
     yield from protocol.writer_features
     settings = metadata.configuration
+    if settings.get("delta.columnMapping.mode", "none") != "none":
+        yield "columnMapping"
     if any(key.startswith("delta.constraints.") for key in settings):
         yield "checkConstraints"
     if settings.get("delta.enableChangeDataFeed", "false").lower() == "true":

@@ -1,11 +1,13 @@
 """A Delta table at one version, and the DuckDB query that reads it.
 
 Invariants: a snapshot never changes, whatever is committed after it; its query has the schema's columns in the
-schema's order and types, whichever of them a file holds.
+schema's order and types, whichever of them a file holds, under whatever names and in whatever narrower types; rows
+that a deletion vector takes away are not in it.
 """
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,15 +16,16 @@ from functools import cached_property
 from pyspark.sql.types import BinaryType, StructField, StructType
 from sqlglot import exp
 
-from headwater.errors import unsupported
 from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
 from headwater.lake.bounds import Statistics
+from headwater.lake.deletion_vectors import BLOCK_BITS, deleted_rows
+from headwater.lake.mapping import file_key, mode_of, partition_of, physical_type, renamed, user_schema
 from headwater.lake.pruning import matching
 from headwater.plan.expressions import Expression
 from headwater.types.duck import duck_name, to_duck
 
 _MOST_BRANCHES = 16
-_FILE, _DATA, _KEYS = "headwater_file", "data_", "keys_"
+_FILE, _DATA, _KEYS, _DELETED = "headwater_file", "data_", "keys_", "deleted_"
 ROW_NUMBER = "file_row_number"
 """DuckDB's hidden column: a row's place in its Parquet file."""
 
@@ -44,8 +47,8 @@ class Snapshot:
 
     @property
     def schema(self) -> StructType:
-        """The table's columns at this version."""
-        return self.metadata.schema
+        """The table's columns at this version, as users see them."""
+        return user_schema(self.metadata.schema)
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -74,26 +77,19 @@ def read_files(
     With `file_column`, a column of that name after them gives each row's file as `local_path` has it; with
     `row_column`, one more its place in the file.
     """
-    for file in files:
-        if file.deletion_vector is not None:
-            raise unsupported(
-                f"the Delta table feature `deletionVectors` of table `{path}`",
-                "Read the table with Apache Spark, or run REORG TABLE … APPLY (PURGE) on it.",
-            )
     extra = {name: column for name, column in ((file_column, _FILE), (row_column, ROW_NUMBER)) if name is not None}
     if not files:
         return _nothing(metadata.schema, extra)
-    groups: dict[tuple[str | None, ...], list[AddFile]] = {}
+    groups: dict[tuple[object, ...], list[AddFile]] = {}
     for file in files:
-        groups.setdefault(_values(metadata, file), []).append(file)
+        groups.setdefault((file.deletion_vector is None, *partition_of(metadata, file)), []).append(file)
     if len(groups) > _MOST_BRANCHES:
-        return _read_joined(path, metadata, files, extra)
-    parts = [_read_group(path, metadata, members, extra) for members in groups.values()]
+        whole = [file for file in files if file.deletion_vector is None]
+        cut = [file for file in files if file.deletion_vector is not None]
+        parts = [_read_joined(path, metadata, members, extra) for members in (whole, cut) if members]
+    else:
+        parts = [_read_group(path, metadata, members, extra) for members in groups.values()]
     return parts[0] if len(parts) == 1 else _union(parts)
-
-
-def _values(metadata: Metadata, file: AddFile) -> tuple[str | None, ...]:
-    return tuple(file.partition_values.get(name) for name in metadata.partition_columns)
 
 
 def _union(parts: list[exp.Select]) -> exp.Query:
@@ -113,54 +109,112 @@ def _nothing(schema: StructType, extra: Mapping[str, str]) -> exp.Select:
 
 def _read_group(path: str, metadata: Metadata, files: Sequence[AddFile], extra: Mapping[str, str]) -> exp.Select:
     """Files of one partition: its values are constants, so a filter on them drops the whole branch."""
-    constants = dict(zip(metadata.partition_columns, _values(metadata, files[0]), strict=True))
+    constants = dict(zip(metadata.partition_columns, partition_of(metadata, files[0]), strict=True))
     columns = [
-        _named(_typed(_text(constants[f.name]), f) if f.name in constants else exp.column(f.name, quoted=True), f)
+        _named(_typed(_text(constants[f.name]), f) if f.name in constants else _stored(f, metadata), f)
         for f in metadata.schema.fields
     ]
-    columns += [_alias(exp.column(column), name) for name, column in extra.items()]
-    return exp.Select(expressions=columns, from_=exp.From(this=_scan(path, metadata, files)))
+    return _undeleted(_select(path, metadata, files, columns, extra), path, files)
 
 
 def _read_joined(path: str, metadata: Metadata, files: Sequence[AddFile], extra: Mapping[str, str]) -> exp.Select:
     """Files of many partitions: the values come from a list by file name."""
     names = {name: f"partition_{index}" for index, name in enumerate(metadata.partition_columns)}
     columns = [
-        _named(_typed(exp.column(names[f.name], table=_KEYS), f), f)
-        if f.name in names
-        else _named(exp.column(f.name, table=_DATA, quoted=True), f)
+        _named(_typed(exp.column(names[f.name], table=_KEYS), f) if f.name in names else _stored(f, metadata), f)
         for f in metadata.schema.fields
     ]
-    columns += [_alias(exp.column(column, table=_DATA), name) for name, column in extra.items()]
     tuples = [
-        exp.Tuple(expressions=[_text(local_path(path, file)), *map(_text, _values(metadata, file))]) for file in files
+        exp.Tuple(expressions=[_text(local_path(path, file)), *map(_text, partition_of(metadata, file))])
+        for file in files
     ]
-    key_columns = [exp.to_identifier(name) for name in (_FILE, *names.values())]
-    keys = exp.Values(expressions=tuples, alias=exp.TableAlias(this=exp.to_identifier(_KEYS), columns=key_columns))
+    keys = _values(tuples, _KEYS, (_FILE, *names.values()))
     same = exp.EQ(this=exp.column(_FILE, table=_DATA), expression=exp.column(_FILE, table=_KEYS))
-    scan = _scan(path, metadata, files)
-    scan.set("alias", exp.TableAlias(this=exp.to_identifier(_DATA)))
-    join = exp.Join(this=keys, on=same)
-    return exp.Select(expressions=columns, from_=exp.From(this=scan), joins=[join])
+    query = _select(path, metadata, files, columns, extra)
+    query.append("joins", exp.Join(this=keys, on=same))
+    return _undeleted(query, path, files)
+
+
+def _select(
+    path: str, metadata: Metadata, files: Sequence[AddFile], columns: list[exp.Expr], extra: Mapping[str, str]
+) -> exp.Select:
+    more = [_alias(exp.column(column, table=_DATA), name) for name, column in extra.items()]
+    return exp.Select(expressions=[*columns, *more], from_=exp.From(this=_scan(path, metadata, files)))
+
+
+def _values(tuples: list[exp.Tuple], name: str, columns: Sequence[str]) -> exp.Values:
+    alias = exp.TableAlias(this=exp.to_identifier(name), columns=[exp.to_identifier(column) for column in columns])
+    return exp.Values(expressions=tuples, alias=alias)
+
+
+def _undeleted(query: exp.Select, path: str, files: Sequence[AddFile]) -> exp.Select:
+    """`query` without the rows that the files' deletion vectors name: by file and block, then by the block's bit."""
+    blocks = [
+        exp.Tuple(expressions=[_text(local_path(path, file)), exp.Literal.number(number), _bits(bitmap)])
+        for file in files
+        if file.deletion_vector is not None
+        for number, bitmap in deleted_rows(path, file.deletion_vector)
+    ]
+    if not blocks:
+        return query
+    row, width = exp.column(ROW_NUMBER, table=_DATA), exp.Literal.number(BLOCK_BITS)
+    same = exp.And(
+        this=exp.EQ(this=exp.column(_FILE, table=_DATA), expression=exp.column("file", table=_DELETED)),
+        expression=exp.EQ(
+            this=exp.BitwiseRightShift(this=row, expression=width), expression=exp.column("block", table=_DELETED)
+        ),
+    )
+    query.append("joins", exp.Join(this=_values(blocks, _DELETED, ("file", "block", "bits")), side="LEFT", on=same))
+    bits = exp.column("bits", table=_DELETED)
+    place: exp.Expr = exp.BitwiseAnd(this=row.copy(), expression=exp.Literal.number((1 << BLOCK_BITS) - 1))
+    length = exp.Anonymous(this="bit_length", expressions=[bits])
+    known = exp.LT(this=exp.paren(place), expression=length)
+    place = exp.Cast(this=exp.paren(place.copy()), to=exp.DataType.build("int"))
+    bit = exp.Anonymous(this="get_bit", expressions=[bits.copy(), place])
+    # CASE, because AND may be computed in any order and there is no bit after the last.
+    stays = exp.Case(default=exp.true()).when(known, exp.EQ(this=bit, expression=exp.Literal.number(0)))
+    return query.where(stays, copy=False)
+
+
+def _bits(bitmap: bytes) -> exp.Expr:
+    text = exp.Literal.string(base64.b64encode(bitmap).decode("ascii"))
+    blob = exp.Anonymous(this="from_base64", expressions=[text])
+    return exp.Cast(this=blob, to=exp.DataType.build("BIT", dialect="duckdb"))
+
+
+def _stored(field: StructField, metadata: Metadata) -> exp.Expr:
+    value = renamed(exp.column(_inner(field), table=_DATA, quoted=True), field.dataType, mode_of(metadata))
+    if not isinstance(field.dataType, StructType):
+        return value
+    # A barrier: asked for one field, DuckDB would take it by its place in the table's struct, not in the file's.
+    return exp.Coalesce(this=value, expressions=[exp.Null()])
+
+
+def _inner(field: StructField) -> str:
+    """The column's name inside the scan, which has columns of its own."""
+    name = str(field.name)
+    return name + "_" if name.lower() in (ROW_NUMBER, _FILE) else name
 
 
 def _scan(path: str, metadata: Metadata, files: Sequence[AddFile]) -> exp.Table:
     stored = [field for field in metadata.schema.fields if field.name not in metadata.partition_columns]
     paths = [_text(local_path(path, file)) for file in files]
-    scan = exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=paths), *_options(stored)])
-    return exp.Table(this=scan)
+    scan = exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=paths), *_options(stored, metadata)])
+    return exp.Table(this=scan, alias=exp.TableAlias(this=exp.to_identifier(_DATA)))
 
 
-def _options(stored: Sequence[StructField]) -> list[exp.Expr]:
-    """By name, with the table's types: a column that an older file lacks is null."""
+def _options(stored: Sequence[StructField], metadata: Metadata) -> list[exp.Expr]:
+    """By name or field id, with the table's types: a column that an older file lacks is null, a narrower is cast."""
+    mode = mode_of(metadata)
     entries = [
         exp.PropertyEQ(
-            this=exp.Literal.string(field.name),
+            this=file_key(field, mode),
             expression=exp.Struct(
                 expressions=[
-                    exp.PropertyEQ(this=exp.to_identifier("name"), expression=exp.Literal.string(field.name)),
+                    exp.PropertyEQ(this=exp.to_identifier("name"), expression=exp.Literal.string(_inner(field))),
                     exp.PropertyEQ(
-                        this=exp.to_identifier("type"), expression=exp.Literal.string(duck_name(field.dataType))
+                        this=exp.to_identifier("type"),
+                        expression=exp.Literal.string(duck_name(physical_type(field.dataType, mode))),
                     ),
                     exp.PropertyEQ(this=exp.to_identifier("default_value"), expression=exp.Null()),
                 ]

@@ -31,9 +31,9 @@ from headwater.lake import checkpoint, replace
 from headwater.lake.actions import AddFile, Commit, Metadata
 from headwater.lake.create import NewTable
 from headwater.lake.create import create as create_table
-from headwater.lake.features import check_mapping
 from headwater.lake.files import FileWriter
 from headwater.lake.log import DeltaLog, LogState
+from headwater.lake.mapping import user_schema
 from headwater.lake.merge import Counts, Merge, Merging
 from headwater.lake.merge import check as check_merge
 from headwater.lake.plan import Planned, Write, plan
@@ -129,8 +129,8 @@ class LakeTable:
 
     @property
     def schema(self) -> StructType:
-        """The table's columns."""
-        return self.metadata.schema
+        """The table's columns, as users see them."""
+        return user_schema(self.metadata.schema)
 
     @property
     def partition_by(self) -> tuple[str, ...]:
@@ -222,7 +222,6 @@ class LakeTable:
     def _as_snapshot(self, state: LogState) -> Snapshot:
         if state.metadata is None or state.protocol is None:
             raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{self.path}`")
-        check_mapping(state.metadata, self.path)
         files = tuple(state.files.values())
         return Snapshot(self.path, state.version, state.metadata, state.protocol, files, state.timestamp_ms)
 

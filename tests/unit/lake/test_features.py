@@ -26,17 +26,11 @@ def made(path: Path, protocol: Protocol, **configuration: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("feature", ["deletionVectors", "columnMapping", "v2Checkpoint", "typeWidening", "madeUp"])
+@pytest.mark.parametrize("feature", ["variantType", "madeUp"])
 def test_an_unknown_reader_feature_is_named(tmp_path: Path, feature: str) -> None:
     path = made(tmp_path, Protocol(3, 7, (feature,), (feature,)))
     with pytest.raises(UnsupportedError, match=f"`{feature}` of table `{path}`.*Apache Spark"):
         LakeTable.open(path)
-
-
-def test_column_mapping_of_an_old_protocol_is_named(tmp_path: Path) -> None:
-    path = made(tmp_path, Protocol(2, 5), **{"delta.columnMapping.mode": "name"})
-    with pytest.raises(UnsupportedError, match="columnMapping"):
-        LakeTable.open(path).snapshot()
 
 
 @pytest.mark.parametrize(
@@ -45,6 +39,8 @@ def test_column_mapping_of_an_old_protocol_is_named(tmp_path: Path) -> None:
         (Protocol(1, 7, (), ("rowTracking",)), {}, "rowTracking"),
         (Protocol(1, 3), {"delta.constraints.positive": "id > 0"}, "checkConstraints"),
         (Protocol(1, 4), {"delta.enableChangeDataFeed": "true"}, "changeDataFeed"),
+        (Protocol(2, 5), {"delta.columnMapping.mode": "name"}, "columnMapping"),
+        (Protocol(3, 7, ("columnMapping",), ("columnMapping",)), {}, "columnMapping"),
         (Protocol(1, 8), {}, "writer version 8"),
     ],
 )

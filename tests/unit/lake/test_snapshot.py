@@ -1,16 +1,14 @@
-"""Reading a version: columns by name and type whatever the files hold, partitions, deletion vectors refused."""
+"""Reading a version: columns by name and type whatever the files hold, partitions, rows that vectors take away."""
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from headwater.duck import sql_text
-from headwater.errors import UnsupportedError
-from headwater.lake.actions import AddFile, Metadata
-from headwater.lake.snapshot import read_files
+from headwater.lake.snapshot import local_path, read_files
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema
 from support.lake import by_deltalake, connection, numbers, query, rows
@@ -68,11 +66,35 @@ def test_names_with_quotes_and_case_are_read(tmp_path: Path) -> None:
     assert rows(table) == by_deltalake(table.path) == [(1, 2, 3)]
 
 
-def test_files_with_deletion_vectors_are_refused_by_name() -> None:
-    file = AddFile("x", {}, 1, 1, deletion_vector={"storageType": "u"})
-    metadata = Metadata("id", json.dumps({"type": "struct", "fields": []}))
-    with pytest.raises(UnsupportedError, match=r"deletionVectors.*/table.*REORG"):
-        read_files("/table", metadata, [file])
+# The rows 1 and 3 as a roaring bitmap in Z85.
+VECTOR = "^Bg9^0rr910000000000iXQKl0rr9100031000000rri4"
+CUT = {"storageType": "i", "pathOrInlineDv": VECTOR, "sizeInBytes": 36, "cardinality": 2}
+
+
+@pytest.mark.parametrize("partitions", [1, 30])
+def test_rows_that_a_deletion_vector_names_are_not_read(tmp_path: Path, partitions: int) -> None:
+    table = LakeTable.at(str(tmp_path / "t"))
+    source = query(f"SELECT i AS id, i % {partitions} AS p FROM range(300) r(i)")
+    by = ("p",) if partitions > 1 else ()
+    table.append(connection(), source, parse_schema("id bigint, p bigint"), partition_by=by)
+    files = table.snapshot().files
+    cut = tuple(replace(file, deletion_vector=CUT) if n % 2 == 0 else file for n, file in enumerate(files))
+    places = sql_text(read_files(table.path, table.metadata, files, "file", row_column="place"))
+    names = {local_path(table.path, file) for file in files[::2]}
+    every = connection().execute(places).fetchall()
+    left = [row[:2] for row in every if not (row[2] in names and row[3] in (1, 3))]
+    assert rows(replace(table.snapshot(), files=cut)) == sorted(left, key=repr)
+    assert sum(file.rows or 0 for file in cut) == len(left) == 300 - 2 * len(names)
+
+
+def test_columns_named_as_the_readers_own_are_read(tmp_path: Path) -> None:
+    table = LakeTable.at(str(tmp_path / "t"))
+    schema = parse_schema("file_row_number int, headwater_file string, filename string")
+    table.append(connection(), query("SELECT 7, 'a', 'b' FROM range(5)"), schema)
+    (file,) = table.snapshot().files
+    snapshot = replace(table.snapshot(), files=(replace(file, deletion_vector=CUT),))
+    assert rows(table) == [(7, "a", "b")] * 5
+    assert rows(snapshot) == [(7, "a", "b")] * 3
 
 
 def test_the_session_time_zone_does_not_change_what_is_read(tmp_path: Path) -> None:

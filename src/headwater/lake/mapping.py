@@ -1,0 +1,151 @@
+"""Column mapping: under which names, or field ids, the files of a Delta table hold its columns.
+
+In the modes `name` and `id` a column has a physical name that never changes, so that it can be renamed and dropped
+without writing files again. Files, partition values and statistics know the physical names; users see the logical.
+
+Invariants: pure; without column mapping every name is its own physical name, whatever a field's metadata says.
+Source: Delta's PROTOCOL.md, "Column Mapping". In mode `id` a nested field is found by its physical name, which Delta's
+writers give it beside its id.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, cast
+
+from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
+from sqlglot import exp
+
+from headwater.errors import unsupported
+from headwater.lake.actions import AddFile, Metadata
+from headwater.types.duck import to_duck
+
+Mode = Literal["none", "name", "id"]
+
+_MODE = "delta.columnMapping.mode"
+_ID, _NAME = "delta.columnMapping.id", "delta.columnMapping.physicalName"
+_INTERNAL = ("delta.columnMapping.", "delta.typeChanges", "parquet.field.")
+
+
+def mode_of(metadata: Metadata) -> Mode:
+    """How the table's files name its columns. Raises for a mode that is not known."""
+    mode = metadata.configuration.get(_MODE, "none").lower()
+    if mode not in ("none", "name", "id"):
+        raise unsupported(f"the Delta column mapping mode `{mode}`", "Read the table with Apache Spark.")
+    return cast(Mode, mode)
+
+
+def physical_name(field: StructField, mode: Mode) -> str:
+    """The field's name in files, partition values and statistics."""
+    name = field.name if mode == "none" else (field.metadata or {}).get(_NAME, field.name)
+    return str(name)
+
+
+def file_key(field: StructField, mode: Mode) -> exp.Expr:
+    """What finds a top-level column in a file: its name, or its field id."""
+    found = (field.metadata or {}).get(_ID) if mode == "id" else None
+    return exp.Literal.string(physical_name(field, mode)) if found is None else exp.Literal.number(int(found))
+
+
+def physical_type(kind: DataType, mode: Mode) -> DataType:
+    """The type with the names that its fields have in files."""
+    if mode == "none":
+        return kind
+    if isinstance(kind, StructType):
+        fields = [(physical_name(f, mode), physical_type(f.dataType, mode)) for f in kind.fields]
+        return StructType([StructField(name, inner) for name, inner in fields])
+    if isinstance(kind, ArrayType):
+        return ArrayType(physical_type(kind.elementType, mode))
+    if isinstance(kind, MapType):
+        return MapType(physical_type(kind.keyType, mode), physical_type(kind.valueType, mode))
+    return kind
+
+
+def renamed(value: exp.Expr, kind: DataType, mode: Mode) -> exp.Expr:
+    """`value`, whose nested fields have their physical names, with the logical ones."""
+    if mode == "none" or not _differs(kind, mode):
+        return value
+    target = exp.Cast(this=exp.Null(), to=to_duck(kind))
+    return exp.Anonymous(this="remap_struct", expressions=[value, target, _source_of(kind, mode), exp.Null()])
+
+
+def _differs(kind: DataType, mode: Mode) -> bool:
+    if isinstance(kind, StructType):
+        return any(physical_name(f, mode) != f.name or _differs(f.dataType, mode) for f in kind.fields)
+    if isinstance(kind, ArrayType):
+        return _differs(kind.elementType, mode)
+    if isinstance(kind, MapType):
+        return _differs(kind.keyType, mode) or _differs(kind.valueType, mode)
+    return False
+
+
+def _source_of(kind: DataType, mode: Mode) -> exp.Struct:
+    """For `remap_struct`: each part of the target with the part of the source it comes from."""
+    parts: list[tuple[str, str, DataType]] = []
+    if isinstance(kind, StructType):
+        parts = [(field.name, physical_name(field, mode), field.dataType) for field in kind.fields]
+    elif isinstance(kind, ArrayType):
+        parts = [("list", "list", kind.elementType)]
+    elif isinstance(kind, MapType):
+        parts = [("key", "key", kind.keyType), ("value", "value", kind.valueType)]
+    entries = []
+    for name, source, inner in parts:
+        origin: exp.Expr = exp.Literal.string(source)
+        if _differs(inner, mode):
+            origin = exp.Tuple(expressions=[origin, _source_of(inner, mode)])
+        entries.append(exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=origin))
+    return exp.Struct(expressions=entries)
+
+
+def partition_of(metadata: Metadata, file: AddFile) -> tuple[str | None, ...]:
+    """A file's partition values as text, in the order of the table's partition columns."""
+    mode = mode_of(metadata)
+    if mode == "none":
+        return tuple(file.partition_values.get(name) for name in metadata.partition_columns)
+    fields = {field.name: field for field in metadata.schema.fields}
+    names = (physical_name(fields[name], mode) for name in metadata.partition_columns)
+    return tuple(file.partition_values.get(name) for name in names)
+
+
+def user_schema(schema: StructType) -> StructType:
+    """The columns as users see them: without what their metadata tells of files (ids, physical names, old types).
+
+    A table made from such a column would else be read by names that its files do not have.
+    """
+    return cast(StructType, _plain(schema))
+
+
+def _plain(kind: DataType) -> DataType:
+    if isinstance(kind, StructType):
+        fields = []
+        for field in kind.fields:
+            metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(_INTERNAL)}
+            fields.append(StructField(field.name, _plain(field.dataType), field.nullable, metadata))
+        return StructType(fields)
+    if isinstance(kind, ArrayType):
+        return ArrayType(_plain(kind.elementType), kind.containsNull)
+    if isinstance(kind, MapType):
+        return MapType(_plain(kind.keyType), _plain(kind.valueType), kind.valueContainsNull)
+    return kind
+
+
+def same_file_names(read: Metadata, found: Metadata) -> bool:
+    """Whether a reader that knows the columns by `read` finds them in the files of `found`."""
+    return _compatible(read.schema, mode_of(read), found.schema, mode_of(found))
+
+
+def _compatible(read: DataType, mode: Mode, found: DataType, found_mode: Mode) -> bool:
+    if isinstance(read, StructType) and isinstance(found, StructType):
+        others: dict[str, StructField] = {field.name: field for field in found.fields}
+        pairs: list[tuple[StructField, Any]] = [(field, others.get(field.name)) for field in read.fields]
+        return all(
+            other is not None
+            and physical_name(field, mode) == physical_name(other, found_mode)
+            and _compatible(field.dataType, mode, other.dataType, found_mode)
+            for field, other in pairs
+        )
+    if isinstance(read, ArrayType) and isinstance(found, ArrayType):
+        return _compatible(read.elementType, mode, found.elementType, found_mode)
+    if isinstance(read, MapType) and isinstance(found, MapType):
+        keys = _compatible(read.keyType, mode, found.keyType, found_mode)
+        return keys and _compatible(read.valueType, mode, found.valueType, found_mode)
+    return True
