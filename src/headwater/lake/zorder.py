@@ -12,10 +12,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 from sqlglot import exp
 
 from headwater.duck import Connection, sql_text
-from headwater.errors import unsupported
+from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
+from headwater.lake.actions import Metadata
+
+ColumnPath = tuple[str, ...]
+"""The names on the way to a column: one, and then those of a struct's fields."""
 
 _SAMPLE_ROWS = 100_000
 _LEAST_BITS, _MOST_BITS = 3, 8
@@ -141,3 +146,86 @@ def interleaved(numbers: Sequence[exp.Expr], bits: int) -> exp.Expr:
 def _shifted(number: exp.Expr, bits: int) -> exp.Expr:
     shift = exp.BitwiseLeftShift if bits >= 0 else exp.BitwiseRightShift
     return exp.paren(shift(this=exp.paren(number), expression=exp.Literal.number(abs(bits))))
+
+
+# ── the columns to sort by ──────────────────────────────────────────────────────────────────────────────────
+
+_CHECK = "spark.databricks.delta.optimize.zorder.checkStatsCollection.enabled"
+
+
+def check_sortable(metadata: Metadata, columns: Sequence[ColumnPath], *, check_stats: bool = True) -> None:
+    """Raise Delta's error for a column that is missing, partitions the table or, if asked, has no statistics."""
+    partitions = {name.lower() for name in metadata.partition_columns}
+    measured = _measured(metadata)
+    bare = []
+    for path in columns:
+        if len(path) == 1 and path[0].lower() in partitions:
+            raise IllegalArgumentError("DELTA_ZORDERING_ON_PARTITION_COLUMN", colName=named(path))
+        found = field_at(metadata.schema, path)
+        if found is None:
+            raise IllegalArgumentError("DELTA_ZORDERING_COLUMN_DOES_NOT_EXIST", columnName=named(path))
+        if not measured.intersection(_below(*found)):
+            bare.append(named(path))
+    if check_stats and bare:
+        listed = "[" + ", ".join(bare) + "]"
+        raise AnalysisError("DELTA_ZORDERING_ON_COLUMN_WITHOUT_STATS", cols=listed, zorderColStatKey=_CHECK)
+
+
+def sort_columns(schema: StructType, columns: Sequence[ColumnPath]) -> list[exp.Expr]:
+    """The columns as expressions; a struct is its fields."""
+    found: list[exp.Expr] = []
+    for path in columns:
+        there = field_at(schema, path)
+        assert there is not None
+        found += [_column(leaf) for leaf in _below(*there)]
+    return found
+
+
+def field_at(schema: StructType, path: ColumnPath) -> tuple[ColumnPath, DataType] | None:
+    """The column as the schema spells it, and its type; None if there is none."""
+    spelled: list[str] = []
+    kind: DataType = schema
+    for name in path:
+        fields = kind.fields if isinstance(kind, StructType) else []
+        field = next((one for one in fields if one.name.lower() == name.lower()), None)
+        if field is None:
+            return None
+        spelled.append(field.name)
+        kind = field.dataType
+    return tuple(spelled), kind
+
+
+def leaf_paths(schema: StructType) -> list[ColumnPath]:
+    """The columns at the bottom of the structs, in order: those that statistics are counted by."""
+    return [leaf for field in schema.fields for leaf in _below((field.name,), field.dataType)]
+
+
+def named(path: ColumnPath) -> str:
+    """The column as Spark prints it: parts that are no plain names in backticks."""
+    return ".".join(part if part.replace("_", "").isalnum() else "`" + part.replace("`", "``") + "`" for part in path)
+
+
+def _below(path: ColumnPath, kind: DataType) -> list[ColumnPath]:
+    if not isinstance(kind, StructType):
+        return [path]
+    return [leaf for field in kind.fields for leaf in _below((*path, field.name), field.dataType)]
+
+
+def _measured(metadata: Metadata) -> set[ColumnPath]:
+    """The columns whose least and greatest values the log keeps."""
+    leaves = leaf_paths(metadata.schema)
+    indexed = int(metadata.configuration.get("delta.dataSkippingNumIndexedCols", "32"))
+    counted = leaves if indexed < 0 else leaves[:indexed]
+    return {path for path in counted if not isinstance(_kind(metadata.schema, path), ArrayType | MapType)}
+
+
+def _kind(schema: StructType, path: ColumnPath) -> DataType | None:
+    found = field_at(schema, path)
+    return None if found is None else found[1]
+
+
+def _column(path: ColumnPath) -> exp.Expr:
+    value: exp.Expr = exp.column(path[0], quoted=True)
+    for name in path[1:]:
+        value = exp.Anonymous(this="struct_extract", expressions=[value, exp.Literal.string(name)])
+    return value

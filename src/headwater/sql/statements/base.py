@@ -42,7 +42,6 @@ MISSING: dict[str, str] = {
     "LOAD": "Read the files with spark.read and insert them.",
     "LOCK": "It runs on Apache Hive.",
     "MSCK": "Delta tables need no repair.",
-    "OPTIMIZE": "Run DeltaTable(path).optimize of the deltalake package.",
     "REORG": "It runs on Databricks.",
     "REPAIR": "Delta tables need no repair.",
     "REPLACE": "Write CREATE OR REPLACE TABLE.",
