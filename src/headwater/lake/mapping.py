@@ -10,7 +10,7 @@ writers give it beside its id.
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 from sqlglot import exp
@@ -128,24 +128,29 @@ def _plain(kind: DataType) -> DataType:
     return kind
 
 
-def same_file_names(read: Metadata, found: Metadata) -> bool:
-    """Whether a reader that knows the columns by `read` finds them in the files of `found`."""
-    return _compatible(read.schema, mode_of(read), found.schema, mode_of(found))
+def same_file_names(read: Metadata, found: Metadata, *, later: bool) -> bool:
+    """Whether a reader that knows the columns by `read` finds them in the files of another version, `found`.
+
+    `later`: a column that only `read` has was dropped since, which is no; before, it was just not there yet.
+    """
+    modes = mode_of(read), mode_of(found)
+    return modes == ("none", "none") or _same_names(read.schema, found.schema, modes, later)
 
 
-def _compatible(read: DataType, mode: Mode, found: DataType, found_mode: Mode) -> bool:
+def _same_names(read: DataType, found: DataType, modes: tuple[Mode, Mode], later: bool) -> bool:
     if isinstance(read, StructType) and isinstance(found, StructType):
         others: dict[str, StructField] = {field.name: field for field in found.fields}
-        pairs: list[tuple[StructField, Any]] = [(field, others.get(field.name)) for field in read.fields]
-        return all(
-            other is not None
-            and physical_name(field, mode) == physical_name(other, found_mode)
-            and _compatible(field.dataType, mode, other.dataType, found_mode)
-            for field, other in pairs
-        )
+        return all(_same_field(field, others.get(field.name), modes, later) for field in read.fields)
     if isinstance(read, ArrayType) and isinstance(found, ArrayType):
-        return _compatible(read.elementType, mode, found.elementType, found_mode)
+        return _same_names(read.elementType, found.elementType, modes, later)
     if isinstance(read, MapType) and isinstance(found, MapType):
-        keys = _compatible(read.keyType, mode, found.keyType, found_mode)
-        return keys and _compatible(read.valueType, mode, found.valueType, found_mode)
+        keys = _same_names(read.keyType, found.keyType, modes, later)
+        return keys and _same_names(read.valueType, found.valueType, modes, later)
     return True
+
+
+def _same_field(field: StructField, other: StructField | None, modes: tuple[Mode, Mode], later: bool) -> bool:
+    if other is None:
+        return not later
+    same = physical_name(field, modes[0]) == physical_name(other, modes[1])
+    return same and _same_names(field.dataType, other.dataType, modes, later)

@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from headwater.errors import AnalysisError, SparkError, UnsupportedError
 from headwater.lake.actions import AddFile, Commit
 from headwater.lake.change_feed import Change, changes_of, check_recorded
+from headwater.lake.mapping import same_file_names
 from headwater.lake.schema import merge
 from headwater.lake.table import LakeTable
 
 BEFORE_FIRST = -1
+_DOCUMENTATION = "https://docs.delta.io/latest/versioning.html#column-mapping"
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Tail:
         self._table = table
         self._table_id = table.metadata.id
         self._schema = table.schema
+        self._read = (table.version, table.metadata)
         self._rules = rules
         self._uri = uri
         self._commits: dict[int, tuple[Change, ...]] = {}
@@ -238,6 +241,14 @@ class Tail:
         """The stream reads with the schema it began with, so a version must not hold more than that."""
         assert commit.metadata is not None
         found = commit.metadata.schema
+        version, metadata = self._read
+        if not same_file_names(metadata, commit.metadata, later=commit.version > version):
+            raise UnsupportedError(
+                "DELTA_STREAMING_INCOMPATIBLE_SCHEMA_CHANGE_USE_SCHEMA_LOG",
+                docLink=_DOCUMENTATION,
+                readSchema=self._schema.simpleString(),
+                incompatibleSchema=found.simpleString(),
+            )
         try:
             fits = merge(self._schema, found, grow=True) == self._schema
         except AnalysisError:
