@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from deltalake import DeltaTable
 
-from headwater.errors import AnalysisError
+from headwater.errors import AnalysisError, IllegalArgumentError
 from headwater.lake.table import LakeTable
+from headwater.settings import Settings
 from headwater.types.ddl import parse_schema
 from support.lake import by_deltalake, numbers, query, unnamed_files
 from support.sinks import SinkBench
@@ -134,3 +136,46 @@ def test_a_sink_without_a_target_says_so(bench: SinkBench) -> None:
 
 def test_the_description_names_the_path(bench: SinkBench, tmp_path: Path) -> None:
     assert bench.open(path=f"{tmp_path}/out").description == f"DeltaSink[file:{tmp_path}/out]"
+
+
+# ── sizes of files ──────────────────────────────────────────────────────────────────────────────────────────
+
+
+def settings(**values: str) -> SimpleNamespace:
+    prefix = "spark.databricks.delta.autoCompact."
+    return SimpleNamespace(settings=Settings({prefix + name: value for name, value in values.items()}))
+
+
+def test_small_files_are_joined_between_batches(bench: SinkBench, tmp_path: Path) -> None:
+    path = str(tmp_path / "out")
+    bench.session = settings(enabled="true", minNumFiles="4")
+    sink = bench.open(path=path)
+    for batch in range(10):
+        bench.put(sink, batch, numbers(5, batch * 5))
+    commits = LakeTable.open(path).history()
+    assert [commit.info["operation"] for commit in commits].count("OPTIMIZE") == 3
+    assert len(DeltaTable(path).file_uris()) == 1
+    assert sorted(row[0] for row in by_deltalake(path)) == list(range(50))
+    again = bench.open(path=path)
+    bench.put(again, 9, numbers(5, 45))
+    assert LakeTable.open(path).version == commits[0].version, "a batch that is there already joins nothing"
+
+
+def test_a_table_can_ask_for_it_and_a_session_can_forbid_it(bench: SinkBench, tmp_path: Path) -> None:
+    for name, session, files in (("on", None, 1), ("off", settings(enabled="false"), 50)):
+        table = LakeTable.create(str(tmp_path / name), PAIRS, properties={"delta.autoOptimize.autoCompact": "true"})
+        bench.session = session
+        sink = bench.open(path=table.path)
+        for batch in range(50):
+            bench.put(sink, batch, numbers(1, batch))
+        table.refresh()
+        assert len(table.snapshot().files) == files
+
+
+def test_files_end_where_the_options_say(bench: SinkBench, tmp_path: Path) -> None:
+    path = str(tmp_path / "out")
+    bench.put(bench.open(path=path, options={"maxRecordsPerFile": 30}), 0, numbers(100))
+    assert sorted(file.rows or 0 for file in LakeTable.open(path).snapshot().files) == [10, 30, 30, 30]
+    for options in ({"maxRecordsPerFile": "many"}, {"optimizeWrite": "maybe"}):
+        with pytest.raises(IllegalArgumentError, match="DELTA_ILLEGAL_OPTION"):
+            bench.open(path=path, options=options)

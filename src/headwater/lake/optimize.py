@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,7 +23,7 @@ from headwater.duck import Connection, sql_text
 from headwater.errors import AnalysisError, ConcurrentWriteError, UnsupportedError
 from headwater.lake import clustering
 from headwater.lake.actions import AddFile, Metadata
-from headwater.lake.features import check_writable
+from headwater.lake.features import check_mapping, check_writable
 from headwater.lake.file_sizes import Limits, Sizes
 from headwater.lake.log import LogState
 from headwater.lake.snapshot import read_files
@@ -43,7 +44,7 @@ class Optimize:
         where: a DuckDB predicate over the partition columns: only such partitions. predicate: its text for history.
         zorder_by: columns, each the names on the way to it.
         full: of a clustered table, cluster again what is clustered by other columns.
-        auto: it was not a user who asked; least_files: then, a bin of fewer files is left alone.
+        auto: it was not a user who asked; least_files: then, a partition with fewer small files is left alone.
         check_stats: refuse to sort by a column without statistics.
     """
 
@@ -53,7 +54,7 @@ class Optimize:
     full: bool = False
     auto: bool = False
     limits: Limits = field(default_factory=Limits)
-    least_files: int = 2
+    least_files: int = 1
     check_stats: bool = True
 
 
@@ -131,6 +132,7 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
     metadata, protocol = state.metadata, state.protocol
     if metadata is None or protocol is None:
         raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{table.path}`")
+    check_mapping(metadata, table.path)
     check_writable(protocol, metadata, table.path)
     files = tuple(state.files.values())
     columns = clustering.columns_of(state.domains)
@@ -141,11 +143,12 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
     check_sortable(metadata, asked.zorder_by, check_stats=asked.check_stats)
     if asked.where is not None:
         files = _matching(connection, metadata, files, asked.where)
-    candidates = files if asked.zorder_by else tuple(file for file in files if _is_small(file, asked.limits))
-    bins = _bins(candidates, math.inf if asked.zorder_by else asked.limits.large)
-    worth = asked.least_files if not asked.zorder_by else 1
-    kept = tuple(bin_ for bin_ in bins if len(bin_) >= worth or (not asked.auto and _has_deletions(bin_)))
-    return _Plan(metadata, kept, len(files), asked.zorder_by, False, asked.limits, clustering.Cubes())
+    if asked.zorder_by:
+        bins = _bins(files, math.inf)
+    else:
+        small = small_files(files, asked.limits, asked.least_files)
+        bins = [bin_ for bin_ in _bins(small, asked.limits.large) if len(bin_) > 1 or _has_deletions(bin_)]
+    return _Plan(metadata, tuple(bins), len(files), asked.zorder_by, False, asked.limits, clustering.Cubes())
 
 
 def _clustering(
@@ -159,6 +162,13 @@ def _clustering(
     cubes = clustering.cubes(files, columns, full=asked.full)
     bins = (cubes.chosen,) if cubes.chosen else ()
     return _Plan(metadata, bins, len(files), columns, True, asked.limits, cubes)
+
+
+def small_files(files: Sequence[AddFile], limits: Limits, least: int = 1) -> tuple[AddFile, ...]:
+    """The files worth joining, of partitions that have at least `least` of them."""
+    small = [file for file in files if _is_small(file, limits)]
+    counts = Counter(_partition(file) for file in small) if least > 1 else {}
+    return tuple(file for file in small if least <= 1 or counts[_partition(file)] >= least)
 
 
 def _is_small(file: AddFile, limits: Limits) -> bool:

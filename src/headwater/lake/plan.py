@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from pyspark.sql.types import StructType
@@ -16,6 +16,7 @@ from sqlglot import exp
 from headwater.errors import AnalysisError, SparkError
 from headwater.lake.actions import AddFile, Metadata, Protocol, new_table_id
 from headwater.lake.features import check_mapping, check_writable, protocol_for, raised
+from headwater.lake.file_sizes import Sizes
 from headwater.lake.log import LogState
 from headwater.lake.properties import checked, kept
 from headwater.lake.schema import as_nullable, check_partitioning, check_storable, merge, stored
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         replaces_table: bool
         operation: Operation | None
         user_metadata: str | None
+        sizes: Sizes
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Write:
         properties, description: of a new table.
         replaces_table: with `overwrite`, the table becomes a new one: nothing of its definition stays.
         operation: how history names it; default `WRITE`. user_metadata: free text for history.
+        sizes: where a file ends.
     """
 
     schema: StructType
@@ -69,6 +72,7 @@ class Write:
     replaces_table: bool = False
     operation: Operation | None = None
     user_metadata: str | None = None
+    sizes: Sizes = field(default_factory=Sizes)
 
 
 @dataclass(frozen=True)

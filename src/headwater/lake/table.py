@@ -249,7 +249,7 @@ class LakeTable:
                 return WriteResult(self._state.version, False)
             planned = plan(self._state, write, self._clock.now_ms())
             live = tuple(self._state.files.values()) if write.replace_where is not None else ()
-        adds = self._writer_of(planned.metadata).write(connection, query, write.schema)
+        adds = self._writer_of(planned.metadata).write(connection, query, write.schema, write.sizes)
         if write.replace_where is not None:
             return self._replace(connection, planned, adds, live)
         crash_point("lake.data_written")

@@ -1,16 +1,22 @@
 """The `delta` sink: each batch is one commit of a Delta table, exactly once.
 
 The commit carries (query id, batch id) as the table's own transaction counter, so a batch that is run again, here
-or by another process, adds nothing. The table is made by the first batch, or at the start for `toTable`.
+or by another process, adds nothing. The table is made by the first batch, or at the start for `toTable`. With
+auto-compaction a batch may be followed by a second commit, which joins small files.
 
 Invariants: see `lake.table`; an empty batch is committed too, so the counter follows the query.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from headwater.catalog import Catalog, Table
 from headwater.catalog.model import TableKind
+from headwater.crash import crash_point
 from headwater.errors import AnalysisError
+from headwater.lake.auto_compact import Rule, compact, rule_of
+from headwater.lake.file_sizes import Lookup, Sizes, of_write
 from headwater.lake.schema import as_nullable
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
@@ -31,8 +37,11 @@ class DeltaSink:
         self._table = table
         self._request = request
         self._query_id = context.query_id
-        settings = getattr(context.session, "settings", {})
-        self._merge_schema = request.options.flag("mergeSchema", settings.get(_AUTO_MERGE, "false").lower() == "true")
+        self._settings = _lookup(context)
+        auto_merge = (self._settings(_AUTO_MERGE) or "false").lower() == "true"
+        self._merge_schema = request.options.flag("mergeSchema", auto_merge)
+        self._sizes()
+        self._compaction()
 
     def add_batch(self, batch: Batch) -> SinkResult:
         """Commit the batch. Raises Delta's schema and conflict errors."""
@@ -48,10 +57,24 @@ class DeltaSink:
             overwrite_schema=complete and options.flag("overwriteSchema"),
             partition_by=self._request.partition_by,
             operation=self._operation(batch),
+            sizes=self._sizes(),
         )
         if result.committed:
             batch.ran()
+            rule = self._compaction()
+            if rule is not None:
+                crash_point("lake.compaction_begun")
+                compact(self._table, batch.connection, rule)
         return SinkResult()
+
+    def _sizes(self) -> Sizes:
+        return of_write(self._request.options, self._settings, self._properties())
+
+    def _compaction(self) -> Rule | None:
+        return rule_of(self._settings, self._properties())
+
+    def _properties(self) -> Mapping[str, str]:
+        return self._table.metadata.configuration if self._table.version >= 0 else {}
 
     def stop(self) -> None:
         """Nothing is held."""
@@ -68,7 +91,8 @@ class DeltaSink:
 class DeltaProvider:
     """`writeStream.format("delta")` to a path or a table.
 
-    Options: `path`, `mergeSchema`, `overwriteSchema` (complete mode), `userMetadata`.
+    Options: `path`, `mergeSchema`, `overwriteSchema` (complete mode), `userMetadata`, `maxRecordsPerFile`,
+    `optimizeWrite`.
     """
 
     output_modes: tuple[OutputMode, ...] = ("append", "complete")
@@ -87,6 +111,11 @@ class DeltaProvider:
             raise AnalysisError("_LEGACY_ERROR_TEMP_2047")
         table = LakeTable.at(context.mounts.local(location), context.storage, context.clock)
         return DeltaSink(table, request, context, f"DeltaSink[{context.mounts.uri(location)}]")
+
+
+def _lookup(context: SinkContext) -> Lookup:
+    settings = getattr(context.session, "settings", None)
+    return settings.lookup if settings is not None else lambda _key: None
 
 
 def _location(request: SinkRequest, context: SinkContext, path: str | None) -> str:
