@@ -9,7 +9,6 @@ range do not depend on what is committed after it, save for the columns they are
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,11 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
 from sqlglot import exp
 
-from headwater.duck import Connection
 from headwater.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedError
 from headwater.io.formats.base import FormatOptions
-from headwater.lake.actions import AddFile, ChangeFile, Commit, Metadata, RemoveFile, decode_path
-from headwater.lake.files import FileWriter, flush
+from headwater.lake.actions import AddFile, Commit, Metadata, RemoveFile
 from headwater.lake.schema import merge
 from headwater.lake.snapshot import Snapshot, local_path, read_files
 from headwater.types.duck import to_duck
@@ -369,32 +366,6 @@ def _stored(metadata: Metadata, kind: Kind) -> Metadata:
     return recorded_metadata(metadata) if kind == "recorded" else metadata
 
 
-# ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────
-
-
 def recorded_metadata(metadata: Metadata) -> Metadata:
     """The table as its files of recorded changes have it: with `_change_type`."""
     return replace(metadata, schema_text=StructType([*metadata.schema.fields, COLUMNS[0]]).json())
-
-
-def write(
-    connection: Connection, folder: str, metadata: Metadata, rows: exp.Query, *, durable: bool = True
-) -> tuple[ChangeFile, ...]:
-    """Write changed rows (the table's columns, then `_change_type`) as the files of the version to be committed.
-
-    Raises as `FileWriter.write`.
-    """
-    wanted = recorded_metadata(metadata)
-    target = os.path.join(folder, FOLDER)
-    files = FileWriter(target, wanted, durable).write(connection, rows, wanted.schema)
-    return tuple(ChangeFile(_named(target, file.path, durable), file.partition_values, file.size) for file in files)
-
-
-def _named(folder: str, path: str, durable: bool) -> str:
-    """The file's path in the table, once it has the name that files of changes have."""
-    parent, name = os.path.split(path)
-    target = os.path.join(parent, name.replace("part-", "cdc-", 1))
-    os.rename(os.path.join(folder, decode_path(path)), os.path.join(folder, decode_path(target)))
-    if durable:
-        flush(os.path.join(folder, decode_path(parent)))
-    return f"{FOLDER}/{target}"

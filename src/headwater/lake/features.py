@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType, TimestampNTZType
 
-from headwater.errors import AnalysisError, unsupported
+from headwater.errors import AnalysisError, SparkError, unsupported
 from headwater.lake.actions import Metadata, Protocol
 
 _WRITTEN = {"deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "vacuumProtocolCheck"}
 READER_FEATURES = frozenset({*_WRITTEN, "columnMapping"})
-WRITER_FEATURES = frozenset({*_WRITTEN, "appendOnly", "invariants"})
+WRITER_FEATURES = frozenset({*_WRITTEN, "appendOnly", "changeDataFeed", "invariants"})
 
 _WAY_OUT = "Read the table with Apache Spark, or drop the feature: ALTER TABLE … DROP FEATURE."
 
@@ -36,11 +36,23 @@ def check_mapping(metadata: Metadata, path: str) -> None:
         raise unsupported(f"writing to a Delta table with the feature `columnMapping` (table `{path}`)", _WAY_OUT)
 
 
+_CHANGE_COLUMNS = {"__is_cdc", "_change_type", "_commit_version", "_commit_timestamp"}
+
+
+def check_change_columns(metadata: Metadata, condition: str = "DELTA_TABLE_ALREADY_CONTAINS_CDC_COLUMNS") -> None:
+    """Raise `condition` if a table that records its changes has a column of a name that the record needs."""
+    switch = "delta.enableChangeDataFeed"
+    taken = [name for name in metadata.schema.names if name.lower() in _CHANGE_COLUMNS]
+    if taken and metadata.configuration.get(switch, "false").lower() == "true":
+        raise SparkError(condition, columnList=f"[{', '.join(taken)}]", config=switch)
+
+
 def check_writable(protocol: Protocol, metadata: Metadata, path: str) -> None:
     """Raise if writing rows to the table needs something that is not here."""
     for feature in _required(protocol, metadata):
         if feature not in WRITER_FEATURES:
             raise unsupported(f"writing to a Delta table with the feature `{feature}` (table `{path}`)", _WAY_OUT)
+    check_change_columns(metadata)
 
 
 def _required(protocol: Protocol, metadata: Metadata) -> Iterator[str]:

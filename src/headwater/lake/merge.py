@@ -2,7 +2,8 @@
 
 The source and the pairs (target row, source row, clause) are temporary tables of the connection, so every expression is
 computed once per row and a source that is not deterministic is read once. Only files with a touched row are written
-again; rows of them that no clause takes stay as they are.
+again; rows of them that no clause takes stay as they are. Where the table records its changes, the new rows are a
+temporary table too: the data and the record must hold the same values, and an expression may give others each time.
 
 Invariants: a row is changed by the first clause whose condition holds (null counts as not); a target row that several
 source rows would change is an error, unless all they can do is delete it; a source row is inserted only if it met no
@@ -20,6 +21,7 @@ from sqlglot import exp
 
 from headwater.duck import Connection, sql_text
 from headwater.errors import ConcurrentWriteError, SparkError, unsupported
+from headwater.lake import change_feed
 from headwater.lake.actions import AddFile, Metadata
 from headwater.lake.snapshot import ROW_NUMBER, local_path, read_files
 from headwater.lake.transaction import Operation
@@ -30,7 +32,7 @@ When = Literal["matched", "not_matched", "not_matched_by_source"]
 
 SOURCE = "merge_source"
 """The temporary table of the source's rows."""
-_PAIRS = "merge_pairs"
+_PAIRS, _MADE = "merge_pairs", "merge_made"
 _FILE, _ROW, _SOURCE_ROW, _CLAUSE = "target_file", "target_row", "source_row", "clause_"
 
 
@@ -99,6 +101,7 @@ class Merging:
         self._path = path
         self._metadata = metadata
         self._merge = merge
+        self._recorded = merge.changes_rows and change_feed.enabled(metadata)
         self.touched: tuple[AddFile, ...] = ()
         self.counts = Counts()
         if any(field.name.lower() == ROW_NUMBER for field in metadata.schema.fields):
@@ -117,12 +120,33 @@ class Merging:
 
     def rows(self) -> exp.Query | None:
         """The rows to write, under the table's columns; None if there are none to write."""
-        parts = [self._kept()] if self.touched else []
+        if self._recorded:
+            return self._rows_as_made()
+        parts: list[exp.Query] = [self._kept()] if self.touched else []
         if self.counts.inserted:
             parts.append(self._inserted(self._outputs("insert")))
         if not parts:
             return None
-        return parts[0] if len(parts) == 1 else exp.Union(this=parts[0], expression=parts[1], distinct=False)
+        return _union(parts)
+
+    def changes(self) -> exp.Query | None:
+        """What to record, once `rows` was called: the table's columns, then `_change_type`; None: nothing has to be."""
+        # A version that only adds rows tells so by its files.
+        if not self._recorded or not self.touched:
+            return None
+        before = {"update": "update_preimage", "delete": "delete"}
+        taken = [(number, before[one.kind]) for number, one in enumerate(self._merge.clauses) if one.kind in before]
+        kind = exp.Case()
+        for number, name in taken:
+            kind = kind.when(self._is(number), exp.Literal.string(name))
+        # A deleted row may have met several source rows.
+        pairs = exp.select(_FILE, _ROW, _CLAUSE).distinct().from_(_PAIRS).where(_taken(_CLAUSE)).subquery("taken_")
+        old = exp.Select(
+            expressions=[*self._columns(), _alias(kind, change_feed.TYPE)],
+            from_=exp.From(this=self._target(self.touched)),
+            joins=[exp.Join(this=pairs, on=_same_row())],
+        )
+        return exp.Union(this=old, expression=exp.select("*").from_(_MADE), distinct=False)
 
     def metrics(self, adds: Sequence[AddFile]) -> dict[str, int]:
         """What the table's history tells of it, by Delta's names."""
@@ -200,21 +224,46 @@ class Merging:
 
     def _kept(self) -> exp.Select:
         """The rows of the touched files, updated, without the deleted."""
-        pairs = exp.select("*").from_(_PAIRS).where(_taken(_CLAUSE)).subquery("taken_")
-        same = [exp.EQ(this=exp.column(n, "target_rows"), expression=exp.column(n, "taken_")) for n in (_FILE, _ROW)]
-        source = exp.EQ(this=exp.column(_SOURCE_ROW, "source_rows"), expression=exp.column(_SOURCE_ROW, "taken_"))
-        joins = [
-            exp.Join(this=pairs, side="LEFT", on=exp.And(this=same[0], expression=same[1])),
-            exp.Join(this=_source(), side="LEFT", on=source),
-        ]
-        query = exp.Select(
-            expressions=self._outputs("update"), from_=exp.From(this=self._target(self.touched)), joins=joins
-        )
+        query = self._with_pairs(self._outputs("update"))
         deletes = [number for number, one in enumerate(self._merge.clauses) if one.kind == "delete"]
         if deletes:
             gone = exp.In(this=exp.column(_CLAUSE), expressions=[exp.Literal.number(n) for n in deletes])
             query = query.where(exp.Not(this=exp.Coalesce(this=gone, expressions=[exp.false()])))
         return query
+
+    def _with_pairs(self, outputs: Sequence[exp.Expr]) -> exp.Select:
+        """Of the touched files' rows, each with the clause that takes it, if any, and the source row."""
+        pairs = exp.select("*").from_(_PAIRS).where(_taken(_CLAUSE)).subquery("taken_")
+        source = exp.EQ(this=exp.column(_SOURCE_ROW, "source_rows"), expression=exp.column(_SOURCE_ROW, "taken_"))
+        joins = [exp.Join(this=pairs, side="LEFT", on=_same_row()), exp.Join(this=_source(), side="LEFT", on=source)]
+        return exp.Select(expressions=list(outputs), from_=exp.From(this=self._target(self.touched)), joins=joins)
+
+    def _rows_as_made(self) -> exp.Query | None:
+        """As `rows`; the new rows, with their `_change_type`, are computed here and kept."""
+        updates = [self._is(number) for number, one in enumerate(self._merge.clauses) if one.kind == "update"]
+        parts: list[exp.Query] = []
+        if updates and self.touched:
+            after = _alias(exp.Literal.string("update_postimage"), change_feed.TYPE)
+            parts.append(self._with_pairs([*self._outputs("update"), after]).where(exp.or_(*updates)))
+        if self.counts.inserted or not parts:
+            added = _alias(exp.Literal.string("insert"), change_feed.TYPE)
+            parts.append(self._inserted([*self._outputs("insert"), added]))
+        self._run(_temporary(_MADE, _union(parts)))
+        columns = [exp.column(field.name, quoted=True) for field in self._metadata.schema.fields]
+        made = exp.Select(expressions=columns, from_=exp.From(this=exp.to_table(_MADE)))
+        if not self.touched:
+            return made if self.counts.inserted else None
+        untaken = exp.Is(this=exp.column(_CLAUSE), expression=exp.Null())
+        return _union([self._with_pairs(self._columns()).where(untaken), made])
+
+    def _columns(self) -> list[exp.Expr]:
+        """The target's columns under their own names."""
+        fields = enumerate(self._metadata.schema.fields)
+        return [_alias(exp.column(target_column(index)), field.name) for index, field in fields]
+
+    @staticmethod
+    def _is(clause: int) -> exp.Expr:
+        return exp.EQ(this=exp.column(_CLAUSE), expression=exp.Literal.number(clause))
 
     def _inserted(self, outputs: Sequence[exp.Expr]) -> exp.Select:
         """The source rows that an INSERT clause takes."""
@@ -271,6 +320,16 @@ def _source() -> exp.Subquery:
     """The source's rows, numbered."""
     numbered = exp.select("*", _alias(exp.column("rowid"), _SOURCE_ROW)).from_(SOURCE)
     return exp.Subquery(this=numbered, alias=exp.TableAlias(this=exp.to_identifier("source_rows")))
+
+
+def _same_row() -> exp.Expr:
+    """A target row and the pair it is in."""
+    same = [exp.EQ(this=exp.column(n, "target_rows"), expression=exp.column(n, "taken_")) for n in (_FILE, _ROW)]
+    return exp.And(this=same[0], expression=same[1])
+
+
+def _union(parts: Sequence[exp.Query]) -> exp.Query:
+    return parts[0] if len(parts) == 1 else exp.Union(this=parts[0], expression=parts[1], distinct=False)
 
 
 def _taken(name: str) -> exp.Expr:

@@ -15,7 +15,7 @@ from sqlglot import exp
 
 from headwater.errors import AnalysisError, SparkError
 from headwater.lake.actions import AddFile, Metadata, Protocol, new_table_id
-from headwater.lake.features import check_mapping, check_writable, protocol_for, raised
+from headwater.lake.features import check_change_columns, check_mapping, check_writable, protocol_for, raised
 from headwater.lake.file_sizes import Sizes
 from headwater.lake.log import LogState
 from headwater.lake.properties import checked, kept
@@ -143,6 +143,7 @@ def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     _check_mode(state.metadata, write)
     metadata = _evolved(state.metadata, write)
     changed = metadata != state.metadata
+    check_change_columns(metadata, "RESERVED_CDC_COLUMNS_ON_WRITE")
     protocol = raised(state.protocol, metadata.schema, metadata.configuration) if changed else None
     return Planned(write, metadata, protocol, changed, state.version)
 

@@ -14,6 +14,7 @@ from sqlglot import exp
 from headwater.duck import Connection, sql_text
 from headwater.errors import AnalysisError
 from headwater.lake.actions import AddFile, Metadata
+from headwater.lake.change_feed import TYPE
 from headwater.lake.snapshot import local_path, read_files
 
 _FILE = "file_"
@@ -26,10 +27,12 @@ class Replacement:
     Attributes:
         removed: files with at least one row that meets the condition.
         kept: their other rows, under the table's columns; None if there are none.
+        gone: the rows that meet it, likewise; None if the removed files hold no others.
     """
 
     removed: tuple[AddFile, ...]
     kept: exp.Query | None
+    gone: exp.Query | None = None
 
 
 def find(
@@ -43,10 +46,24 @@ def find(
     matches = {name: (rows, met) for name, rows, met in found if met}
     removed = tuple(file for file in files if local_path(path, file) in matches)
     mixed = [file for file in removed if len(set(matches[local_path(path, file)])) > 1]
-    kept = None
-    if mixed:
-        kept = exp.select("*").from_(_rows(read_files(path, metadata, mixed))).where(exp.Not(this=_met(condition)))
-    return Replacement(removed, kept)
+    if not mixed:
+        return Replacement(removed, None)
+    kept = exp.select("*").from_(_rows(read_files(path, metadata, mixed))).where(exp.Not(this=_met(condition)))
+    gone = exp.select("*").from_(_rows(read_files(path, metadata, removed))).where(_met(condition))
+    return Replacement(removed, kept, gone)
+
+
+def changes(path: str, metadata: Metadata, adds: Sequence[AddFile], found: Replacement) -> exp.Query | None:
+    """What to record of it: the rows of the new files and those that are gone; None if the files say it themselves."""
+    if found.gone is None:
+        return None
+    new = _typed(read_files(path, metadata, adds), "insert")
+    return exp.Union(this=_typed(found.gone, "delete"), expression=new, distinct=False)
+
+
+def _typed(query: exp.Query, kind: str) -> exp.Select:
+    alias = exp.Alias(this=exp.Literal.string(kind), alias=exp.to_identifier(TYPE, quoted=True))
+    return exp.Select(expressions=[exp.Star(), alias], from_=exp.From(this=_rows(query)))
 
 
 def check(connection: Connection, path: str, metadata: Metadata, files: Sequence[AddFile], condition: exp.Expr) -> None:

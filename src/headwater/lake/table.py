@@ -28,7 +28,9 @@ from headwater.errors import AnalysisError
 from headwater.io.local import LocalStorage
 from headwater.io.storage import Storage
 from headwater.lake import checkpoint, replace
-from headwater.lake.actions import AddFile, Commit, Metadata
+from headwater.lake.actions import AddFile, ChangeFile, Commit, Metadata
+from headwater.lake.change_feed import enabled
+from headwater.lake.change_files import write as write_changes
 from headwater.lake.create import NewTable
 from headwater.lake.create import create as create_table
 from headwater.lake.files import FileWriter
@@ -289,6 +291,7 @@ class LakeTable:
             return merging.counts
         query = merging.rows()
         adds = [] if query is None else self._writer_of(planned.metadata).write(connection, query, merge.schema)
+        changes = self._record(connection, planned.metadata, merging.changes(), adds)
         crash_point("lake.data_written")
         draft = dataclasses.replace(
             planned.draft(tuple(adds), merging.touched if merge.changes_rows else None),
@@ -296,6 +299,7 @@ class LakeTable:
             read_rows=True,
             txn=merge.txn,
             metrics=merging.metrics(adds),
+            changes=changes,
         )
         self._commit(draft)
         return merging.counts
@@ -309,13 +313,27 @@ class LakeTable:
         try:
             replace.check(connection, self.path, metadata, adds, condition)
             found = replace.find(connection, self.path, metadata, live, condition)
+            record = replace.changes(self.path, metadata, tuple(adds), found) if enabled(metadata) else None
             if found.kept is not None:
                 adds += self._writer_of(metadata).write(connection, found.kept, metadata.schema)
         except BaseException:
             discard(self.path, adds)
             raise
+        changes = self._record(connection, metadata, record, adds)
         crash_point("lake.data_written")
-        return self._commit(planned.draft(tuple(adds), found.removed))
+        return self._commit(dataclasses.replace(planned.draft(tuple(adds), found.removed), changes=changes))
+
+    def _record(
+        self, connection: Connection, metadata: Metadata, rows: exp.Query | None, adds: Sequence[AddFile]
+    ) -> tuple[ChangeFile, ...]:
+        """Write changed rows for the change data feed, if there are any; if that fails, the files of the write go."""
+        if rows is None:
+            return ()
+        try:
+            return write_changes(connection, self.path, metadata, rows, durable=self._durable)
+        except BaseException:
+            discard(self.path, adds)
+            raise
 
     def _writer_of(self, metadata: Metadata) -> FileWriter:
         if self._writer is None or self._writer.metadata != metadata:

@@ -17,7 +17,7 @@ from headwater.lake import change_feed
 from headwater.lake.actions import AddFile, Commit, parse_commit
 from headwater.lake.table import LakeTable
 from headwater.sources.delta import parse_time
-from support.lake import connection, query
+from support.lake import connection
 
 ON = {"delta.enableChangeDataFeed": "true"}
 
@@ -202,14 +202,3 @@ def test_times_of_new_versions_rise_as_the_history_has_them(path: str) -> None:
     again = change_feed.Times(table)
     again.of(2)
     assert again.of(3) == again.of(2) + 1 == dict(table.log.times())[3]
-
-
-def test_rows_are_written_as_files_of_changes(path: str) -> None:
-    table = LakeTable.open(path)
-    rows = query("SELECT 5::BIGINT AS id, 'a b' AS p, 'insert' AS _change_type")
-    (made,) = change_feed.write(connection(), path, table.metadata, rows)
-    assert made.path.startswith("_change_data/")
-    assert "/cdc-" in made.path
-    found = change_feed.query(path, table.metadata, change_feed.changes_of(Commit(9, changes=(made,))), {9: 1000})
-    (row,) = connection().execute(sql_text(found)).fetchall()
-    assert row[:4] == (5, "a b", "insert", 9)
