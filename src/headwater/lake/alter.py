@@ -20,7 +20,8 @@ from headwater.errors import AnalysisError, ConcurrentWriteError
 from headwater.lake.actions import AddFile, Metadata
 from headwater.lake.features import check_mapping, check_writable, raised
 from headwater.lake.log import LogState
-from headwater.lake.properties import checked, kept
+from headwater.lake.properties import CONSTRAINT, checked, kept
+from headwater.lake.rules import Check, constraints, row_column
 from headwater.lake.schema import check_storable
 from headwater.lake.snapshot import read_files
 from headwater.lake.transaction import Draft, Operation, WriteResult
@@ -195,7 +196,7 @@ def set_properties(table: LakeTable, properties: Mapping[str, str]) -> WriteResu
     state = table.newest()
     metadata = metadata_of(state, table)
     given = checked(properties)
-    if any(key.lower().startswith("delta.constraints.") for key in given):
+    if any(key.lower().startswith(CONSTRAINT) for key in given):
         raise AnalysisError("DELTA_ADD_CONSTRAINTS")
     operation = Operation("SET TBLPROPERTIES", {"properties": _json(given)})
     description = given.pop("comment", metadata.description)
@@ -218,6 +219,46 @@ def unset_properties(table: LakeTable, keys: Iterable[str]) -> WriteResult:
     )
 
 
+def add_constraint(table: LakeTable, check: Check, text: str, connection: Connection) -> WriteResult:
+    """ADD CONSTRAINT … CHECK. Raises DELTA_CONSTRAINT_ALREADY_EXISTS, DELTA_NEW_CHECK_CONSTRAINT_VIOLATION."""
+    state = table.newest()
+    metadata = metadata_of(state, table)
+    for name, old in constraints(metadata).items():
+        if name.lower() == check.name.lower():
+            raise AnalysisError("DELTA_CONSTRAINT_ALREADY_EXISTS", constraintName=check.name, oldConstraint=old)
+    met = exp.Coalesce(this=check.condition.copy(), expressions=[exp.false()])
+    broken = count(table, state, exp.Not(this=exp.paren(met)), connection)
+    if broken:
+        name = f"delta.`{table.path}`"
+        raise AnalysisError(
+            "DELTA_NEW_CHECK_CONSTRAINT_VIOLATION", numRows=broken, tableName=name, checkConstraint=text
+        )
+    configuration = {**metadata.configuration, CONSTRAINT + check.name.lower(): text}
+    operation = Operation("ADD CONSTRAINT", {"name": check.name, "expr": text})
+    made = replace(metadata, configuration=configuration)
+    return commit_definition(table, state, operation, made, reads_rows=True)
+
+
+def drop_constraint(table: LakeTable, name: str, *, if_exists: bool) -> WriteResult:
+    """DROP CONSTRAINT. Raises DELTA_CONSTRAINT_DOES_NOT_EXIST."""
+    state = table.newest()
+    metadata = metadata_of(state, table)
+    found = [text for key, text in constraints(metadata).items() if key.lower() == name.lower()]
+    if not found and not if_exists:
+        raise AnalysisError(
+            "DELTA_CONSTRAINT_DOES_NOT_EXIST",
+            constraintName=name,
+            tableName=f"delta.`{table.path}`",
+            config="spark.databricks.delta.constraints.assumesDropIfExists.enabled",
+            confValue="true",
+        )
+    gone = (CONSTRAINT + name).lower()
+    configuration = {key: value for key, value in metadata.configuration.items() if key.lower() != gone}
+    facts = {"name": name, **({"expr": found[0]} if found else {}), "existed": str(bool(found)).lower()}
+    operation = Operation("DROP CONSTRAINT", facts)
+    return commit_definition(table, state, operation, replace(metadata, configuration=configuration))
+
+
 def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
@@ -230,7 +271,8 @@ def metadata_of(state: LogState, table: LakeTable) -> Metadata:
 
 
 def _check_nulls(table: LakeTable, state: LogState, path: Path, connection: Connection) -> None:
-    column = exp.column(path[0], quoted=True)
+    assert state.metadata is not None
+    column = exp.column(row_column(place(state.metadata.schema, path[0], path)))
     rows = count(table, state, exp.Is(this=column, expression=exp.Null()), connection)
     if rows:
         name = f"delta.`{table.path}`"
@@ -238,10 +280,11 @@ def _check_nulls(table: LakeTable, state: LogState, path: Path, connection: Conn
 
 
 def count(table: LakeTable, state: LogState, condition: exp.Expr, connection: Connection) -> int:
-    """How many rows of the table meet a DuckDB predicate over its columns."""
+    """How many rows of the table meet a DuckDB predicate over columns named `row_column(i)`."""
     assert state.metadata is not None
     rows = read_files(table.path, state.metadata, tuple(state.files.values()))
-    source = exp.Subquery(this=rows, alias=exp.TableAlias(this=exp.to_identifier("rows_")))
+    names = [exp.to_identifier(row_column(index)) for index in range(len(state.metadata.schema.fields))]
+    source = exp.Subquery(this=rows, alias=exp.TableAlias(this=exp.to_identifier("rows_"), columns=names))
     counted = exp.select(exp.Count(this=exp.Star())).from_(source).where(condition)
     row = connection.execute(sql_text(counted)).fetchone()
     return int(row[0]) if row else 0

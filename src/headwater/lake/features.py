@@ -14,7 +14,9 @@ from headwater.lake.actions import Metadata, Protocol
 
 _WRITTEN = {"deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "vacuumProtocolCheck"}
 READER_FEATURES = frozenset({*_WRITTEN, "columnMapping"})
-WRITER_FEATURES = frozenset({*_WRITTEN, "appendOnly", "changeDataFeed", "invariants"})
+WRITER_FEATURES = frozenset(
+    {*_WRITTEN, "appendOnly", "changeDataFeed", "checkConstraints", "generatedColumns", "invariants"}
+)
 
 _WAY_OUT = "Read the table with Apache Spark, or drop the feature: ALTER TABLE … DROP FEATURE."
 

@@ -19,6 +19,7 @@ from headwater.duck import Connection, DuckError, Printed, sql_text
 from headwater.errors import SparkError
 from headwater.lake.actions import AddFile, Metadata, encode_path
 from headwater.lake.file_sizes import Sizes
+from headwater.lake.rules import NO_RULES, Rules, row_column
 from headwater.lake.stats import file_stats
 from headwater.types.duck import to_duck
 
@@ -33,12 +34,14 @@ class FileWriter:
         folder: the table's folder.
         metadata: the table's schema and partitioning.
         durable: flush files and folders to the disk.
+        rules: what the rows must meet and what they compute.
     """
 
-    def __init__(self, folder: str, metadata: Metadata, durable: bool = True) -> None:
+    def __init__(self, folder: str, metadata: Metadata, durable: bool = True, rules: Rules = NO_RULES) -> None:
         self.folder = folder
         self.metadata = metadata
         self.durable = durable
+        self.rules = rules
         self._printed: tuple[exp.Query, StructType, Printed] | None = None
 
     def write(
@@ -76,7 +79,7 @@ class FileWriter:
         kept = self._printed
         if kept is not None and kept[0] == query and kept[1] == data:
             return kept[2]
-        text = sql_text(fitted(query, data, self.metadata.schema, self.metadata.partition_columns))
+        text = sql_text(fitted(query, data, self.metadata.schema, self.metadata.partition_columns, self.rules))
         printed = Printed(this=text)
         self._printed = (query, data, printed)
         return printed
@@ -96,6 +99,9 @@ class FileWriter:
 
     def _failure(self, cause: DuckError, target: str) -> Exception:
         text = str(cause)
+        violation = self.rules.violation(text)
+        if violation is not None:
+            return violation
         if _NOT_NULL in text:
             column = text.split(_NOT_NULL, 1)[1].split("\n")[0]
             return SparkError("DELTA_NOT_NULL_CONSTRAINT_VIOLATED", columnName=column)
@@ -107,26 +113,56 @@ class FileWriter:
 _NOT_NULL = "NOT NULL constraint violated for column: "
 
 
-def fitted(query: exp.Query, data: StructType, table: StructType, partitions: Sequence[str] = ()) -> exp.Select:
-    """`query` with the table's columns in the table's order and types; partition columns as Delta's text."""
+def fitted(
+    query: exp.Query, data: StructType, table: StructType, partitions: Sequence[str] = (), rules: Rules = NO_RULES
+) -> exp.Select:
+    """`query` with the table's columns in the table's order and types, under its rules; partition columns as text."""
     positions = {field.name.lower(): index for index, field in enumerate(data.fields)}
+    given = {index: positions.get(field.name.lower()) for index, field in enumerate(table.fields)}
+    names = [exp.to_identifier(f"c{index}") for index in range(len(data.fields))]
+    rows = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("rows_"), columns=names))
+    values = {index: _cast(given[index], field) for index, field in enumerate(table.fields)}
+    if rules:
+        rows = _computed(
+            rows, {i: v for i, v in values.items() if i not in rules.generated or given[i] is not None}, rules
+        )
+        values = {index: exp.column(row_column(index)) for index in values}
     columns = []
-    for field in table.fields:
-        index = positions.get(field.name.lower())
-        value: exp.Expr = _value(index, field)
+    for index, field in enumerate(table.fields):
+        value = _strict(values[index], field)
+        if index == 0 and rules:
+            value = rules.guarded(value)
         if field.name in partitions:
             value = partition_text(value, field.dataType)
         columns.append(exp.Alias(this=value, alias=exp.to_identifier(field.name, quoted=True)))
-    names = [exp.to_identifier(f"c{index}") for index in range(len(data.fields))]
-    rows = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("rows_"), columns=names))
     # Built without sqlglot's copying helpers: this runs for every batch.
     return exp.Select(expressions=columns, from_=exp.From(this=rows))
 
 
-def _value(index: int | None, target: StructField) -> exp.Expr:
+def _computed(rows: exp.Subquery, values: Mapping[int, exp.Expr], rules: Rules) -> exp.Subquery:
+    """The rows under the names that rules use, with the generated columns that are not given."""
+    inner = [exp.Alias(this=value, alias=exp.to_identifier(row_column(index))) for index, value in values.items()]
+    made = [
+        exp.Alias(this=value, alias=exp.to_identifier(row_column(index)))
+        for index, value in rules.generated.items()
+        if index not in values
+    ]
+    given = exp.Subquery(
+        this=exp.Select(expressions=inner, from_=exp.From(this=rows)),
+        alias=exp.TableAlias(this=exp.to_identifier("given_")),
+    )
+    outer = exp.Select(expressions=[exp.Star(), *made], from_=exp.From(this=given))
+    return exp.Subquery(this=outer, alias=exp.TableAlias(this=exp.to_identifier("ruled_")))
+
+
+def _cast(index: int | None, target: StructField) -> exp.Expr:
     column: exp.Expr = exp.Null() if index is None else exp.column(f"c{index}", table="rows_")
     # Cast even if the types agree on paper: a file of another type than the table's could not be read back.
-    value = exp.Cast(this=column, to=to_duck(target.dataType))
+    return exp.Cast(this=column, to=to_duck(target.dataType))
+
+
+def _strict(value: exp.Expr, target: StructField) -> exp.Expr:
+    """The value, or an error if the column takes no null and it is one."""
     if target.nullable:
         return value
     failure = exp.Anonymous(this="error", expressions=[exp.Literal.string(_NOT_NULL + target.name)])

@@ -39,6 +39,7 @@ from headwater.lake.mapping import user_schema
 from headwater.lake.merge import Counts, Merge, Merging
 from headwater.lake.merge import check as check_merge
 from headwater.lake.plan import Planned, Write, plan
+from headwater.lake.rules import NO_RULES, Rules, generating, rules_of
 from headwater.lake.snapshot import Snapshot
 from headwater.lake.transaction import Draft, Operation, WriteResult, commit, discard, seen
 
@@ -251,7 +252,8 @@ class LakeTable:
                 return WriteResult(self._state.version, False)
             planned = plan(self._state, write, self._clock.now_ms())
             live = tuple(self._state.files.values()) if write.replace_where is not None else ()
-        adds = self._writer_of(planned.metadata).write(connection, query, write.schema, write.sizes)
+        rules = rules_of(planned.metadata, connection)
+        adds = self._writer_of(planned.metadata, rules).write(connection, query, write.schema, write.sizes)
         if write.replace_where is not None:
             return self._replace(connection, planned, adds, live)
         crash_point("lake.data_written")
@@ -285,12 +287,15 @@ class LakeTable:
             planned = plan(self._state, Write(merge.schema, "append", merge_schema=True), self._clock.now_ms())
             live = tuple(self._state.files.values())
         check_merge(planned.metadata, merge)
+        rules = rules_of(planned.metadata, connection)
+        merge = generating(merge, rules)
         merging = Merging(connection, self.path, planned.metadata, merge)
         merging.find(live)
         if merging.counts.affected == 0:
             return merging.counts
         query = merging.rows()
-        adds = [] if query is None else self._writer_of(planned.metadata).write(connection, query, merge.schema)
+        writer = self._writer_of(planned.metadata, rules)
+        adds = [] if query is None else writer.write(connection, query, merge.schema)
         changes = self._record(connection, planned.metadata, merging.changes(), adds)
         crash_point("lake.data_written")
         draft = dataclasses.replace(
@@ -329,16 +334,18 @@ class LakeTable:
         """Write changed rows for the change data feed, if there are any; if that fails, the files of the write go."""
         if rows is None:
             return ()
+        crash_point("lake.rows_written")
         try:
             return write_changes(connection, self.path, metadata, rows, durable=self._durable)
         except BaseException:
             discard(self.path, adds)
             raise
 
-    def _writer_of(self, metadata: Metadata) -> FileWriter:
-        if self._writer is None or self._writer.metadata != metadata:
-            self._writer = FileWriter(self.path, metadata, self._durable)
-        return self._writer
+    def _writer_of(self, metadata: Metadata, rules: Rules = NO_RULES) -> FileWriter:
+        kept = self._writer
+        if kept is None or kept.metadata != metadata or kept.rules != rules:
+            kept = self._writer = FileWriter(self.path, metadata, self._durable, rules)
+        return kept
 
     # ── for operations that have files of their own ─────────────────────────────────────────────────────────
 

@@ -37,8 +37,6 @@ def test_an_unknown_reader_feature_is_named(tmp_path: Path, feature: str) -> Non
     ("protocol", "configuration", "named"),
     [
         (Protocol(1, 7, (), ("rowTracking",)), {}, "rowTracking"),
-        (Protocol(1, 3), {"delta.constraints.positive": "id > 0"}, "checkConstraints"),
-        (Protocol(1, 4), {"delta.enableChangeDataFeed": "true"}, "changeDataFeed"),
         (Protocol(2, 5), {"delta.columnMapping.mode": "name"}, "columnMapping"),
         (Protocol(3, 7, ("columnMapping",), ("columnMapping",)), {}, "columnMapping"),
         (Protocol(1, 8), {}, "writer version 8"),

@@ -19,6 +19,7 @@ from headwater.lake.table import LakeTable
 from headwater.plan.commands import AlterTable
 from headwater.sessions import stored
 from headwater.sessions.commands.base import command
+from headwater.sessions.rules import RulesContext, check
 from headwater.sessions.saving import DELTA
 
 if TYPE_CHECKING:
@@ -77,6 +78,20 @@ def _check_mapped(table: Table, condition: str, what: str, session: Session) -> 
     if configuration.get("delta.columnMapping.mode", "none") == "none":
         raise AnalysisError(condition, advice=_ADVICE)
     raise unsupported(f"{what} of a table with column mapping", "Do it with Apache Spark.")
+
+
+# ── constraints ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _add_constraint(table: Table, given: dict[str, Any], session: Session) -> None:
+    lake = stored.lake_of(table, session)
+    with session.connection() as connection:
+        made = check(given["name"], given["expression"], lake.schema, RulesContext(connection))
+        alter.add_constraint(lake, made, given["expression"], connection)
+
+
+def _drop_constraint(table: Table, given: dict[str, Any], session: Session) -> None:
+    alter.drop_constraint(stored.lake_of(table, session), given["name"], if_exists=given["if_exists"])
 
 
 # ── properties ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -162,6 +177,8 @@ _DELTA: dict[str, _Runner] = {
     "alter column": _alter_column,
     "rename column": _rename_column,
     "drop columns": _drop_columns,
+    "add constraint": _add_constraint,
+    "drop constraint": _drop_constraint,
     "set properties": _set_properties,
     "unset properties": _unset_properties,
 }
