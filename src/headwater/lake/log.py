@@ -13,30 +13,19 @@ import copy
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from headwater.errors import AnalysisError, SparkError
 from headwater.io.storage import Storage
-from headwater.lake.actions import (
-    AddFile,
-    Commit,
-    DomainMetadata,
-    Metadata,
-    Protocol,
-    parse_add,
-    parse_commit,
-    parse_domain,
-    parse_metadata,
-    parse_protocol,
-)
+from headwater.lake import checkpoint_reader
+from headwater.lake.actions import AddFile, Commit, DomainMetadata, Metadata, Protocol, parse_commit
+from headwater.lake.checkpoint_reader import Checkpoint
 from headwater.lake.features import check_readable
 from headwater.log import logger
 
-_CHECKPOINTED = ("add", "txn", "metaData", "protocol", "domainMetadata")
 _COMMIT = re.compile(r"^(\d{20})\.json$")
-_CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint\.(?:(\d{10})\.(\d{10})\.)?parquet$")
-_V2_CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint\.[0-9a-f-]{36}\.(?:json|parquet)$")
+_COMMIT_LENGTH = len(f"{0:020}.json")
+_COMPACTED = re.compile(r"^(\d{20})\.(\d{20})\.compacted\.json$")
 
 
 @dataclass
@@ -93,10 +82,12 @@ class DeltaLog:
         self.table_path = table_path
         self.folder = os.path.join(table_path, "_delta_log")
         self._storage = storage
+        self._newest: tuple[int, object] = (-1, None)
 
     def exists(self) -> bool:
         """Whether there is at least one version."""
-        return any(_COMMIT.match(name) or _CHECKPOINT.match(name) for name in self._storage.list(self.folder))
+        names = self._storage.list(self.folder)
+        return any(_COMMIT.match(name) or checkpoint_reader.is_checkpoint(name) for name in names)
 
     def load(self, version: int | None = None) -> LogState:
         """The state at `version`, default the newest.
@@ -105,12 +96,14 @@ class DeltaLog:
         """
         names = self._storage.list(self.folder)
         state = self._from_checkpoint(names, version)
+        self._apply_compacted(names, state, version)
         self.advance(state, version)
         if version is not None and state.version != version:
             first, last = self.versions()
             raise AnalysisError("DELTA_VERSION_NOT_FOUND", userVersion=version, earliest=first, latest=last)
-        if state.version < 0 and any(_COMMIT.match(name) for name in names):
-            raise SparkError("DELTA_TRUNCATED_TRANSACTION_LOG", path=self._commit_path(0), version=0)
+        if state.version < _last_commit(names) and version is None:
+            first = state.version + 1
+            raise SparkError("DELTA_TRUNCATED_TRANSACTION_LOG", path=self._commit_path(first), version=first)
         return state
 
     def advance(self, state: LogState, version: int | None = None) -> list[Commit]:
@@ -120,11 +113,34 @@ class DeltaLog:
             commit = self.commit(state.version + 1)
             if commit is None:
                 break
-            if commit.protocol is not None:
-                check_readable(commit.protocol, self.table_path)
-            state.apply(commit)
+            self._apply(state, commit)
             commits.append(commit)
+        self._remember(state.version)
         return commits
+
+    def is_current(self, version: int) -> bool:
+        """Whether the log is still the one of which `version` was the newest when it was last read or written here.
+
+        A table that was dropped and made again in the same folder has another log.
+        """
+        return version >= 0 and self._newest == (version, self._identity(version)) and self._newest[1] is not None
+
+    def _apply(self, state: LogState, commit: Commit) -> None:
+        if commit.protocol is not None:
+            check_readable(commit.protocol, self.table_path)
+        state.apply(commit)
+
+    def _remember(self, version: int) -> None:
+        if version != self._newest[0]:
+            self._newest = version, self._identity(version)
+
+    def _identity(self, version: int) -> object:
+        """What tells one file of a commit from another that came later in its place; None if it is not there."""
+        try:
+            found = os.stat(self._commit_path(version))
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def commit(self, version: int) -> Commit | None:
         """The commit that made `version`, or None if its file is not there."""
@@ -149,19 +165,32 @@ class DeltaLog:
             self._storage.create(self._commit_path(commit.version), commit.lines())
         except FileExistsError:
             return False
+        self._remember(commit.version)
         return True
 
     def times(self) -> list[tuple[int, int]]:
-        """Each version whose commit file is there, with its time in milliseconds; times rise, as Delta reads them."""
+        """Each version whose commit file is there, with its time in milliseconds; times rise, as Delta reads them.
+
+        It is the time in the commit since the table has `inCommitTimestamp`, before that the file's own.
+        """
         times: list[tuple[int, int]] = []
         first, last = self.versions()
+        inside = self._in_commit_times(first, last)
         for version in range(first, last + 1):
-            found = self._commit_ms(version)
+            found = inside.get(version) or _modified_ms(self._commit_path(version))
             times.append((version, max(found, times[-1][1] + 1 if times else 0)))
         return times
 
-    def _commit_ms(self, version: int) -> int:
-        return _modified_ms(self._commit_path(version))
+    def _in_commit_times(self, first: int, last: int) -> dict[int, int]:
+        """The times that the newest commits carry, back to the first that carries none."""
+        found: dict[int, int] = {}
+        for version in range(last, first - 1, -1):
+            commit = self.commit(version)
+            moment = commit.info.get("inCommitTimestamp") if commit is not None else None
+            if not isinstance(moment, int):
+                break
+            found[version] = moment
+        return found
 
     def versions(self) -> tuple[int, int]:
         """The first and last version whose commit file is there; (-1, -1) without any."""
@@ -172,74 +201,64 @@ class DeltaLog:
         return os.path.join(self.folder, f"{version:020}.json")
 
     def _from_checkpoint(self, names: list[str], version: int | None) -> LogState:
-        wanted = version if version is not None else 1 << 62
-        found: dict[int, list[tuple[str, int]]] = {}
-        for name in names:
-            match = _CHECKPOINT.match(name)
-            if match and int(match[1]) <= wanted:
-                found.setdefault(int(match[1]), []).append((name, int(match[3] or 1)))
-        for number in sorted(found, reverse=True):
-            parts = sorted(name for name, total in found[number] if total == found[number][0][1])
-            if len(parts) >= found[number][0][1]:
-                state = self._try_checkpoint(number, parts)
-                if state is not None:
-                    return state
-        self._refuse_v2(names)
+        for checkpoint in checkpoint_reader.find(names, version):
+            state = self._try_checkpoint(checkpoint)
+            if state is not None:
+                return state
         return LogState()
 
-    def _refuse_v2(self, names: list[str]) -> None:
-        if any(_V2_CHECKPOINT.match(name) for name in names) and f"{0:020}.json" not in names:
-            check_readable(Protocol(3, 7, ("v2Checkpoint",), ("v2Checkpoint",)), self.table_path)
-
-    def _try_checkpoint(self, version: int, parts: list[str]) -> LogState | None:
+    def _try_checkpoint(self, checkpoint: Checkpoint) -> LogState | None:
         """The checkpoint's state; None if it is damaged: the commits say the same, only slower."""
         import pyarrow as pa
 
         try:
-            return self._read_checkpoint(version, parts)
-        except (pa.ArrowException, OSError):
-            logger("lake").warning("Checkpoint %d of %s cannot be read and is passed over", version, self.table_path)
+            return self._read_checkpoint(checkpoint)
+        except (pa.ArrowException, OSError, ValueError, KeyError):
+            names = ", ".join(checkpoint.names)
+            logger("lake").warning("Checkpoint %s of %s cannot be read and is passed over", names, self.table_path)
             return None
 
-    def _read_checkpoint(self, version: int, parts: list[str]) -> LogState:
-        state = LogState(version, checkpoint=version)
-        for part in parts:
-            for row in _checkpoint_rows(os.path.join(self.folder, part)):
-                _apply_row(state, row)
+    def _read_checkpoint(self, checkpoint: Checkpoint) -> LogState:
+        found = checkpoint_reader.read(self.folder, checkpoint, self._storage)
+        state = LogState(checkpoint.version, found.protocol, found.metadata, checkpoint=checkpoint.version)
+        state.files = {file.path: file for file in found.files}
+        state.txns = {txn.app_id: txn.version for txn in found.txns}
+        for domain in found.domains:
+            state.set_domain(domain)
         if state.protocol is not None:
             check_readable(state.protocol, self.table_path)
-        commit = self.commit(version)
+        commit = self.commit(state.version)
         state.timestamp_ms = commit.timestamp_ms if commit is not None else 0
         return state
 
+    def _apply_compacted(self, names: list[str], state: LogState, version: int | None) -> None:
+        """Take several commits at once where one file sums them up; each time the one that reaches furthest."""
+        furthest: dict[int, int] = {}
+        for name in names:
+            match = _COMPACTED.match(name) if name.endswith(".compacted.json") else None
+            if match and (version is None or int(match[2]) <= version):
+                furthest[int(match[1])] = max(int(match[2]), furthest.get(int(match[1]), -1))
+        for first in sorted(furthest):
+            if first > state.version:
+                self.advance(state, first - 1)
+                if state.version == first - 1:
+                    self._apply_sum(state, first, furthest[first])
 
-def _checkpoint_rows(path: str) -> Iterator[dict[str, Any]]:
-    # Loaded on use: tables young enough to have no checkpoint do not pay for it.
-    import pyarrow.parquet as pq
-
-    file = pq.ParquetFile(path)
-    names = set(file.schema_arrow.names)
-    columns = [name for name in _CHECKPOINTED if name in names]
-    for batch in file.iter_batches(columns=columns):
-        yield from batch.to_pylist()
-
-
-def _apply_row(state: LogState, row: dict[str, Any]) -> None:
-    if row.get("add"):
-        body = {**row["add"], "partitionValues": dict(row["add"].get("partitionValues") or ())}
-        state.files[body["path"]] = parse_add(body)
-    if row.get("txn"):
-        state.txns[row["txn"]["appId"]] = row["txn"]["version"]
-    if row.get("metaData"):
-        state.metadata = parse_metadata({**row["metaData"], "configuration": _pairs(row["metaData"])})
-    if row.get("protocol"):
-        state.protocol = parse_protocol(row["protocol"])
-    if row.get("domainMetadata"):
-        state.set_domain(parse_domain(row["domainMetadata"]))
+    def _apply_sum(self, state: LogState, first: int, last: int) -> None:
+        try:
+            data = self._storage.read(os.path.join(self.folder, f"{first:020}.{last:020}.compacted.json"))
+            commit = parse_commit(last, data)
+        except (OSError, ValueError, KeyError):
+            return
+        made = self.commit(last)
+        self._apply(state, replace(commit, timestamp_ms=made.timestamp_ms if made is not None else 0))
 
 
-def _pairs(body: dict[str, Any]) -> dict[str, str]:
-    return dict(body.get("configuration") or ())
+def _last_commit(names: list[str]) -> int:
+    """The newest version that has a commit file; -1 without any."""
+    commits = (name for name in names if len(name) == _COMMIT_LENGTH and name.endswith(".json"))
+    newest = max((name for name in commits if name[:20].isdigit()), default="")
+    return int(newest[:20]) if newest else -1
 
 
 def _modified_ms(path: str) -> int:

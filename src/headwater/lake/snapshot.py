@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pyspark.sql.types import BinaryType, StructField, StructType
+from pyspark.sql.types import ArrayType, BinaryType, StructField, StructType
 from sqlglot import exp
 
 from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
@@ -25,7 +25,8 @@ from headwater.plan.expressions import Expression
 from headwater.types.duck import duck_name, to_duck
 
 _MOST_BRANCHES = 16
-_FILE, _DATA, _KEYS, _DELETED = "headwater_file", "data_", "keys_", "deleted_"
+_FILE, _DATA, _DELETED = "headwater_file", "data_", "deleted_"
+_FILE_NUMBER = "file_index"
 ROW_NUMBER = "file_row_number"
 """DuckDB's hidden column: a row's place in its Parquet file."""
 
@@ -86,7 +87,7 @@ def read_files(
     if len(groups) > _MOST_BRANCHES:
         whole = [file for file in files if file.deletion_vector is None]
         cut = [file for file in files if file.deletion_vector is not None]
-        parts = [_read_joined(path, metadata, members, extra) for members in (whole, cut) if members]
+        parts = [_read_listed(path, metadata, members, extra) for members in (whole, cut) if members]
     else:
         parts = [_read_group(path, metadata, members, extra) for members in groups.values()]
     return parts[0] if len(parts) == 1 else _union(parts)
@@ -117,22 +118,32 @@ def _read_group(path: str, metadata: Metadata, files: Sequence[AddFile], extra: 
     return _undeleted(_select(path, metadata, files, columns, extra), path, files)
 
 
-def _read_joined(path: str, metadata: Metadata, files: Sequence[AddFile], extra: Mapping[str, str]) -> exp.Select:
-    """Files of many partitions: the values come from a list by file name."""
-    names = {name: f"partition_{index}" for index, name in enumerate(metadata.partition_columns)}
+def _read_listed(path: str, metadata: Metadata, files: Sequence[AddFile], extra: Mapping[str, str]) -> exp.Select:
+    """Files of many partitions: the values come from lists, by the file's number."""
+    place: exp.Expr
+    if _FILE in extra.values() or any(file.deletion_vector is not None for file in files):
+        # DuckDB numbers the files anew once it has left some out by their names, which are asked for here.
+        paths = exp.Array(expressions=[_text(local_path(path, file)) for file in files])
+        place = exp.Anonymous(this="list_position", expressions=[paths, exp.column(_FILE, table=_DATA)])
+    else:
+        number = exp.Cast(this=exp.column(_FILE_NUMBER, table=_DATA), to=exp.DataType.build("bigint"))
+        place = exp.Add(this=number, expression=exp.Literal.number(1))
+    values = zip(*(partition_of(metadata, file) for file in files), strict=True)
+    listed = dict(zip(metadata.partition_columns, values, strict=True))
     columns = [
-        _named(_typed(exp.column(names[f.name], table=_KEYS), f) if f.name in names else _stored(f, metadata), f)
+        _named(_chosen(listed[f.name], place, f) if f.name in listed else _stored(f, metadata), f)
         for f in metadata.schema.fields
     ]
-    tuples = [
-        exp.Tuple(expressions=[_text(local_path(path, file)), *map(_text, partition_of(metadata, file))])
-        for file in files
-    ]
-    keys = _values(tuples, _KEYS, (_FILE, *names.values()))
-    same = exp.EQ(this=exp.column(_FILE, table=_DATA), expression=exp.column(_FILE, table=_KEYS))
-    query = _select(path, metadata, files, columns, extra)
-    query.append("joins", exp.Join(this=keys, on=same))
-    return _undeleted(query, path, files)
+    return _undeleted(_select(path, metadata, files, columns, extra), path, files)
+
+
+def _chosen(values: Sequence[str | None], place: exp.Expr, field: StructField) -> exp.Expr:
+    """The value at that place of a list, counted from 1. The list is cast as a whole: once, not for each row."""
+    texts: exp.Expr = exp.Array(expressions=[_text(value) for value in values])
+    if isinstance(field.dataType, BinaryType):
+        return _typed(exp.Anonymous(this="list_extract", expressions=[texts, place.copy()]), field)
+    typed = exp.Cast(this=texts, to=to_duck(ArrayType(field.dataType)))
+    return exp.Anonymous(this="list_extract", expressions=[typed, place.copy()])
 
 
 def _select(
@@ -193,7 +204,7 @@ def _stored(field: StructField, metadata: Metadata) -> exp.Expr:
 def _inner(field: StructField) -> str:
     """The column's name inside the scan, which has columns of its own."""
     name = str(field.name)
-    return name + "_" if name.lower() in (ROW_NUMBER, _FILE) else name
+    return name + "_" if name.lower() in (ROW_NUMBER, _FILE, _FILE_NUMBER) else name
 
 
 def _scan(path: str, metadata: Metadata, files: Sequence[AddFile]) -> exp.Table:

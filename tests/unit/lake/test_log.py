@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -102,3 +103,72 @@ def test_times_rise_even_if_the_clock_went_back(tmp_path: Path) -> None:
     for version, second in ((0, 100), (1, 50), (2, 100)):
         os.utime(tmp_path / "_delta_log" / f"{version:020}.json", (second, second))
     assert log_of(table).times() == [(0, 100_000), (1, 100_001), (2, 100_002)]
+
+
+def test_summed_up_commits_stand_for_those_they_sum_up(tmp_path: Path) -> None:
+    table = filled(tmp_path, 8)
+    table.overwrite(connection(), numbers(1, 100), PAIRS)
+    plain = log_of(table).load()
+    log = tmp_path / "_delta_log"
+    for first, last in ((1, 2), (1, 4), (3, 8), (5, 8), (6, 7)):
+        found = [json.loads(line) for v in range(first, last + 1) for line in commit_lines(log, v)]
+        gone = {action["remove"]["path"] for action in found if "remove" in action}
+        txns = [action for action in found if "txn" in action][-1:]
+        adds = [action for action in found if "add" in action and action["add"]["path"] not in gone]
+        removes = [action for action in found if "remove" in action]
+        text = "\n".join(map(json.dumps, [*adds, *removes, *txns]))
+        (log / f"{first:020}.{last:020}.compacted.json").write_text(text)
+    for version in (2, 3, 6):  # Needed no longer: 0, then 1 to 4, then 5 to 8.
+        os.rename(log / f"{version:020}.json", log / f"hidden-{version}")
+    found = log_of(table).load()
+    assert (found.version, found.files, found.txns, found.timestamp_ms) == (
+        8,
+        plain.files,
+        plain.txns,
+        plain.timestamp_ms,
+    )
+    for version in (2, 3, 6):
+        os.rename(log / f"hidden-{version}", log / f"{version:020}.json")
+    assert [len(log_of(table).load(version).files) for version in range(9)] == [1, 2, 3, 4, 5, 6, 7, 8, 1]
+    (log / f"{1:020}.{4:020}.compacted.json").write_text("{")
+    assert log_of(table).load().files == plain.files
+
+
+def commit_lines(log: Path, version: int) -> list[str]:
+    return (log / f"{version:020}.json").read_text().splitlines()
+
+
+def test_times_in_commits_count_from_the_version_that_has_them_on(tmp_path: Path) -> None:
+    table = filled(tmp_path, 5)
+    log = tmp_path / "_delta_log"
+    for version, inside in ((0, 1), (2, 2000_000), (3, 3000_000), (4, 4000_000)):
+        path = log / f"{version:020}.json"
+        info, *rest = commit_lines(log, version)
+        body = {"commitInfo": {"inCommitTimestamp": inside, **json.loads(info)["commitInfo"]}}
+        path.write_text("\n".join([json.dumps(body), *rest]) + "\n")
+    for version in range(5):
+        os.utime(log / f"{version:020}.json", (100 + version, 100 + version))
+    # Version 1 has none, so what version 0 carries is of a time before the feature was (last) on.
+    expected = [(0, 100_000), (1, 101_000), (2, 2000_000), (3, 3000_000), (4, 4000_000)]
+    assert log_of(table).times() == expected
+    again = LakeTable.open(table.path)
+    assert [commit.timestamp_ms for commit in again.history()] == [time for _, time in expected][::-1]
+    assert [again.version_at(time) for time in (101_500, 2000_000, 3999_999)] == [1, 2, 3]
+    assert again.snapshot().timestamp_ms == 4000_000
+
+
+def test_a_log_is_current_until_another_takes_its_place(tmp_path: Path) -> None:
+    table = filled(tmp_path, 2)
+    log = log_of(table)
+    state = log.load()
+    assert (log.is_current(1), log.is_current(0), log.is_current(-1)) == (True, False, False)
+    table.append(connection(), numbers(1, 2), PAIRS)
+    assert log.is_current(1)
+    log.advance(state)
+    assert (log.is_current(1), log.is_current(2)) == (False, True)
+    path = tmp_path / "_delta_log" / f"{2:020}.json"
+    data = path.read_bytes()
+    path.unlink()
+    assert not log.is_current(2)
+    path.write_bytes(data + b"\n")
+    assert not log.is_current(2)

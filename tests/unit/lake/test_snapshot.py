@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,23 @@ def test_few_and_many_partitions_are_read_alike(tmp_path: Path, count: int) -> N
     table.append(connection(), query(select), schema, partition_by=("p", "b"))
     expected = [(None if i == 1 else i, i, f"it's {i}", f"é{i}".encode()) for i in range(count)]
     assert rows(table) == sorted(expected, key=repr) == by_deltalake(table.path)
+
+
+def test_many_partitions_are_read_right_with_file_names_and_conditions_on_them(tmp_path: Path) -> None:
+    table = LakeTable.at(str(tmp_path / "t"))
+    select = "SELECT i::INT AS v, i::INT AS file_index, DATE '2024-01-01' + i::INT AS p FROM range(30) r(i)"
+    table.append(connection(), query(select), parse_schema("v int, file_index int, p date"), partition_by=("p",))
+    snapshot = table.snapshot()
+    expected = [(i, i, date(2024, 1, 1) + timedelta(days=i)) for i in range(30)]
+    named = sql_text(read_files(table.path, snapshot.metadata, snapshot.files, "file", row_column="row"))
+    for text in (sql_text(snapshot.query()), named):
+        found = connection().execute(f"SELECT v, file_index, p FROM ({text}) ORDER BY v").fetchall()
+        assert found == expected
+        assert connection().execute(f"SELECT v FROM ({text}) WHERE p = DATE '2024-01-20'").fetchall() == [(19,)]
+    names = connection().execute(f"SELECT file, v, p FROM ({named})").fetchall()
+    for name, v, p in names:
+        text = f"SELECT v, p FROM ({named}) WHERE file = '{name}'"
+        assert connection().execute(text).fetchall() == [(v, p)]
 
 
 def test_names_with_quotes_and_case_are_read(tmp_path: Path) -> None:
