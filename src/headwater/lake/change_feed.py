@@ -20,6 +20,7 @@ from sqlglot import exp
 from headwater.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedError
 from headwater.io.formats.base import FormatOptions
 from headwater.lake.actions import AddFile, Commit, Metadata, RemoveFile
+from headwater.lake.mapping import same_file_names
 from headwater.lake.schema import merge
 from headwater.lake.snapshot import Snapshot, local_path, read_files
 from headwater.types.duck import to_duck
@@ -248,6 +249,8 @@ def check_recorded(metadata: Metadata, version: int, first: int, last: int) -> N
 
 def _readable(old: Metadata, new: Metadata) -> bool:
     """Whether rows of the old schema can be read under the new one."""
+    if not same_file_names(new, old, later=False):
+        return False
     try:
         if merge(new.schema, old.schema, grow=True) != new.schema:
             return False
