@@ -29,7 +29,7 @@ def test_a_dry_run_tells_the_files_and_deletes_nothing(sql: Sql, tmp_path: Path)
     assert sql("VACUUM t DRY RUN") == []
     sql("SET spark.databricks.delta.retentionDurationCheck.enabled = false")
     ((path,),) = sql("VACUUM t RETAIN 0 HOURS DRY RUN")
-    assert path.removeprefix("file://") in files(tmp_path)
+    assert path.removeprefix("file:") in files(tmp_path)
     assert len(files(tmp_path)) == 2
     assert len(sql("DESCRIBE HISTORY t")) == 3
 

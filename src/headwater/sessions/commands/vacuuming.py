@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from headwater.catalog import Table
 from headwater.errors import AnalysisError
-from headwater.io.mounts import encode_uri
 from headwater.lake import vacuum as lake
 from headwater.plan.commands import Vacuum
 from headwater.plan.relations import Relation
@@ -38,7 +37,7 @@ def vacuum(node: Vacuum, session: Session) -> Relation:
         (session.settings.lookup(_LOGGING) or "true").lower() == "true",
     )
     if node.dry_run:
-        return rows(_PATH, [(encode_uri("file:" + path),) for path in lake.find(table, asked).paths])
+        return rows(_PATH, [(session.runtime.mounts.uri(path),) for path in lake.find(table, asked).paths])
     lake.vacuum(table, asked, session.runtime.storage)
     return rows(_PATH, [(stored.uri(found, session),)])
 
