@@ -12,10 +12,26 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructType, Timestam
 from headwater.errors import AnalysisError, SparkError, unsupported
 from headwater.lake.actions import Metadata, Protocol
 
-_WRITTEN = {"deletionVectors", "timestampNtz", "typeWidening", "typeWidening-preview", "vacuumProtocolCheck"}
+_WRITTEN = {
+    "deletionVectors",
+    "timestampNtz",
+    "typeWidening",
+    "typeWidening-preview",
+    "v2Checkpoint",
+    "vacuumProtocolCheck",
+}
 READER_FEATURES = frozenset({*_WRITTEN, "columnMapping"})
 WRITER_FEATURES = frozenset(
-    {*_WRITTEN, "appendOnly", "changeDataFeed", "checkConstraints", "generatedColumns", "invariants"}
+    {
+        *_WRITTEN,
+        "appendOnly",
+        "changeDataFeed",
+        "checkConstraints",
+        "clustering",
+        "domainMetadata",
+        "generatedColumns",
+        "invariants",
+    }
 )
 
 _WAY_OUT = "Read the table with Apache Spark, or drop the feature: ALTER TABLE … DROP FEATURE."

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from headwater.catalog import PathTable, Table, View
 from headwater.io.formats.base import FormatOptions, formats
 from headwater.io.listing import ListingOptions, list_files
-from headwater.lake.table import LakeTable
+from headwater.lake.handles import shared
 from headwater.plan.relations import ReadSource, ReadTable, Relation
 from headwater.sessions.pushing import unqualified, with_filters
 from headwater.sessions.reading import source_request, stored_view, table_source
@@ -64,7 +64,8 @@ def _source_files(read: ReadSource, session: Session) -> Iterator[str]:
     if read.format.lower() == "delta":
         for path in paths:
             folder = mounts.local(path)
-            for file in LakeTable.open(folder).snapshot().where(read.filters, session.time_zone).files:
+            table = shared(folder, session.runtime.storage, session.runtime.clock)
+            for file in table.snapshot().where(read.filters, session.time_zone).files:
                 yield mounts.uri(os.path.join(folder, unquote(file.path)))
     elif formats.get(read.format) is not None and not read.streaming:
         options = ListingOptions.of(FormatOptions(read.options), session.time_zone)

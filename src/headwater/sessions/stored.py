@@ -20,6 +20,7 @@ from headwater.catalog.catalog import already_exists, not_found
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.lake import create as lake
+from headwater.lake.handles import shared
 from headwater.lake.table import LakeTable
 from headwater.plan.relations import ReadSource, ReadTable, Relation
 from headwater.sessions.files import named
@@ -84,7 +85,10 @@ def schema_of(table: Table, session: Session) -> StructType:
 
 def lake_of(table: Table, session: Session) -> LakeTable:
     """The Delta table. Raises DELTA_TABLE_NOT_FOUND."""
-    return LakeTable.open(table.location or "", session.runtime.storage, session.runtime.clock)
+    found = shared(table.location or "", session.runtime.storage, session.runtime.clock)
+    if found.version < 0:
+        raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{found.path}`")
+    return found
 
 
 def partitions_of(table: Table, session: Session) -> tuple[str, ...]:
