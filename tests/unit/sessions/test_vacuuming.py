@@ -56,7 +56,10 @@ def test_history_is_left_alone_if_the_session_says_so(sql: Sql) -> None:
     assert len(sql("DESCRIBE HISTORY t")) == 3
 
 
-def test_only_delta_tables_are_vacuumed(sql: Sql) -> None:
+def test_only_delta_tables_are_vacuumed(sql: Sql, tmp_path: Path) -> None:
+    inside = str(tmp_path / "warehouse" / "t" / "p=1")
+    assert inside[:-4] in str(sql.refused(f"VACUUM '{inside}'", "DELTA_UNSUPPORTED_VACUUM_SPECIFIC_PARTITION"))
+    sql.refused(f"VACUUM '{tmp_path}'", "DELTA_TABLE_NOT_FOUND")
     sql("CREATE TABLE p (id INT) USING parquet")
     sql.refused("VACUUM p", "DELTA_TABLE_ONLY_OPERATION")
     sql.refused("VACUUM nonesuch", "TABLE_OR_VIEW_NOT_FOUND")
