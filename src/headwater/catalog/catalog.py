@@ -1,7 +1,8 @@
 """A session's catalog: current database and temporary views over the metastore all sessions share.
 
 Invariants: a one-part name means a temporary view first, then a table of the current database; `global_temp` is
-the only name of the global temporary views; the one catalog is `spark_catalog`; names are compared without case.
+the only name of the global temporary views; the one catalog is `spark_catalog`; names are compared without case;
+nothing can be made in `information_schema`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,21 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from pyspark.sql.types import StructType
+
+from headwater.catalog import information_schema
 from headwater.catalog.metastore import Metastore
-from headwater.catalog.model import CATALOG, DEFAULT_DATABASE, GLOBAL_TEMP, Database, PathTable, Table, quoted
-from headwater.errors import AnalysisError
+from headwater.catalog.model import (
+    CATALOG,
+    DEFAULT_DATABASE,
+    GLOBAL_TEMP,
+    INFORMATION_SCHEMA,
+    Database,
+    PathTable,
+    Table,
+    quoted,
+)
+from headwater.errors import AnalysisError, unsupported
 from headwater.plan.relations import Relation
 
 PATH_FORMATS = frozenset({"delta", "parquet", "csv", "json", "text", "binaryfile"})
@@ -79,6 +92,9 @@ class Catalog:
         self.current_database = DEFAULT_DATABASE
         self.global_views = Views() if global_views is None else global_views
         self.views = Views() if views is None else views
+        self.describe: information_schema.Describe = _stored_columns
+        """The columns of a table, for `information_schema`; a session knows those of views and files as well."""
+        self._describing = threading.local()
 
     def copy(self) -> Catalog:
         """An independent catalog with the same current database and temporary views."""
@@ -91,6 +107,7 @@ class Catalog:
         """A view of this catalog whose current database is `database` (for the text of stored views)."""
         twin = Catalog(self.metastore, self.global_views, self.views)
         twin.current_database = database or self.current_database
+        twin.describe = self.describe
         yield twin
 
     # ── looking up ──────────────────────────────────────────────────────────────────────────────────────────
@@ -102,6 +119,8 @@ class Catalog:
         if len(parts) == 2 and parts[0].lower() == GLOBAL_TEMP:
             return self.global_views.get(parts[1])
         stored = self.stored(parts)
+        if stored is None and self._is_information(parts):
+            return self._information(parts[-1].lower())
         if stored is None and len(parts) == 2 and parts[0].lower() in PATH_FORMATS:
             return PathTable(parts[0].lower(), parts[1])
         return stored
@@ -112,6 +131,24 @@ class Catalog:
         if found is None:
             raise not_found(parts)
         return found
+
+    def _is_information(self, parts: tuple[str, ...]) -> bool:
+        databases = parts[:-1] or (self.current_database,)
+        return tuple(part.lower() for part in databases) in ((INFORMATION_SCHEMA,), (CATALOG, INFORMATION_SCHEMA))
+
+    def _information(self, name: str) -> View | None:
+        plan = information_schema.view(name, self.metastore, self._described)
+        return None if plan is None else View(name, plan)
+
+    def _described(self, table: Table) -> information_schema.Described:
+        """A view that reads `information_schema` itself is described without rows of it, or there were no end."""
+        if getattr(self._describing, "now", False):
+            return StructType(), ()
+        self._describing.now = True
+        try:
+            return self.describe(table)
+        finally:
+            self._describing.now = False
 
     def stored(self, parts: tuple[str, ...]) -> Table | None:
         """The table or stored view of that name, whatever temporary views there are."""
@@ -143,10 +180,18 @@ class Catalog:
     def database(self, parts: tuple[str, ...]) -> Database:
         """The database. Raises SCHEMA_NOT_FOUND."""
         name = self.database_name(parts)
+        if name == INFORMATION_SCHEMA:
+            return Database(name, os.path.join(self.metastore.warehouse, name), "what the catalog holds")
         found = self.metastore.database(name)
         if found is None:
             raise schema_not_found(name)
         return found
+
+    def tables(self, database: str) -> list[Table]:
+        """Tables and stored views of a database by name."""
+        if database == INFORMATION_SCHEMA:
+            return information_schema.tables()
+        return self.metastore.tables(database)
 
     # ── changing ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -157,10 +202,12 @@ class Catalog:
     def managed_location(self, parts: tuple[str, ...]) -> str:
         """Where a managed table of that name lives. Raises SCHEMA_NOT_FOUND."""
         database, name = self.split(parts)
+        _check_writable(database)
         return os.path.join(self.database((database,)).location, name)
 
     def add_table(self, table: Table, *, replace: bool = False, if_not_exists: bool = False) -> bool:
         """Store a table; False if it was there and `if_not_exists`. Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
+        _check_writable(table.database)
         self.database((table.database,))
         if replace:
             self.metastore.put_table(table)
@@ -182,6 +229,15 @@ class Catalog:
     def drop_view(self, name: str, *, is_global: bool = False) -> bool:
         """Forget a temporary view; False if it was not there."""
         return (self.global_views if is_global else self.views).pop(name, None) is not None
+
+
+def _stored_columns(table: Table) -> information_schema.Described:
+    return table.schema or StructType(), table.partition_by
+
+
+def _check_writable(database: str) -> None:
+    if database == INFORMATION_SCHEMA:
+        raise unsupported(f"tables and views of one's own in {INFORMATION_SCHEMA}", "Choose another schema.")
 
 
 def not_found(parts: tuple[str, ...]) -> AnalysisError:

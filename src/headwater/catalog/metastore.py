@@ -19,7 +19,7 @@ from typing import Any
 
 from pyspark.sql.types import StructType
 
-from headwater.catalog.model import DEFAULT_DATABASE, Database, Table
+from headwater.catalog.model import DEFAULT_DATABASE, INFORMATION_SCHEMA, Database, Table
 
 _FOLDER = ".headwater"
 _FILE = "catalog.db"
@@ -59,7 +59,7 @@ class Metastore:
 
     def add_database(self, database: Database) -> bool:
         """Store a new database; False if the name is taken."""
-        if database.name == DEFAULT_DATABASE:
+        if database.name in (DEFAULT_DATABASE, INFORMATION_SCHEMA):
             return False
         return self._change("INSERT OR IGNORE INTO databases VALUES (?, ?)", database.name, _text(database))
 

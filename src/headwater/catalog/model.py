@@ -15,6 +15,7 @@ from pyspark.sql.types import StructType
 CATALOG = "spark_catalog"
 DEFAULT_DATABASE = "default"
 GLOBAL_TEMP = "global_temp"
+INFORMATION_SCHEMA = "information_schema"
 
 TableKind = Literal["MANAGED", "EXTERNAL", "VIEW"]
 

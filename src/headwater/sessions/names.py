@@ -41,7 +41,7 @@ def tables_in(database: tuple[str, ...], pattern: str | None, session: Session) 
     if name == GLOBAL_TEMP:
         found += [catalog.global_views[key] for key in catalog.global_views]
     else:
-        found += catalog.metastore.tables(catalog.database(database).name)
+        found += catalog.tables(catalog.database(database).name)
     found += [catalog.views[key] for key in catalog.views]
     return matching(found, pattern, lambda item: item.name)
 

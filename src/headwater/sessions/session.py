@@ -23,7 +23,7 @@ from headwater.errors import AnalysisError, SparkError
 from headwater.plan.commands import Command
 from headwater.plan.expressions import Expression
 from headwater.plan.relations import HtmlString, ReadSource, ReadTable, Relation, ShowString
-from headwater.sessions import reading
+from headwater.sessions import reading, stored
 from headwater.sessions.binders import Binders
 from headwater.sessions.commands import run_command
 from headwater.sessions.data_sources import DataSources
@@ -78,6 +78,7 @@ class Session:
         self.user_id = user_id
         self.settings = settings or Settings(static=runtime.static_settings)
         self.catalog = catalog or Catalog(runtime.metastore, runtime.global_views)
+        self.catalog.describe = lambda table: (stored.schema_of(table, self), stored.partitions_of(table, self))
         self.streams = StreamingQueryManager(_listeners(self.settings.lookup(_LISTENERS)))
         self.data_sources = DataSources()
         self._binders = Binders(runtime.database)
