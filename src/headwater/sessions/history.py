@@ -7,7 +7,7 @@ commit (job, notebook, cluster) is shown where a commit has it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import (
@@ -23,15 +23,18 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from headwater.catalog import Table
+from headwater.catalog import Table, quoted
 from headwater.errors import AnalysisError
-from headwater.lake.actions import AddFile, Commit, Metadata, Protocol
+from headwater.lake.actions import Commit, Metadata, Protocol
+from headwater.lake.table import LakeTable
 from headwater.plan.relations import LocalData
 from headwater.sessions import stored
 from headwater.sessions.leaves import rows, text_schema
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
+
+Row = tuple[Any, ...]
 
 _JOB_FACTS = ("jobId", "jobName", "jobRunId", "runId", "jobOwnerId", "triggerType")
 _TEXTS = MapType(StringType(), StringType())
@@ -73,7 +76,6 @@ _DETAIL = StructType(
         StructField("minReaderVersion", IntegerType()),
         StructField("minWriterVersion", IntegerType()),
         StructField("tableFeatures", ArrayType(StringType())),
-        StructField("statistics", MapType(StringType(), LongType())),
     ]
 )
 _WRITER_FEATURES = {
@@ -87,12 +89,20 @@ _WRITER_FEATURES = {
 
 
 def history(table: Table, session: Session, limit: int | None = None) -> LocalData:
-    """One row per commit, at most `limit`. Raises DELTA_ONLY."""
-    lake = stored.lake_of(_delta(table, "DESCRIBE HISTORY"), session)
+    """One row per commit, at most `limit`. Raises DELTA_ONLY_OPERATION, DELTA_TABLE_ONLY_OPERATION."""
+    if table.provider != "delta":
+        raise AnalysisError("DELTA_ONLY_OPERATION", operation="DESCRIBE HISTORY")
+    if not LakeTable.exists(table.location or ""):
+        raise AnalysisError("DELTA_TABLE_ONLY_OPERATION", tableName=_shown(table), operation="DESCRIBE HISTORY")
+    lake = stored.lake_of(table, session)
     return rows(_HISTORY, [_commit(commit) for commit in lake.history(limit)])
 
 
-def _commit(commit: Commit) -> tuple[Any, ...]:
+def _shown(table: Table) -> str:
+    return quoted(table.full_name if table.database else (table.name,))
+
+
+def _commit(commit: Commit) -> Row:
     info = commit.info
     return (
         commit.version,
@@ -119,8 +129,12 @@ def _texts(values: Any) -> list[tuple[str, str | None]]:
 
 
 def detail(table: Table, session: Session) -> LocalData:
-    """One row about the table. Raises DELTA_ONLY."""
-    lake = stored.lake_of(_delta(table, "DESCRIBE DETAIL"), session)
+    """One row about the table, which may have another format if it has a name. Raises DELTA_FILE_NOT_FOUND."""
+    if table.provider != "delta" and table.database:
+        return rows(_DETAIL, [_foreign(table, session)])
+    if not LakeTable.exists(table.location or ""):
+        raise AnalysisError("DELTA_FILE_NOT_FOUND", path=table.location)
+    lake = stored.lake_of(table, session)
     state = lake.newest()
     metadata, protocol = lake.metadata, state.protocol
     assert protocol is not None
@@ -141,7 +155,6 @@ def detail(table: Table, session: Session) -> LocalData:
         protocol.reader_version,
         protocol.writer_version,
         _features(protocol),
-        _statistics(files),
     )
     return rows(_DETAIL, [row])
 
@@ -173,13 +186,9 @@ def _features(protocol: Protocol) -> list[str]:
     return sorted(found)
 
 
-def _statistics(files: Iterable[AddFile]) -> list[tuple[str, int]]:
-    vectors = [file.deletion_vector for file in files if file.deletion_vector is not None]
-    deleted = sum(vector["cardinality"] for vector in vectors)
-    return [("numRowsDeletedByDeletionVectors", deleted), ("numDeletionVectors", len(vectors))]
-
-
-def _delta(table: Table, operation: str) -> Table:
-    if table.provider != "delta":
-        raise AnalysisError("DELTA_ONLY", operation=operation, table=stored.display_name(table))
-    return table
+def _foreign(table: Table, session: Session) -> Row:
+    """What is told of a table in another format: the catalog's word."""
+    partitions = list(stored.partitions_of(table, session))
+    facts = (table.provider, None, ".".join(table.full_name), table.comment or "", stored.uri(table, session))
+    properties = list(table.properties.items())
+    return (*facts, table.created_ms * 1000, None, partitions, None, None, None, properties, None, None, None)

@@ -53,7 +53,7 @@ def test_columns_are_delta_s(session: Session, path: str) -> None:
     assert list(ask(session, "DESCRIBE DETAIL t")[0]) == [
         "format", "id", "name", "description", "location", "createdAt", "lastModified", "partitionColumns",
         "clusteringColumns", "numFiles", "sizeInBytes", "properties", "minReaderVersion", "minWriterVersion",
-        "tableFeatures", "statistics",
+        "tableFeatures",
     ]  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def test_detail_by_name_and_by_path(session: Session, path: str) -> None:
     assert by_path == {**named, "name": None}
 
 
-def test_detail_of_features_clustering_and_deleted_rows(session: Session, path: str) -> None:
+def test_detail_of_features_and_clustering(session: Session, path: str) -> None:
     schema = {
         "type": "struct",
         "fields": [
@@ -98,8 +98,6 @@ def test_detail_of_features_clustering_and_deleted_rows(session: Session, path: 
     }
     metadata = {"id": "x", "format": {"provider": "parquet", "options": {}}, "schemaString": json.dumps(schema)}
     domain = {"domain": "delta.clustering", "configuration": '{"clusteringColumns":[["c-7"],["id"]]}', "removed": False}
-    vector = {"storageType": "u", "pathOrInlineDv": "ab", "offset": 1, "sizeInBytes": 36, "cardinality": 3}
-    file = {"path": "f", "partitionValues": {}, "size": 1, "modificationTime": 1, "dataChange": True}
     features = ["clustering", "domainMetadata", "vacuumProtocolCheck"]
     add(
         path,
@@ -108,19 +106,24 @@ def test_detail_of_features_clustering_and_deleted_rows(session: Session, path: 
                       "writerFeatures": features}},
         {"metaData": {**metadata, "partitionColumns": [], "configuration": {}}},
         {"domainMetadata": domain},
-        {"add": {**file, "deletionVector": vector}},
     )  # fmt: skip
     (row,) = ask(session, "DESCRIBE DETAIL t")
     assert (row["clusteringColumns"], row["tableFeatures"]) == (["day", "id"], features)
-    assert dict(row["statistics"]) == {"numRowsDeletedByDeletionVectors": 3, "numDeletionVectors": 1}
 
 
 def test_what_is_no_delta_table(session: Session, tmp_path: Path) -> None:
-    ask(session, "CREATE TABLE p (id INT) USING parquet")
-    for what in ("HISTORY", "DETAIL"):
-        with pytest.raises(AnalysisError, match=f"DESCRIBE {what} is only supported for Delta tables"):
-            ask(session, f"DESCRIBE {what} p")
-        with pytest.raises(AnalysisError, match="TABLE_OR_VIEW_NOT_FOUND"):
-            ask(session, f"DESCRIBE {what} nope")
-        with pytest.raises(AnalysisError, match="DELTA_TABLE_NOT_FOUND"):
-            ask(session, f"DESCRIBE {what} '{tmp_path}/nope'")
+    ask(session, "CREATE TABLE p (id INT, day STRING) USING parquet PARTITIONED BY (day) COMMENT 'files'")
+    (row,) = ask(session, "DESCRIBE DETAIL p")
+    told = {"format": "parquet", "name": "spark_catalog.default.p", "description": "files", "partitionColumns": ["day"]}
+    assert {key: row[key] for key in told} == told
+    assert [row[key] for key in ("id", "numFiles", "sizeInBytes", "minReaderVersion", "tableFeatures")] == [None] * 5
+    for text, condition in (
+        ("HISTORY p", "DELTA_ONLY_OPERATION"),
+        (f"HISTORY '{tmp_path}/nope'", "DELTA_TABLE_ONLY_OPERATION"),
+        (f"DETAIL '{tmp_path}/nope'", "DELTA_FILE_NOT_FOUND"),
+        ("HISTORY nope", "TABLE_OR_VIEW_NOT_FOUND"),
+        ("DETAIL nope", "TABLE_OR_VIEW_NOT_FOUND"),
+    ):
+        with pytest.raises(AnalysisError) as caught:
+            ask(session, f"DESCRIBE {text}")
+        assert caught.value.condition == condition

@@ -12,7 +12,7 @@ from pyspark.sql.types import DataType, StructField, StructType
 
 from headwater.connect.commands.base import Call, handler
 from headwater.connect.decode.base import Decoder
-from headwater.connect.decode.delta import found_table
+from headwater.connect.decode.delta import found_table, name_or_path
 from headwater.connect.decode.delta_messages import chosen, pairs, unpacked
 from headwater.connect.proto import pb2
 from headwater.errors import IllegalArgumentError, unsupported
@@ -20,6 +20,7 @@ from headwater.plan.commands import AlterTable, CloneTable, Command, CreateTable
 from headwater.plan.delta_tables import BuildDelta
 from headwater.plan.identifiers import parse_name
 
+_MANIFEST = "symlink_format_manifest"
 _MODES = {1: "create", 2: "create_if_not_exists", 3: "replace", 4: "create_or_replace"}
 
 
@@ -37,7 +38,7 @@ def _vacuum(decoder: Decoder, message: Any) -> Command:
 
 def _clone(decoder: Decoder, message: Any) -> Command:
     return CloneTable(
-        parse_name(message.target),
+        name_or_path(message.target),
         found_table(decoder, message.table),
         shallow=message.is_shallow,
         replace=message.replace,
@@ -100,15 +101,14 @@ def _set(table: tuple[str, ...], properties: dict[str, str]) -> Command:
 
 
 def _drop_feature(decoder: Decoder, message: Any) -> Command:
-    arguments = (("feature", message.feature_name), ("truncate_history", message.truncate_history))
-    return AlterTable(found_table(decoder, message.table), "drop feature", arguments)
+    found_table(decoder, message.table)
+    raise unsupported("DeltaTable.dropFeatureSupport")
 
 
 def _generate(decoder: Decoder, message: Any) -> Command:
     found_table(decoder, message.table)
-    if message.mode != "symlink_format_manifest":
-        modes = "'symlink_format_manifest'"
-        raise IllegalArgumentError("DELTA_MODE_NOT_SUPPORTED", mode=message.mode, supportedModes=modes)
+    if message.mode != _MANIFEST:
+        raise IllegalArgumentError("DELTA_MODE_NOT_SUPPORTED", mode=message.mode, supportedModes=_MANIFEST)
     raise unsupported("DeltaTable.generate", "Athena and Trino read the Delta log itself.")
 
 

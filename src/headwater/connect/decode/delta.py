@@ -51,10 +51,15 @@ def extension(decoder: Decoder, message: Any) -> Relation:
 def table_name(message: Any) -> tuple[str, ...]:
     """The name of a `DeltaTable` message; the table need not exist."""
     if not message.HasField("path"):
-        return parse_name(message.table_or_view_name)
+        return name_or_path(message.table_or_view_name)
     if message.path.hadoop_conf:
         raise unsupported("hadoopConf of a DeltaTable", "Give the server the settings of the storage.")
     return ("delta", message.path.path)
+
+
+def name_or_path(text: str) -> tuple[str, ...]:
+    """The parts of a name; an absolute path is ``delta.`path` ``, for so `clone` names its target."""
+    return ("delta", text) if text.startswith("/") or "://" in text.partition("`")[0] else parse_name(text)
 
 
 def found_table(decoder: Decoder, message: Any) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from pyspark.sql.types import BooleanType, StructField, StructType
 
 from headwater.catalog import PathTable, Table, quoted
+from headwater.catalog.catalog import already_exists, not_found
 from headwater.errors import AnalysisError
+from headwater.lake import create as lake
 from headwater.lake.table import LakeTable
 from headwater.plan.delta_tables import BuildDelta, FindDelta, IsDeltaTable
 from headwater.plan.relations import LocalData, ReadTable
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 def find(node: FindDelta, session: Session) -> ReadTable:
     """The table as a relation. Raises DELTA_MISSING_DELTA_TABLE."""
     if not _is_there(node.table, session):
-        name = f"{node.table[0]}.`{node.table[1]}`" if _is_path(node.table) else quoted(node.table)
-        raise AnalysisError("DELTA_MISSING_DELTA_TABLE", tableName=name)
+        name = node.table[1:] if _is_path(node.table) else node.table
+        raise AnalysisError("DELTA_MISSING_DELTA_TABLE", tableName=quoted(name))
     return ReadTable(node.table)
 
 
@@ -43,17 +45,45 @@ def is_delta_table(node: IsDeltaTable, session: Session) -> LocalData:
 def build(node: BuildDelta, session: Session) -> None:
     """Create or replace the table as CREATE and REPLACE TABLE do.
 
-    Raises DELTA_CREATE_TABLE_MISSING_TABLE_NAME_OR_LOCATION, TABLE_OR_VIEW_ALREADY_EXISTS, TABLE_OR_VIEW_NOT_FOUND.
+    Raises DELTA_CREATE_TABLE_MISSING_TABLE_NAME_OR_LOCATION, TABLE_OR_VIEW_NOT_FOUND if there is nothing to replace,
+    TABLE_OR_VIEW_ALREADY_EXISTS.
     """
-    table = node.table
-    if not table.name and not table.location:
+    name, location = node.table.name, node.table.location
+    if not name and not location:
         raise AnalysisError("DELTA_CREATE_TABLE_MISSING_TABLE_NAME_OR_LOCATION")
-    if not table.name:
-        table = replace(table, name=(DELTA, table.location or ""), location=None)
-    if node.mode == "replace" and not _is_there(table.name, session):
-        raise AnalysisError("DELTA_CANNOT_REPLACE_MISSING_TABLE", tableName=quoted(table.name))
+    if not name or _is_path(name):
+        _build_at(_path(name, location), node, session)
+        return
+    if node.mode == "replace" and not _is_there(name, session):
+        raise not_found(name)
     replaces = node.mode in ("replace", "create_or_replace")
-    session.run(replace(table, replace=replaces, if_not_exists=node.mode == "create_if_not_exists"))
+    session.run(replace(node.table, replace=replaces, if_not_exists=node.mode == "create_if_not_exists"))
+
+
+def _path(name: tuple[str, ...], location: str | None) -> str:
+    if name and location is not None and name[1] != location:
+        raise AnalysisError(
+            "DELTA_CREATE_TABLE_IDENTIFIER_LOCATION_MISMATCH", identifier=f"delta.`{name[1]}`", location=location
+        )
+    return name[1] if name else location or ""
+
+
+def _build_at(path: str, node: BuildDelta, session: Session) -> None:
+    """A table that no catalog knows."""
+    asked, runtime = node.table, session.runtime
+    table = LakeTable.at(runtime.mounts.local(path), runtime.storage, runtime.clock)
+    there = table.version >= 0
+    if there and node.mode == "create_if_not_exists":
+        return
+    if there and node.mode == "create":
+        raise already_exists((DELTA, path))
+    if not there and node.mode == "replace":
+        raise not_found((DELTA, path))
+    made = lake.NewTable(asked.schema or StructType(), asked.partition_by, dict(asked.properties), asked.comment)
+    if there:
+        lake.replace(table, made, "REPLACE TABLE" if node.mode == "replace" else "CREATE OR REPLACE TABLE")
+    else:
+        lake.create(table, made)
 
 
 def _is_there(name: tuple[str, ...], session: Session) -> bool:

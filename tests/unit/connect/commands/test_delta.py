@@ -49,7 +49,7 @@ def test_create(spark: SparkSession) -> None:
 
 
 def test_replace(spark: SparkSession) -> None:
-    with pytest.raises(AnalysisException, match="DELTA_CANNOT_REPLACE_MISSING_TABLE"):
+    with pytest.raises(AnalysisException, match="TABLE_OR_VIEW_NOT_FOUND"):
         DeltaTable.replace(spark).tableName("again").addColumn("id", "INT").execute()
     DeltaTable.createOrReplace(spark).tableName("again").addColumn("id", "INT").execute()
     spark.sql("INSERT INTO again VALUES (1)")
@@ -67,6 +67,26 @@ def test_a_table_with_a_name_and_a_location(spark: SparkSession, tmp_path: Path)
     assert DeltaTable.isDeltaTable(spark, place)
 
 
+def test_a_table_with_a_location_only(spark: SparkSession, tmp_path: Path) -> None:
+    place = str(tmp_path / "no name")
+    with pytest.raises(AnalysisException, match="TABLE_OR_VIEW_NOT_FOUND"):
+        DeltaTable.replace(spark).location(place).addColumn("id", "INT").execute()
+    made = DeltaTable.create(spark).location(place).addColumn("id", "INT").comment("by path").execute()
+    made.merge(spark.sql("SELECT 1 AS id"), "false").whenNotMatchedInsertAll().execute()
+    with pytest.raises(AnalysisException, match="TABLE_OR_VIEW_ALREADY_EXISTS"):
+        DeltaTable.create(spark).location(place).addColumn("id", "INT").execute()
+    DeltaTable.createIfNotExists(spark).location(place).addColumn("other", "INT").execute()
+    assert (made.toDF().collect(), made.detail().first().description) == ([(1,)], "by path")
+    DeltaTable.replace(spark).tableName(f"delta.`{place}`").addColumn("v", "STRING").execute()
+    DeltaTable.createOrReplace(spark).location(place).addColumn("w", "STRING").partitionedBy("w").addColumn(
+        "x", "INT"
+    ).execute()
+    assert (made.toDF().columns, made.toDF().count()) == (["w", "x"], 0)
+    assert operations(made) == ["CREATE OR REPLACE TABLE", "REPLACE TABLE", "MERGE", "CREATE TABLE"]
+    with pytest.raises(AnalysisException, match="DELTA_CREATE_TABLE_IDENTIFIER_LOCATION_MISMATCH"):
+        DeltaTable.create(spark).tableName(f"delta.`{place}`").location("/other").addColumn("id", "INT").execute()
+
+
 def test_without_a_name_and_a_location(spark: SparkSession) -> None:
     with pytest.raises(AnalysisException, match="DELTA_CREATE_TABLE_MISSING_TABLE_NAME_OR_LOCATION"):
         DeltaTable.create(spark).addColumn("id", "INT").execute()
@@ -74,7 +94,47 @@ def test_without_a_name_and_a_location(spark: SparkSession) -> None:
 
 def test_generate_names_its_modes(spark: SparkSession) -> None:
     table = DeltaTable.createIfNotExists(spark).tableName("listed").addColumn("id", "INT").execute()
-    with pytest.raises(PySparkException, match=r"'nope' is not supported\. Supported modes are: 'symlink"):
+    with pytest.raises(PySparkException, match=r"'nope' is not supported\. Supported modes are: symlink"):
         table.generate("nope")
     with pytest.raises(PySparkException, match=r"UNSUPPORTED_FEATURE.*DeltaTable.generate"):
         table.generate("symlink_format_manifest")
+
+
+def test_dropping_a_feature_is_refused_by_name(spark: SparkSession) -> None:
+    table = DeltaTable.createIfNotExists(spark).tableName("dropped").addColumn("id", "INT").execute()
+    with pytest.raises(PySparkException, match=r"UNSUPPORTED_FEATURE.*DeltaTable\.dropFeatureSupport"):
+        table.dropFeatureSupport("timestampNtz")
+
+
+def test_protocol_and_features(spark: SparkSession) -> None:
+    table = DeltaTable.create(spark).tableName("raised").addColumn("id", "INT").execute()
+    table.upgradeTableProtocol(1, 3)
+    assert table.detail().first().minWriterVersion == 3
+    table.addFeatureSupport("timestampNtz")
+    (detail,) = table.detail().collect()
+    assert (detail.minReaderVersion, detail.minWriterVersion) == (3, 7)
+    assert "timestampNtz" in detail.tableFeatures
+    assert operations(table)[:2] == ["SET TBLPROPERTIES", "SET TBLPROPERTIES"]
+    with pytest.raises(PySparkException, match="nobody"):
+        table.addFeatureSupport("nobody")
+
+
+def test_vacuum_restore_and_clone(spark: SparkSession, tmp_path: Path) -> None:
+    table = DeltaTable.create(spark).tableName("kept").addColumn("id", "INT").execute()
+    spark.sql("INSERT INTO kept VALUES (1), (2)")
+    table.delete("id = 1")
+    table.vacuum()
+    with pytest.raises(PySparkException, match="DELTA_VACUUM_RETENTION_PERIOD_TOO_SHORT"):
+        table.vacuum(0.5)
+    assert operations(table)[:2] == ["VACUUM END", "VACUUM START"]
+    assert table.restoreToVersion(1).first().num_restored_files == 1
+    assert sorted(row.id for row in table.toDF().collect()) == [1, 2]
+    clone = table.clone("cloned", isShallow=True, properties={"made": "here"})
+    assert (clone.toDF().count(), clone.detail().first().properties["made"]) == (2, "here")
+    assert table.cloneAtVersion(2, f"delta.`{tmp_path}/c`", isShallow=True).toDF().collect() == [(2,)]
+    time = table.history().where("version = 2").first().timestamp
+    assert table.cloneAtTimestamp(str(time), f"{tmp_path}/d.e", isShallow=True).toDF().collect() == [(2,)]
+    assert table.restoreToTimestamp(str(time)).count() == 1
+    assert table.toDF().collect() == [(2,)]
+    with pytest.raises(PySparkException, match="DELTA_MISSING_DELTA_TABLE"):
+        DeltaTable.forPath(spark, str(tmp_path)).clone("nothing", isShallow=True)
