@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pyspark.sql.types import ArrayType, BinaryType, StructField, StructType
+from pyspark.sql.types import ArrayType, BinaryType, DataType, StructField, StructType
 from sqlglot import exp
 
 from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
 from headwater.lake.bounds import Statistics
 from headwater.lake.deletion_vectors import BLOCK_BITS, deleted_rows
-from headwater.lake.mapping import file_key, mode_of, partition_of, physical_type, renamed, user_schema
+from headwater.lake.instants import has_instants, holds_int96, in_utc, without_zone
+from headwater.lake.mapping import Mode, file_key, mode_of, partition_of, physical_type, renamed, user_schema
 from headwater.lake.pruning import matching
 from headwater.plan.expressions import Expression
 from headwater.types.duck import duck_name, to_duck
@@ -81,16 +82,28 @@ def read_files(
     extra = {name: column for name, column in ((file_column, _FILE), (row_column, ROW_NUMBER)) if name is not None}
     if not files:
         return _nothing(metadata.schema, extra)
+    instants = has_instants(StructType(_in_files(metadata)))
     groups: dict[tuple[object, ...], list[AddFile]] = {}
+    kinds: dict[tuple[bool, bool], list[AddFile]] = {}
     for file in files:
-        groups.setdefault((file.deletion_vector is None, *partition_of(metadata, file)), []).append(file)
+        kind = file.deletion_vector is None, instants and holds_int96(local_path(path, file))
+        kinds.setdefault(kind, []).append(file)
+        groups.setdefault((kind, *partition_of(metadata, file)), []).append(file)
     if len(groups) > _MOST_BRANCHES:
-        whole = [file for file in files if file.deletion_vector is None]
-        cut = [file for file in files if file.deletion_vector is not None]
-        parts = [_read_listed(path, metadata, members, extra) for members in (whole, cut) if members]
+        parts = [_read_listed(path, metadata, members, extra) for members in kinds.values()]
     else:
         parts = [_read_group(path, metadata, members, extra) for members in groups.values()]
     return parts[0] if len(parts) == 1 else _union(parts)
+
+
+def _in_files(metadata: Metadata) -> list[StructField]:
+    """The columns that files hold."""
+    return [field for field in metadata.schema.fields if field.name not in metadata.partition_columns]
+
+
+def _is_int96(path: str, metadata: Metadata, files: Sequence[AddFile]) -> bool:
+    """Whether files that are read together hold instants as INT96."""
+    return has_instants(StructType(_in_files(metadata))) and holds_int96(local_path(path, files[0]))
 
 
 def _union(parts: list[exp.Select]) -> exp.Query:
@@ -110,9 +123,10 @@ def _nothing(schema: StructType, extra: Mapping[str, str]) -> exp.Select:
 
 def _read_group(path: str, metadata: Metadata, files: Sequence[AddFile], extra: Mapping[str, str]) -> exp.Select:
     """Files of one partition: its values are constants, so a filter on them drops the whole branch."""
+    int96 = _is_int96(path, metadata, files)
     constants = dict(zip(metadata.partition_columns, partition_of(metadata, files[0]), strict=True))
     columns = [
-        _named(_typed(_text(constants[f.name]), f) if f.name in constants else _stored(f, metadata), f)
+        _named(_typed(_text(constants[f.name]), f) if f.name in constants else _stored(f, metadata, int96), f)
         for f in metadata.schema.fields
     ]
     return _undeleted(_select(path, metadata, files, columns, extra), path, files)
@@ -129,9 +143,10 @@ def _read_listed(path: str, metadata: Metadata, files: Sequence[AddFile], extra:
         number = exp.Cast(this=exp.column(_FILE_NUMBER, table=_DATA), to=exp.DataType.build("bigint"))
         place = exp.Add(this=number, expression=exp.Literal.number(1))
     values = zip(*(partition_of(metadata, file) for file in files), strict=True)
+    int96 = _is_int96(path, metadata, files)
     listed = dict(zip(metadata.partition_columns, values, strict=True))
     columns = [
-        _named(_chosen(listed[f.name], place, f) if f.name in listed else _stored(f, metadata), f)
+        _named(_chosen(listed[f.name], place, f) if f.name in listed else _stored(f, metadata, int96), f)
         for f in metadata.schema.fields
     ]
     return _undeleted(_select(path, metadata, files, columns, extra), path, files)
@@ -193,8 +208,12 @@ def _bits(bitmap: bytes) -> exp.Expr:
     return exp.Cast(this=blob, to=exp.DataType.build("BIT", dialect="duckdb"))
 
 
-def _stored(field: StructField, metadata: Metadata) -> exp.Expr:
-    value = renamed(exp.column(_inner(field), table=_DATA, quoted=True), field.dataType, mode_of(metadata))
+def _stored(field: StructField, metadata: Metadata, int96: bool) -> exp.Expr:
+    mode = mode_of(metadata)
+    value: exp.Expr = exp.column(_inner(field), table=_DATA, quoted=True)
+    if int96:
+        value = in_utc(value, physical_type(field.dataType, mode))
+    value = renamed(value, field.dataType, mode)
     if not isinstance(field.dataType, StructType):
         return value
     # A barrier: asked for one field, DuckDB would take it by its place in the table's struct, not in the file's.
@@ -208,13 +227,13 @@ def _inner(field: StructField) -> str:
 
 
 def _scan(path: str, metadata: Metadata, files: Sequence[AddFile]) -> exp.Table:
-    stored = [field for field in metadata.schema.fields if field.name not in metadata.partition_columns]
     paths = [_text(local_path(path, file)) for file in files]
-    scan = exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=paths), *_options(stored, metadata)])
+    options = _options(metadata, _is_int96(path, metadata, files))
+    scan = exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=paths), *options])
     return exp.Table(this=scan, alias=exp.TableAlias(this=exp.to_identifier(_DATA)))
 
 
-def _options(stored: Sequence[StructField], metadata: Metadata) -> list[exp.Expr]:
+def _options(metadata: Metadata, int96: bool) -> list[exp.Expr]:
     """By name or field id, with the table's types: a column that an older file lacks is null, a narrower is cast."""
     mode = mode_of(metadata)
     entries = [
@@ -225,13 +244,13 @@ def _options(stored: Sequence[StructField], metadata: Metadata) -> list[exp.Expr
                     exp.PropertyEQ(this=exp.to_identifier("name"), expression=exp.Literal.string(_inner(field))),
                     exp.PropertyEQ(
                         this=exp.to_identifier("type"),
-                        expression=exp.Literal.string(duck_name(physical_type(field.dataType, mode))),
+                        expression=exp.Literal.string(_file_type(field.dataType, mode, int96)),
                     ),
                     exp.PropertyEQ(this=exp.to_identifier("default_value"), expression=exp.Null()),
                 ]
             ),
         )
-        for field in stored
+        for field in _in_files(metadata)
     ]
     schema = exp.ToMap(this=exp.Struct(expressions=entries))
     return [
@@ -239,6 +258,11 @@ def _options(stored: Sequence[StructField], metadata: Metadata) -> list[exp.Expr
         exp.EQ(this=exp.to_identifier("hive_partitioning"), expression=exp.false()),
         exp.EQ(this=exp.to_identifier("filename"), expression=exp.Literal.string(_FILE)),
     ]
+
+
+def _file_type(kind: DataType, mode: Mode, int96: bool) -> str:
+    found = physical_type(kind, mode)
+    return duck_name(without_zone(found) if int96 else found)
 
 
 def _text(value: str | None) -> exp.Expr:

@@ -1,0 +1,90 @@
+"""Instants in data files of older writers: Parquet's INT96, which is still what Spark writes by default.
+
+INT96 does not say that it counts from midnight in UTC, so DuckDB takes it for a time without a zone and would read it
+in the session's. Files that hold it are read as such times, which are then placed in UTC.
+
+Invariants: a file is looked into once, for a data file never changes; a file that cannot be opened is left to the
+reader to tell of.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType, TimestampNTZType, TimestampType
+from sqlglot import exp
+
+
+def has_instants(kind: DataType) -> bool:
+    """Whether there is a `timestamp` anywhere in the type."""
+    if isinstance(kind, StructType):
+        return any(has_instants(field.dataType) for field in kind.fields)
+    if isinstance(kind, ArrayType):
+        return has_instants(kind.elementType)
+    if isinstance(kind, MapType):
+        return has_instants(kind.keyType) or has_instants(kind.valueType)
+    return isinstance(kind, TimestampType)
+
+
+@lru_cache(maxsize=1 << 16)
+def holds_int96(path: str) -> bool:
+    """Whether the Parquet file at `path` has an INT96 column."""
+    # Loaded on use: most tables have no column that could be one.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        columns = pq.read_metadata(path).schema
+    except (OSError, pa.ArrowException):
+        return False
+    return any(columns.column(index).physical_type == "INT96" for index in range(len(columns)))
+
+
+def without_zone(kind: DataType) -> DataType:
+    """The type as DuckDB reads it from INT96."""
+    if isinstance(kind, StructType):
+        return StructType([StructField(field.name, without_zone(field.dataType)) for field in kind.fields])
+    if isinstance(kind, ArrayType):
+        return ArrayType(without_zone(kind.elementType))
+    if isinstance(kind, MapType):
+        return MapType(without_zone(kind.keyType), without_zone(kind.valueType))
+    return TimestampNTZType() if isinstance(kind, TimestampType) else kind
+
+
+def in_utc(value: exp.Expr, kind: DataType) -> exp.Expr:
+    """`value`, which is of the type `without_zone(kind)`, with its times placed in UTC."""
+    if not has_instants(kind):
+        return value
+    if isinstance(kind, StructType):
+        fields = [
+            exp.PropertyEQ(
+                this=exp.to_identifier(field.name, quoted=True),
+                expression=in_utc(exp.Dot(this=value.copy(), expression=_name(field.name)), field.dataType),
+            )
+            for field in kind.fields
+        ]
+        is_null = exp.Is(this=value, expression=exp.Null())
+        return exp.Case(default=exp.Struct(expressions=fields)).when(is_null, exp.Null())
+    if isinstance(kind, ArrayType):
+        return _each(value, in_utc(exp.column("x_"), kind.elementType))
+    if isinstance(kind, MapType):
+        parts = {"key": kind.keyType, "value": kind.valueType}
+        entry = [
+            exp.PropertyEQ(
+                this=exp.to_identifier(name),
+                expression=in_utc(exp.Dot(this=exp.column("x_"), expression=_name(name)), part),
+            )
+            for name, part in parts.items()
+        ]
+        entries = exp.Anonymous(this="map_entries", expressions=[value])
+        return exp.Anonymous(this="map_from_entries", expressions=[_each(entries, exp.Struct(expressions=entry))])
+    return exp.Anonymous(this="timezone", expressions=[exp.Literal.string("UTC"), value])
+
+
+def _name(name: str) -> exp.Identifier:
+    return exp.to_identifier(name, quoted=True)
+
+
+def _each(values: exp.Expr, made: exp.Expr) -> exp.Expr:
+    each = exp.Lambda(this=made, expressions=[exp.to_identifier("x_")], colon=True)
+    return exp.Anonymous(this="list_transform", expressions=[values, each])

@@ -1,0 +1,78 @@
+"""Instants that Spark wrote as INT96: the same moment in every session, at every depth."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sqlglot import exp
+
+from headwater.lake.actions import AddFile, Commit, Metadata, Protocol
+from headwater.lake.instants import has_instants, holds_int96, in_utc, without_zone
+from headwater.lake.table import LakeTable
+from headwater.types.ddl import parse_schema, parse_type
+from support.lake import connection, query, rows
+
+NOON = datetime(2024, 7, 1, 12, 0, 0, 123456, UTC)
+NESTED = "at timestamp, s struct<a:timestamp,n:int>, l array<array<timestamp>>, m map<timestamp,struct<b:timestamp>>"
+FIELDS = [("a", pa.timestamp("us", "UTC")), ("n", pa.int32())]
+TYPES = {
+    "at": pa.timestamp("us", "UTC"),
+    "s": pa.struct(FIELDS),
+    "l": pa.list_(pa.list_(pa.timestamp("us", "UTC"))),
+    "m": pa.map_(pa.timestamp("us", "UTC"), pa.struct([("b", pa.timestamp("us", "UTC"))])),
+}
+WHOLE = {"at": NOON, "s": {"a": NOON, "n": 1}, "l": [[NOON, None], None, []], "m": [(NOON, {"b": NOON})]}
+EMPTY = {"at": None, "s": None, "l": None, "m": None}
+HALF = {"at": None, "s": {"a": None, "n": 2}, "l": [], "m": [(NOON, None)]}
+
+
+def made(folder: Path, *, int96: bool) -> LakeTable:
+    """A table of one file that is not DuckDB's."""
+    folder.mkdir(exist_ok=True)
+    table = LakeTable.at(str(folder))
+    data = pa.Table.from_pylist([WHOLE, EMPTY, HALF], pa.schema(list(TYPES.items())))
+    pq.write_table(data, folder / "f.parquet", use_deprecated_int96_timestamps=int96)
+    add = AddFile("f.parquet", {}, (folder / "f.parquet").stat().st_size, 1)
+    metadata = Metadata("id", parse_schema(NESTED).json())
+    table.log.write(Commit(0, (add,), metadata=metadata, protocol=Protocol(1, 2)))
+    return LakeTable.open(str(folder))
+
+
+@pytest.mark.parametrize("int96", [False, True])
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_an_instant_is_the_same_in_every_session(tmp_path: Path, zone: str, int96: bool) -> None:
+    table = made(tmp_path, int96=int96)
+    assert holds_int96(str(tmp_path / "f.parquet")) is int96
+    expected = [
+        (NOON, {"a": NOON, "n": 1}, [[NOON, None], None, []], {NOON: {"b": NOON}}),
+        (None, {"a": None, "n": 2}, [], {NOON: None}),
+        (None, None, None, None),
+    ]
+    found = rows(table, zone)
+    assert sorted(found, key=lambda row: (row[0] is None, row[1] is None)) == expected
+
+
+def test_files_of_both_kinds_are_read_together(tmp_path: Path) -> None:
+    table = made(tmp_path, int96=True)
+    more = query("SELECT TIMESTAMPTZ '2024-07-01 12:00:00.123456+00' AS at")
+    table.append(connection("Asia/Tokyo"), more, parse_schema("at timestamp"))
+    for zone in ("UTC", "Asia/Tokyo"):
+        assert [row[0] for row in rows(table, zone) if row[0] is not None] == [NOON, NOON]
+
+
+def test_a_file_that_is_not_there_is_for_the_reader_to_tell(tmp_path: Path) -> None:
+    assert not holds_int96(str(tmp_path / "none.parquet"))
+    (tmp_path / "damaged.parquet").write_bytes(json.dumps({}).encode())
+    assert not holds_int96(str(tmp_path / "damaged.parquet"))
+
+
+def test_what_holds_no_instant_is_left_alone() -> None:
+    value, kind = exp.column("v"), parse_type("struct<a: array<timestamp_ntz>, m: map<date, string>>")
+    assert not has_instants(kind)
+    assert in_utc(value, kind) is value
+    assert without_zone(kind).simpleString() == kind.simpleString()
