@@ -9,7 +9,8 @@ from pyspark import errors as e
 from pyspark.sql.connect.session import SparkSession
 
 from headwater.connect.errors import ErrorStore, as_spark_error, details, status
-from headwater.errors import AnalysisError, QueryContext, SparkError
+from headwater.connect.proto import ErrorInfo
+from headwater.errors import AnalysisError, ConcurrentWriteError, QueryContext, SparkError
 from support.server import spark_session
 
 
@@ -97,3 +98,32 @@ def test_what_spark_requires_has_no_condition(spark: SparkSession) -> None:
 
     assert caught.value.getCondition() is None
     assert caught.value.getSqlState() is None
+
+
+@pytest.mark.parametrize(
+    ("condition", "name"),
+    [
+        ("DELTA_CONCURRENT_APPEND", "ConcurrentAppendException"),
+        ("DELTA_CONCURRENT_DELETE_READ", "ConcurrentDeleteReadException"),
+        ("DELTA_CONCURRENT_TRANSACTION", "ConcurrentTransactionException"),
+        ("DELTA_METADATA_CHANGED", "MetadataChangedException"),
+        ("DELTA_PROTOCOL_CHANGED", "ProtocolChangedException"),
+    ],
+)
+def test_conflicts_are_the_classes_of_delta_s_package(condition: str, name: str) -> None:
+    import delta.connect.exceptions as connect
+    import delta.exceptions as public
+    from pyspark.errors.exceptions.connect import convert_exception
+
+    error = ConcurrentWriteError(condition, version=3, operation="MERGE")
+    info = ErrorInfo()
+    status(error, None).details[0].Unpack(info)
+    raised = convert_exception(info, str(error), None)
+    assert type(raised) is getattr(connect, name)
+    assert isinstance(raised, getattr(public, name))
+    assert raised.getCondition() == condition
+
+
+def test_other_conflicts_are_java_s() -> None:
+    error = ConcurrentWriteError("CONCURRENT_STREAM_LOG_UPDATE", batchId=1, path="/p")
+    assert error.java_classes[0] == "java.util.ConcurrentModificationException"

@@ -138,3 +138,30 @@ def test_vacuum_restore_and_clone(spark: SparkSession, tmp_path: Path) -> None:
     assert table.toDF().collect() == [(2,)]
     with pytest.raises(PySparkException, match="DELTA_MISSING_DELTA_TABLE"):
         DeltaTable.forPath(spark, str(tmp_path)).clone("nothing", isShallow=True)
+
+
+def test_optimize_compacts_and_orders(spark: SparkSession) -> None:
+    table = (
+        DeltaTable.create(spark).tableName("small").addColumn("id", "INT").addColumn("day", "STRING")
+        .partitionedBy("day").execute()
+    )  # fmt: skip
+    for day in ("x", "x", "y", "y"):
+        spark.sql(f"INSERT INTO small VALUES (1, '{day}')")
+    told = table.optimize().where("day >= 'x'").where("day = 'x'").executeCompaction().first()
+    assert (told.metrics.numFilesAdded, told.metrics.numFilesRemoved) == (1, 2)
+    assert table.detail().first().numFiles == 3
+    table.optimize().executeZOrderBy("id")
+    assert (table.detail().first().numFiles, table.toDF().count()) == (2, 4)
+    assert operations(table)[:2] == ["OPTIMIZE", "OPTIMIZE"]
+
+
+def test_convert_to_delta(spark: SparkSession, tmp_path: Path) -> None:
+    place = str(tmp_path / "files")
+    spark.range(3).selectExpr("id", "id % 2 AS part").write.partitionBy("part").parquet(place)
+    table = DeltaTable.convertToDelta(spark, f"parquet.`{place}`", "part BIGINT")
+    assert sorted(row.id for row in table.toDF().collect()) == [0, 1, 2]
+    assert operations(table) == ["CONVERT"]
+    other = str(tmp_path / "others")
+    spark.range(3).selectExpr("id", "id % 2 AS part").write.partitionBy("part").parquet(other)
+    by = StructType().add("part", LongType())
+    assert DeltaTable.convertToDelta(spark, f"parquet.`{other}`", by).detail().first().partitionColumns == ["part"]
