@@ -179,3 +179,22 @@ def test_files_end_where_the_options_say(bench: SinkBench, tmp_path: Path) -> No
     for options in ({"maxRecordsPerFile": "many"}, {"optimizeWrite": "maybe"}):
         with pytest.raises(IllegalArgumentError, match="DELTA_ILLEGAL_OPTION"):
             bench.open(path=path, options=options)
+
+
+def test_a_stream_makes_a_clustered_table_and_goes_on_only_with_the_same_columns(
+    bench: SinkBench, tmp_path: Path
+) -> None:
+    for target in ({"path": str(tmp_path / "out")}, {"table": ("made",)}):
+        bench.put(bench.open(cluster_by=("id",), **target), 0, numbers(3))
+        bench.put(bench.open(cluster_by=("ID",), **target), 1, numbers(3, 3))
+        with pytest.raises(AnalysisError, match="DELTA_CLUSTERING_COLUMNS_MISMATCH"):
+            bench.open(cluster_by=("name",), **target)
+        with pytest.raises(AnalysisError, match="SPECIFY_CLUSTER_BY_WITH_PARTITIONED_BY_IS_NOT_ALLOWED"):
+            bench.open(cluster_by=("name",), partition_by=("id",), **target)
+    made = bench.catalog.stored(("made",))
+    assert made is not None
+    for path in (str(tmp_path / "out"), made.location or ""):
+        table = LakeTable.open(path)
+        assert "delta.clustering" in table.newest().domains
+        assert [commit.info["operation"] for commit in table.history()][-1] == "CREATE TABLE"
+        assert len(by_deltalake(path)) == 6

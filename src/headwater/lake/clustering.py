@@ -18,7 +18,7 @@ from typing import Any
 from pyspark.sql.types import ArrayType, BinaryType, BooleanType, DataType, MapType, StructType, VariantType
 
 from headwater.errors import AnalysisError
-from headwater.lake.actions import AddFile, DomainMetadata
+from headwater.lake.actions import AddFile, DomainMetadata, Metadata
 from headwater.lake.zorder import ColumnPath, field_at, leaf_paths, named
 
 DOMAIN = "delta.clustering"
@@ -41,6 +41,25 @@ def domain(columns: Sequence[ColumnPath]) -> DomainMetadata:
     """The log's entry for these columns."""
     body = {"clusteringColumns": [list(path) for path in columns], "domainName": DOMAIN}
     return DomainMetadata(DOMAIN, json.dumps(body, separators=(",", ":")))
+
+
+def domain_for(metadata: Metadata, columns: Sequence[ColumnPath]) -> DomainMetadata:
+    """The log's entry for a table's columns. Raises Delta's errors for those that cannot cluster it."""
+    if metadata.partition_columns:
+        raise AnalysisError("DELTA_CLUSTER_BY_WITH_PARTITIONED_BY")
+    indexed = int(metadata.configuration.get("delta.dataSkippingNumIndexedCols", "32"))
+    return domain(check(metadata.schema, columns, indexed))
+
+
+def check_same(domains: Mapping[str, str], columns: Sequence[ColumnPath]) -> None:
+    """Raise DELTA_CLUSTERING_COLUMNS_MISMATCH unless the table is clustered by just these columns."""
+    found = [[name.lower() for name in path] for path in columns_of(domains)]
+    if found != [[name.lower() for name in path] for path in columns]:
+        raise AnalysisError(
+            "DELTA_CLUSTERING_COLUMNS_MISMATCH",
+            providedClusteringColumns=", ".join(named(path) for path in columns),
+            existingClusteringColumns=", ".join(named(path) for path in columns_of(domains)),
+        )
 
 
 def check(schema: StructType, columns: Sequence[ColumnPath], indexed: int = 32) -> tuple[ColumnPath, ...]:

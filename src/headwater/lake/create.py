@@ -6,6 +6,7 @@ has a new id, as in Delta, so a stream that reads it stops).
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING
 from pyspark.sql.types import StructType
 
 from headwater.crash import crash_point
+from headwater.lake import clustering
 from headwater.lake.plan import Write, new_table, plan
 from headwater.lake.transaction import Draft, Operation, WriteResult
+from headwater.lake.zorder import ColumnPath, named
 
 if TYPE_CHECKING:
     from headwater.lake.table import LakeTable
@@ -28,6 +31,7 @@ class NewTable:
     Attributes:
         schema: its columns, NOT NULL ones as such.
         managed: whether the catalog owns its files, for history.
+        cluster_by: clustering columns, each the names on the way to it.
     """
 
     schema: StructType
@@ -35,10 +39,13 @@ class NewTable:
     properties: Mapping[str, str] = field(default_factory=dict)
     description: str | None = None
     managed: bool = False
+    cluster_by: tuple[ColumnPath, ...] = ()
 
     def operation(self, name: str) -> Operation:
         """How history names the table's making."""
-        return creation(name, self.partition_by, self.properties, self.description, managed=self.managed)
+        made = creation(name, self.partition_by, self.properties, self.description, managed=self.managed)
+        listed = json.dumps([named(path) for path in self.cluster_by], separators=(",", ":"))
+        return dataclasses.replace(made, parameters={**made.parameters, "clusterBy": listed})
 
 
 def creation(
@@ -56,11 +63,15 @@ def creation(
 
 
 def create(table: LakeTable, made: NewTable) -> WriteResult:
-    """Commit the first version of a table that is not there yet."""
-    metadata, protocol = new_table(
-        made.schema, made.partition_by, made.properties, table.clock.now_ms(), made.description
-    )
-    return table.commit(Draft(made.operation("CREATE TABLE"), -1, metadata=metadata, protocol=protocol))
+    """Commit the first version of a table that is not there yet. Raises Delta's errors for clustering columns."""
+    properties = dict(made.properties)
+    if made.cluster_by:
+        properties |= {f"delta.feature.{name}": "supported" for name in clustering.FEATURES}
+    metadata, protocol = new_table(made.schema, made.partition_by, properties, table.clock.now_ms(), made.description)
+    draft = Draft(made.operation("CREATE TABLE"), -1, metadata=metadata, protocol=protocol)
+    if made.cluster_by:
+        draft = dataclasses.replace(draft, domains=(clustering.domain_for(metadata, made.cluster_by),))
+    return table.commit(draft)
 
 
 def replace(table: LakeTable, made: NewTable, name: str = "CREATE OR REPLACE TABLE") -> WriteResult:
@@ -76,5 +87,8 @@ def replace(table: LakeTable, made: NewTable, name: str = "CREATE OR REPLACE TAB
         operation=made.operation(name),
     )
     planned = plan(state, write, table.clock.now_ms())
+    draft = planned.draft(())
+    if clustering.columns_of(state.domains):
+        draft = dataclasses.replace(draft, domains=(clustering.domain(()),))
     crash_point("lake.table_replaced")
-    return table.commit(planned.draft(()))
+    return table.commit(draft)

@@ -22,7 +22,16 @@ _WRITTEN = {
 }
 READER_FEATURES = frozenset({*_WRITTEN, "columnMapping"})
 WRITER_FEATURES = frozenset(
-    {*_WRITTEN, "appendOnly", "changeDataFeed", "checkConstraints", "generatedColumns", "invariants"}
+    {
+        *_WRITTEN,
+        "appendOnly",
+        "changeDataFeed",
+        "checkConstraints",
+        "clustering",
+        "domainMetadata",
+        "generatedColumns",
+        "invariants",
+    }
 )
 
 _WAY_OUT = "Read the table with Apache Spark, or drop the feature: ALTER TABLE … DROP FEATURE."

@@ -159,6 +159,7 @@ def _clustering(
     if asked.zorder_by:
         listed = ", ".join(named(path) for path in asked.zorder_by)
         raise AnalysisError("DELTA_CLUSTERING_WITH_ZORDER_BY", zOrderBy=listed)
+    columns = clustering.check(metadata.schema, columns, -1)
     cubes = clustering.cubes(files, columns, full=asked.full)
     bins = (cubes.chosen,) if cubes.chosen else ()
     return _Plan(metadata, bins, len(files), columns, True, asked.limits, cubes)

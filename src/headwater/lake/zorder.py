@@ -9,6 +9,7 @@ Invariants: the order depends on a sample of the rows but loses and doubles none
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -203,6 +204,12 @@ def leaf_paths(schema: StructType) -> list[ColumnPath]:
 def named(path: ColumnPath) -> str:
     """The column as Spark prints it: parts that are no plain names in backticks."""
     return ".".join(part if part.replace("_", "").isalnum() else "`" + part.replace("`", "``") + "`" for part in path)
+
+
+def column_path(name: str) -> ColumnPath:
+    """The parts of a column's name as a user writes it: dots between them, backticks around odd ones."""
+    parts = re.findall(r"`((?:[^`]|``)*)`|([^.`]+)", name)
+    return tuple(quoted.replace("``", "`") or plain for quoted, plain in parts)
 
 
 def _below(path: ColumnPath, kind: DataType) -> list[ColumnPath]:

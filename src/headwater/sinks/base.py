@@ -49,7 +49,10 @@ class SinkContext:
 
 @dataclass(frozen=True)
 class SinkRequest:
-    """What the user asked for: `writeStream.format(format).options(options).partitionBy(…).start(path)`."""
+    """What the user asked for: `writeStream.format(format).options(options).partitionBy(…).start(path)`.
+
+    `cluster_by`: column names as the user wrote them; sinks that cannot cluster refuse them.
+    """
 
     format: str
     options: FormatOptions
@@ -60,6 +63,7 @@ class SinkRequest:
     partition_by: tuple[str, ...] = ()
     function: Any = None
     """The pickled function of `foreach`/`foreachBatch`."""
+    cluster_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,13 @@ from headwater.catalog.model import TableKind
 from headwater.crash import crash_point
 from headwater.errors import AnalysisError
 from headwater.lake.auto_compact import Rule, compact, rule_of
+from headwater.lake.clustering import check_same
+from headwater.lake.create import NewTable, create
 from headwater.lake.file_sizes import Lookup, Sizes, of_write
 from headwater.lake.schema import as_nullable
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
+from headwater.lake.zorder import column_path
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
 
 _AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
@@ -92,7 +95,7 @@ class DeltaProvider:
     """`writeStream.format("delta")` to a path or a table.
 
     Options: `path`, `mergeSchema`, `overwriteSchema` (complete mode), `userMetadata`, `maxRecordsPerFile`,
-    `optimizeWrite`.
+    `optimizeWrite`. `clusterBy` makes a clustered table, or must agree with the one that is there.
     """
 
     output_modes: tuple[OutputMode, ...] = ("append", "complete")
@@ -102,6 +105,8 @@ class DeltaProvider:
         if request.output_mode not in self.output_modes:
             mode = request.output_mode.capitalize()
             raise AnalysisError("DELTA_UNSUPPORTED_OUTPUT_MODE", dataSource="delta", mode=mode)
+        if request.cluster_by and request.partition_by:
+            raise AnalysisError("SPECIFY_CLUSTER_BY_WITH_PARTITIONED_BY_IS_NOT_ALLOWED")
         path = request.path or request.options.get("path")
         if request.table:
             location = _location(request, context, path)
@@ -110,12 +115,23 @@ class DeltaProvider:
         else:
             raise AnalysisError("_LEGACY_ERROR_TEMP_2047")
         table = LakeTable.at(context.mounts.local(location), context.storage, context.clock)
+        if request.cluster_by:
+            _cluster(table, request)
         return DeltaSink(table, request, context, f"DeltaSink[{context.mounts.uri(location)}]")
 
 
 def _lookup(context: SinkContext) -> Lookup:
     settings = getattr(context.session, "settings", None)
     return settings.lookup if settings is not None else lambda _key: None
+
+
+def _cluster(table: LakeTable, request: SinkRequest) -> None:
+    """Make the table with its clustering columns if there is none. Raises if it has others."""
+    columns = tuple(column_path(name) for name in request.cluster_by)
+    if table.version >= 0:
+        check_same(table.newest().domains, columns)
+    else:
+        create(table, NewTable(as_nullable(request.schema), cluster_by=columns))
 
 
 def _location(request: SinkRequest, context: SinkContext, path: str | None) -> str:
@@ -134,7 +150,9 @@ def _create(request: SinkRequest, catalog: Catalog, context: SinkContext, path: 
     database, name = catalog.split(request.table)
     location = context.mounts.local(path) if path else catalog.managed_location(request.table)
     if not LakeTable.exists(location):
-        LakeTable.create(location, as_nullable(request.schema), request.partition_by)
+        columns = tuple(column_path(name) for name in request.cluster_by)
+        made = NewTable(as_nullable(request.schema), request.partition_by, managed=not path, cluster_by=columns)
+        create(LakeTable.at(location, context.storage, context.clock), made)
     kind: TableKind = "EXTERNAL" if path else "MANAGED"
     table = Table(database, name, kind, "delta", location, created_ms=context.clock.now_ms())
     catalog.add_table(table, if_not_exists=True)

@@ -19,7 +19,7 @@ from typing import Any, cast
 from pyspark.sql.types import StructType
 
 from headwater.duck import DuckError
-from headwater.errors import AnalysisError
+from headwater.errors import AnalysisError, unsupported
 from headwater.io.formats.base import FormatOptions
 from headwater.plan.commands import StartStream
 from headwater.plan.relations import Relation
@@ -153,6 +153,8 @@ def _parts(
 
 def _sink_request(command: StartStream, stream: Dataflow, name: str) -> SinkRequest:
     options = FormatOptions(command.options)
+    if command.cluster_by and name != "delta":
+        raise unsupported(f"clusterBy of a stream into `{name}`", "Write to a Delta table.")
     return SinkRequest(
         name,
         options,
@@ -162,6 +164,7 @@ def _sink_request(command: StartStream, stream: Dataflow, name: str) -> SinkRequ
         command.table,
         command.partition_by,
         command.foreach_batch or command.foreach,
+        command.cluster_by,
     )
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from headwater.errors import UnsupportedError
+from headwater.plan.commands import Write
+from headwater.plan.relations import OneRow
 from support.sql_session import Sql
 
 
@@ -101,3 +104,11 @@ def test_columns_without_statistics_are_refused_unless_the_session_says_otherwis
     sql.refused("OPTIMIZE n ZORDER BY b", "DELTA_ZORDERING_ON_COLUMN_WITHOUT_STATS")
     sql("SET spark.databricks.delta.optimize.zorder.checkStatsCollection.enabled = false")
     assert metrics(sql, "OPTIMIZE n ZORDER BY b")["numFilesAdded"] == 1
+
+
+def test_clustering_columns_of_batch_commands_are_refused_by_name(sql: Sql) -> None:
+    for text in ("CREATE TABLE c (a INT) USING delta CLUSTER BY (a)", "CREATE TABLE c CLUSTER BY (a) AS SELECT 1 AS a"):
+        assert "clustering columns" in sql.refused(text, "UNSUPPORTED_FEATURE.HEADWATER").text
+    write = Write(OneRow(), "delta", "append", table=("c",), cluster_by=("a",))
+    with pytest.raises(UnsupportedError, match="clustering columns"):
+        sql.session.run(write)

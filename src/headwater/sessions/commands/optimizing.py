@@ -18,14 +18,14 @@ from headwater.lake import optimize as lake
 from headwater.lake.actions import AddFile
 from headwater.lake.file_sizes import of_optimize
 from headwater.lake.table import LakeTable
+from headwater.lake.zorder import column_path
 from headwater.plan.commands import Optimize
-from headwater.plan.expressions import Column, Expression
+from headwater.plan.expressions import Expression
 from headwater.plan.relations import Relation
 from headwater.sessions import stored
 from headwater.sessions.commands.base import command
 from headwater.sessions.leaves import rows
 from headwater.sessions.saving import DELTA
-from headwater.sql import parse_expression
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
@@ -44,7 +44,7 @@ def optimize(node: Optimize, session: Session) -> Relation:
     asked = lake.Optimize(
         where.sql,
         where.text,
-        tuple(_path(name) for name in node.zorder_by),
+        tuple(column_path(name) for name in node.zorder_by),
         node.full,
         limits=of_optimize(session.settings.lookup, table.metadata.configuration),
         check_stats=(session.settings.lookup(_CHECK_STATS) or "true").lower() == "true",
@@ -73,12 +73,6 @@ def _where(condition: Expression, table: LakeTable, session: Session) -> _Where:
         listed = "[" + ", ".join(table.partition_by) + "]"
         raise AnalysisError("DELTA_NON_PARTITION_COLUMN_REFERENCE", columnName=others[0], columnList=listed)
     return _Where(typed.sql, typed.name)
-
-
-def _path(name: str) -> tuple[str, ...]:
-    """The parts of a column's name."""
-    found = parse_expression(name)
-    return found.parts if isinstance(found, Column) else (name,)
 
 
 # ── the result ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,6 +16,7 @@ from headwater.io.formats import FormatOptions
 from headwater.plan.commands import CacheTable, CreateSchema, CreateTable, DropObject, Use
 from headwater.sessions import stored
 from headwater.sessions.commands.base import command
+from headwater.sessions.commands.writing import check_unclustered
 from headwater.sessions.saving import check_format
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _DEFAULT_FORMAT = "spark.sql.sources.default"
 @command(CreateTable)
 def create_table(node: CreateTable, session: Session) -> None:
     """CREATE [OR REPLACE] TABLE [AS]. Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
+    check_unclustered(node.cluster_by)
     before = session.catalog.stored(node.name)
     if before is not None and node.if_not_exists:
         return

@@ -33,12 +33,22 @@ _DEFAULT_FORMAT = "spark.sql.sources.default"
 @command(Write)
 def write(node: Write, session: Session) -> None:
     """Save to a path or a table."""
+    check_unclustered(node.cluster_by)
     if node.insert:
         _insert_into(node, session)
     elif node.table:
         _save_as_table(node, session)
     else:
         _save_path(node, session)
+
+
+def check_unclustered(columns: tuple[str, ...]) -> None:
+    """Raise if a batch command asks for clustering columns: only a stream's table is made with them."""
+    if columns:
+        raise unsupported(
+            "clustering columns of a table that a stream does not make",
+            "Make the table by writeStream.clusterBy, or sort its files: OPTIMIZE … ZORDER BY.",
+        )
 
 
 def _save_path(node: Write, session: Session) -> None:
@@ -155,6 +165,7 @@ def _chosen(schema: StructType, columns: tuple[str, ...]) -> StructType:
 @command(WriteTo)
 def write_to(node: WriteTo, session: Session) -> None:
     """`df.writeTo(table)`."""
+    check_unclustered(node.cluster_by)
     found = stored.writable(node.table, session)
     if node.mode == "create":
         if found is not None:

@@ -183,8 +183,9 @@ def _clause(reader: Reader, found: _Clauses) -> _Clauses:
     if reader.accept("PARTITIONED BY"):
         return _partitioned(reader, found)
     if reader.accept("CLUSTER BY"):
-        automatic = reader.accept_any("AUTO", "NONE")
-        return found if automatic else replace(found, cluster_by=reader.name_list())
+        if reader.accept("AUTO"):
+            raise unsupported("CLUSTER BY AUTO", "Name the columns.")
+        return found if reader.accept("NONE") else replace(found, cluster_by=reader.name_list())
     if reader.accept("LOCATION"):
         return replace(found, location=reader.string())
     if reader.accept("OPTIONS"):
