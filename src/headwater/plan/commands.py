@@ -86,6 +86,10 @@ class CreateTable(Command):
     replace: bool = False
     if_not_exists: bool = False
     cluster_by: tuple[str, ...] = ()
+    must_exist: bool = False
+    """REPLACE TABLE: with `replace`, there must be one."""
+    like: tuple[str, ...] = ()
+    """The table whose columns and partitioning it takes."""
 
 
 @node
@@ -206,6 +210,15 @@ class AlterTable(Command):
     table: tuple[str, ...]
     change: str
     arguments: tuple[tuple[str, object], ...] = ()
+
+
+@node
+class CommentOn(Command):
+    """COMMENT ON TABLE | SCHEMA name IS text; None takes the comment away."""
+
+    kind: OneOf["table", "schema"]
+    name: tuple[str, ...]
+    comment: str | None
 
 
 @node

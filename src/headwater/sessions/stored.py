@@ -21,6 +21,7 @@ from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.lake import create as lake
 from headwater.lake.handles import shared
+from headwater.lake.rules import GENERATION
 from headwater.lake.table import LakeTable
 from headwater.plan.relations import ReadSource, ReadTable, Relation
 from headwater.sessions.files import named
@@ -116,6 +117,12 @@ def shown_properties(table: Table, session: Session) -> dict[str, str]:
     return {**snapshot.metadata.configuration, **{key: str(value) for key, value in versions.items()}, **features}
 
 
+def written(schema: StructType, given: Sequence[str]) -> StructType:
+    """The columns that rows with columns `given` fill: all but the generated ones that they do not bring."""
+    names = {name.lower() for name in given}
+    return StructType([f for f in schema.fields if f.name.lower() in names or GENERATION not in (f.metadata or {})])
+
+
 def target_of(
     table: Table,
     session: Session,
@@ -147,14 +154,21 @@ def define(
 
 
 def create_from(
-    plan: Relation, table: Table, session: Session, options: Options = (), *, replacing: bool = False
+    plan: Relation,
+    table: Table,
+    session: Session,
+    options: Options = (),
+    *,
+    replacing: bool = False,
+    verb: str | None = None,
 ) -> None:
     """Create a table with the rows of a plan (CREATE TABLE AS, `saveAsTable`).
 
     Raises TABLE_OR_VIEW_ALREADY_EXISTS, LOCATION_ALREADY_EXISTS.
     """
     with _creating(table):
-        _create_from(plan, table, session, options, replacing=replacing)
+        name = verb or ("CREATE OR REPLACE TABLE" if replacing else "CREATE TABLE")
+        _create_from(plan, table, session, options, replacing=replacing, verb=name)
 
 
 @contextmanager
@@ -166,12 +180,14 @@ def _creating(table: Table) -> Iterator[None]:
         yield
 
 
-def _create_from(plan: Relation, table: Table, session: Session, options: Options, *, replacing: bool) -> None:
+def _create_from(
+    plan: Relation, table: Table, session: Session, options: Options, *, replacing: bool, verb: str
+) -> None:
     schema = session.resolve(plan).schema
     _check_free(table, session, replacing=replacing)
     try:
         if table.provider == DELTA:
-            _save_delta(plan, table, session, options, replacing=replacing)
+            _save_delta(plan, table, session, options, replacing=replacing, verb=verb)
         else:
             merged = FormatOptions({**table.options, **dict(options)})
             target = Target(table.provider, table.location or "", table.partition_by, merged, overwrite=replacing)
@@ -184,13 +200,15 @@ def _create_from(plan: Relation, table: Table, session: Session, options: Option
     session.catalog.add_table(stored, replace=replacing)
 
 
-def _save_delta(plan: Relation, table: Table, session: Session, options: Options, *, replacing: bool) -> None:
+def _save_delta(
+    plan: Relation, table: Table, session: Session, options: Options, *, replacing: bool, verb: str
+) -> None:
     """One commit that defines the table and adds the rows."""
     resolved = resolve_batch(plan, session)
     made = _definition(table, nullable(resolved.schema))
     folder = LakeTable.at(table.location or "", session.runtime.storage, session.runtime.clock)
     there = replacing and folder.version >= 0
-    operation = made.operation("CREATE OR REPLACE TABLE AS SELECT" if replacing else "CREATE TABLE AS SELECT")
+    operation = made.operation(f"{verb} AS SELECT")
     words = FormatOptions(options).get("usermetadata")
     with session.connection(resolved) as connection:
         write = folder.overwrite if there else folder.append
@@ -221,10 +239,12 @@ def _check_free(table: Table, session: Session, *, replacing: bool) -> None:
         raise AnalysisError("LOCATION_ALREADY_EXISTS", identifier=display_name(table), location=uri(table, session))
 
 
-def create_empty(table: Table, schema: StructType | None, session: Session, *, replacing: bool = False) -> None:
+def create_empty(
+    table: Table, schema: StructType | None, session: Session, *, replacing: bool = False, verb: str = "CREATE TABLE"
+) -> None:
     """Create a table without rows, or over the files its location already holds."""
     if table.provider == DELTA:
-        _create_delta(table, schema, session, replacing=replacing)
+        _create_delta(table, schema, session, replacing=replacing, verb=verb)
         session.catalog.add_table(table, replace=replacing)
         return
     if schema is None or not schema.fields:
@@ -235,7 +255,7 @@ def create_empty(table: Table, schema: StructType | None, session: Session, *, r
     session.catalog.add_table(replace(table, schema=_stored_schema(schema, table.partition_by)), replace=replacing)
 
 
-def _create_delta(table: Table, schema: StructType | None, session: Session, *, replacing: bool) -> None:
+def _create_delta(table: Table, schema: StructType | None, session: Session, *, replacing: bool, verb: str) -> None:
     folder = table.location or ""
     there = LakeTable.exists(folder)
     if schema is None or not schema.fields:
@@ -243,7 +263,7 @@ def _create_delta(table: Table, schema: StructType | None, session: Session, *, 
             raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{folder}`")
         return
     if there and replacing:
-        lake.replace(lake_of(table, session), _definition(table, schema))
+        lake.replace(lake_of(table, session), _definition(table, schema), verb)
     elif there and lake_of(table, session).schema.names != schema.names:
         raise AnalysisError("DELTA_CREATE_TABLE_SCHEME_MISMATCH", path=folder)
     elif not there:

@@ -118,3 +118,69 @@ def test_rows_appended_while_a_constraint_is_checked_keep_it_out(sql: Sql, monke
     lake = stored.lake_of(stored.existing(("t",), sql.session), sql.session)
     assert not lake.metadata.configuration
     assert lake.version == 2
+
+
+@pytest.fixture
+def generated(sql: Sql) -> Sql:
+    sql(
+        "CREATE TABLE g (id INT, at TIMESTAMP, day DATE GENERATED ALWAYS AS (CAST(at AS DATE)) COMMENT 'c', "
+        "twice BIGINT GENERATED ALWAYS AS (id * 2)) USING delta PARTITIONED BY (day)"
+    )
+    return sql
+
+
+def test_a_generated_column_is_computed_where_it_is_not_given(generated: Sql) -> None:
+    generated("INSERT INTO g (id, at) VALUES (1, TIMESTAMP'2024-01-02 03:04:05')")
+    generated("INSERT INTO g BY NAME SELECT 2 AS id")
+    found = generated("SELECT id, CAST(day AS STRING), twice FROM g ORDER BY id")
+    assert found == [(1, "2024-01-02", 2), (2, None, 4)]
+    shown = dict(generated("SHOW TBLPROPERTIES g"))
+    assert (shown["delta.minReaderVersion"], shown["delta.feature.generatedColumns"]) == ("1", "supported")
+
+
+def test_a_generated_column_that_is_given_must_be_right(generated: Sql) -> None:
+    generated("INSERT INTO g VALUES (1, TIMESTAMP'2024-01-02 03:04:05', DATE'2024-01-02', 2)")
+    error = generated.refused("INSERT INTO g VALUES (1, NULL, NULL, 3)", BROKEN)
+    assert error.parameters["constraintName"] == "Generated Column"
+    assert error.parameters["values"] == " - id : 1\n - twice : 3"
+
+
+def test_generated_columns_follow_changes_of_what_they_are_made_of(generated: Sql) -> None:
+    generated("INSERT INTO g (id, at) VALUES (1, TIMESTAMP'2024-01-02 03:04:05')")
+    generated("UPDATE g SET id = id + 6")
+    generated(
+        "MERGE INTO g USING (SELECT 7 AS k) ON id = k WHEN MATCHED THEN UPDATE SET at = TIMESTAMP'2025-05-05 00:00:00'"
+    )
+    generated("MERGE INTO g USING (SELECT 9 AS k) ON id = k WHEN NOT MATCHED THEN INSERT (id) VALUES (k)")
+    assert generated("SELECT id, CAST(day AS STRING), twice FROM g ORDER BY id") == [
+        (7, "2025-05-05", 14),
+        (9, None, 18),
+    ]
+    generated.refused("UPDATE g SET twice = 1", BROKEN)
+
+
+@pytest.mark.parametrize(
+    ("column", "condition"),
+    [
+        ("c DOUBLE GENERATED ALWAYS AS (rand())", "DELTA_NON_DETERMINISTIC_EXPRESSION_IN_GENERATED_COLUMN"),
+        ("c STRING GENERATED ALWAYS AS (id + 1)", "DELTA_GENERATED_COLUMNS_EXPR_TYPE_MISMATCH"),
+        ("c INT GENERATED ALWAYS AS (nope + 1)", "DELTA_INVALID_GENERATED_COLUMN_REFERENCES"),
+        (
+            "c INT GENERATED ALWAYS AS (id), d INT GENERATED ALWAYS AS (c)",
+            "DELTA_INVALID_GENERATED_COLUMN_REFERENCES",
+        ),
+        ("c BIGINT GENERATED ALWAYS AS (sum(id))", "DELTA_AGGREGATE_IN_GENERATED_COLUMN"),
+        ("c BIGINT GENERATED ALWAYS AS IDENTITY", "UNSUPPORTED_FEATURE.HEADWATER"),
+        ("c INT DEFAULT 5", "UNSUPPORTED_FEATURE.HEADWATER"),
+        ("c INT, CONSTRAINT k CHECK (id > 0)", "UNSUPPORTED_FEATURE.HEADWATER"),
+    ],
+)
+def test_a_column_that_cannot_be_generated_is_refused(sql: Sql, column: str, condition: str) -> None:
+    sql.refused(f"CREATE TABLE n (id INT, {column}) USING delta", condition)
+    sql.refused("SELECT * FROM n", "TABLE_OR_VIEW_NOT_FOUND")
+
+
+def test_other_formats_have_no_generated_columns(sql: Sql) -> None:
+    sql.refused(
+        "CREATE TABLE n (id INT, c INT GENERATED ALWAYS AS (id)) USING parquet", "UNSUPPORTED_FEATURE.HEADWATER"
+    )

@@ -84,6 +84,42 @@ def test_a_table_made_from_a_query_keeps_its_comment_in_the_log(sql):
     assert ("k", "v") in sql(f"SHOW TBLPROPERTIES delta.`{path}`")
 
 
+def test_replace_table_needs_a_table(sql):
+    error = sql.refused("REPLACE TABLE t (a INT)", "TABLE_OR_VIEW_NOT_FOUND")
+    assert "`default`.`t`" in str(error)
+    sql("CREATE TABLE t (a INT) COMMENT 'c'")
+    sql("REPLACE TABLE t (b INT)")
+    assert history(sql)[0][4] == "REPLACE TABLE"
+    sql("REPLACE TABLE t AS SELECT 1 AS c")
+    assert history(sql)[0][4] == "REPLACE TABLE AS SELECT"
+    assert sql("SELECT * FROM t") == [(1,)]
+
+
+def test_a_table_like_another_has_its_columns_and_partitions_only(sql):
+    sql(
+        "CREATE TABLE s (a INT NOT NULL COMMENT 'x', b STRING) PARTITIONED BY (b) COMMENT 'c' TBLPROPERTIES ('k' = 'v')"
+    )
+    sql("INSERT INTO s VALUES (1, 'y')")
+    sql("CREATE TABLE t LIKE s TBLPROPERTIES ('o' = 'p')")
+    assert sql("DESCRIBE t")[0] == ("a", "int", "x")
+    assert (sql("SHOW PARTITIONS t"), sql("SELECT * FROM t")) == ([], [])
+    assert ("o", "p") in sql("SHOW TBLPROPERTIES t")
+    assert ("k", "v") not in sql("SHOW TBLPROPERTIES t")
+    sql("INSERT INTO t VALUES (NULL, 'y')")
+    sql("CREATE TABLE IF NOT EXISTS t LIKE s")
+    sql.refused("CREATE TABLE u LIKE nope", "TABLE_OR_VIEW_NOT_FOUND")
+
+
+@pytest.mark.parametrize("kind", ["delta", "parquet"])
+def test_a_table_gets_a_comment(sql, kind):
+    sql(f"CREATE TABLE t (a INT) USING {kind}")
+    sql("COMMENT ON TABLE t IS 'words'")
+    assert ("Comment", "words", "") in sql("DESCRIBE EXTENDED t")
+    sql("COMMENT ON TABLE t IS NULL")
+    assert "words" not in str(sql("DESCRIBE EXTENDED t"))
+    sql.refused("COMMENT ON SCHEMA default IS 'x'", "UNSUPPORTED_FEATURE.HEADWATER")
+
+
 def test_a_taken_name(sql):
     sql("CREATE TABLE t (a INT)")
     sql.refused("CREATE TABLE t (a INT)", "TABLE_OR_VIEW_ALREADY_EXISTS")

@@ -16,7 +16,7 @@ from headwater.crash import crash_point
 from headwater.errors import AnalysisError, unsupported
 from headwater.lake import alter
 from headwater.lake.table import LakeTable
-from headwater.plan.commands import AlterTable
+from headwater.plan.commands import AlterTable, CommentOn
 from headwater.sessions import stored
 from headwater.sessions.commands.base import command
 from headwater.sessions.rules import RulesContext, check
@@ -102,6 +102,19 @@ def _set_properties(table: Table, given: dict[str, Any], session: Session) -> No
     alter.set_properties(stored.lake_of(table, session), properties)
     if "comment" in properties and table.database:
         session.catalog.add_table(replace(table, comment=properties["comment"]), replace=True)
+
+
+@command(CommentOn)
+def comment_on(node: CommentOn, session: Session) -> None:
+    """COMMENT ON TABLE. Raises TABLE_OR_VIEW_NOT_FOUND."""
+    if node.kind != "table":
+        raise unsupported("COMMENT ON SCHEMA", "Give the COMMENT when the schema is created.")
+    table = stored.existing(node.name, session)
+    text = node.comment or ""
+    if table.provider == DELTA:
+        return _set_properties(table, {"properties": (("comment", text),)}, session)
+    session.catalog.add_table(replace(table, comment=text), replace=True)
+    return None
 
 
 def _unset_properties(table: Table, given: dict[str, Any], session: Session) -> None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pyspark.sql.types import StructField, StructType
+
 from headwater.catalog import CATALOG, DEFAULT_DATABASE, GLOBAL_TEMP, Database, Table, quoted
 from headwater.catalog.catalog import already_exists, not_found, schema_not_found
-from headwater.errors import AnalysisError
+from headwater.errors import AnalysisError, unsupported
 from headwater.io.formats import FormatOptions
+from headwater.lake.rules import GENERATION
 from headwater.plan.commands import CacheTable, CreateSchema, CreateTable, DropObject, Use
 from headwater.sessions import stored
 from headwater.sessions.commands.base import command
 from headwater.sessions.commands.writing import check_unclustered
-from headwater.sessions.saving import check_format
+from headwater.sessions.rules import RulesContext, generation
+from headwater.sessions.saving import DELTA, check_format
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
@@ -34,11 +38,47 @@ def create_table(node: CreateTable, session: Session) -> None:
         return
     if before is not None and (not node.replace or before.is_view):
         raise already_exists(before.full_name)
+    if before is None and node.must_exist:
+        raise not_found(session.catalog.split(node.name))
+    if node.like:
+        node = _like(node, session)
     table = _table(node, before, session)
+    verb = "REPLACE TABLE" if node.must_exist else "CREATE OR REPLACE TABLE" if node.replace else "CREATE TABLE"
     if node.query is not None:
-        stored.create_from(node.query, table, session, node.options, replacing=node.replace)
+        stored.create_from(node.query, table, session, node.options, replacing=node.replace, verb=verb)
     else:
-        stored.create_empty(table, node.schema, session, replacing=node.replace)
+        _check_definition(node, table, session)
+        stored.create_empty(table, node.schema, session, replacing=node.replace, verb=verb)
+
+
+def _like(node: CreateTable, session: Session) -> CreateTable:
+    """The columns and partitioning of another table; nothing else of it, and no NOT NULL, as in Spark."""
+    source = stored.existing(node.like, session)
+    fields = [
+        StructField(f.name, f.dataType, True, {k: v for k, v in (f.metadata or {}).items() if k == "comment"})
+        for f in stored.schema_of(source, session).fields
+    ]
+    provider = node.provider or source.provider
+    return replace(
+        node, schema=StructType(fields), partition_by=stored.partitions_of(source, session), provider=provider
+    )
+
+
+def _check_definition(node: CreateTable, table: Table, session: Session) -> None:
+    """Raise if columns are computed by expressions that cannot be, or in a format that has none."""
+    fields = node.schema.fields if node.schema is not None else []
+    expressions = {f.name: (f.metadata or {}).get(GENERATION) for f in fields}
+    if any("CURRENT_DEFAULT" in (f.metadata or {}) for f in fields):
+        raise unsupported("a column with a DEFAULT", "Fill the column in the query that writes it.")
+    if not any(expressions.values()):
+        return
+    if table.provider != DELTA:
+        raise unsupported(f"a generated column in a table of format {table.provider}")
+    assert node.schema is not None
+    with session.connection() as connection:
+        for name, text in expressions.items():
+            if text is not None:
+                generation(name, text, node.schema, RulesContext(connection))
 
 
 def _table(node: CreateTable, before: Table | None, session: Session) -> Table:

@@ -146,6 +146,7 @@ def insert(node: Insert, session: Session) -> None:
     if node.columns:
         plan = by_position(plan, _chosen(schema, node.columns), name, session)
     if node.columns or node.by_name:
+        schema = stored.written(schema, node.columns or session.resolve(plan).schema.names)
         plan = by_name(plan, schema, name, session, fill=True)
     else:
         plan = by_position(plan, schema, name, session)
@@ -185,8 +186,8 @@ def _write_to_existing(node: WriteTo, found: Table, session: Session) -> None:
     target = replace(target, dynamic=node.mode == "overwrite_partitions")
     if found.provider == DELTA and target.options.flag("mergeSchema"):
         return save(node.input, target, session)
-    plan = by_name(node.input, stored.schema_of(found, session), stored.display_name(found), session)
-    return save(plan, target, session)
+    schema = stored.written(stored.schema_of(found, session), session.resolve(node.input).schema.names)
+    return save(by_name(node.input, schema, stored.display_name(found), session), target, session)
 
 
 def _is_true(condition: Expression) -> bool:

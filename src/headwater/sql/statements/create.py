@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType
 
 from headwater.errors import ParseError, unsupported
 from headwater.plan.commands import CloneTable, Command, CreateSchema, CreateTable, CreateView, Options
 from headwater.plan.relations import ReadSource
+from headwater.sql.columns import column
 from headwater.sql.reader import Reader
 from headwater.sql.statements.base import statement
 from headwater.sql.statements.clone import clone
 from headwater.types.ddl import parse_schema
 
-_COLUMN_EXTRAS = ("DEFAULT", "GENERATED", "CHECK", "PRIMARY", "FOREIGN", "CONSTRAINT", "UNIQUE")
+_COLUMN_EXTRAS = ("DEFAULT", "GENERATED", "CHECK", "PRIMARY KEY", "FOREIGN KEY", "CONSTRAINT", "UNIQUE")
 
 
 @statement("CREATE")
@@ -116,6 +117,16 @@ def _view_of_source(reader: Reader, name: tuple[str, ...], scope: Any, replaces:
 # ── table ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@statement("REPLACE")
+def replace_table(reader: Reader) -> Command:
+    """REPLACE TABLE …: as CREATE OR REPLACE TABLE, of a table that is there."""
+    reader.expect("TABLE")
+    made = _table(reader, True)
+    if not isinstance(made, CreateTable):
+        raise unsupported("REPLACE TABLE … CLONE", "Use CREATE OR REPLACE TABLE … SHALLOW CLONE.")
+    return replace(made, must_exist=True)
+
+
 @dataclass(frozen=True)
 class _Clauses:
     provider: str | None = None
@@ -133,8 +144,7 @@ def _table(reader: Reader, replaces: bool) -> Command:
     name = reader.names()
     if reader.peek() in ("CLONE", "SHALLOW", "DEEP"):
         return clone(reader, CloneTable(name, (), replace=replaces, if_not_exists=if_not_exists))
-    if reader.peek() == "LIKE":
-        raise unsupported(f"CREATE TABLE … {reader.peek()}", "Use CREATE TABLE … AS SELECT.")
+    like = reader.names() if reader.accept("LIKE") else ()
     schema = _columns(reader) if reader.peek() == "(" and not _is_parenthesized_query(reader) else None
     clauses = _Clauses()
     while not reader.done() and reader.peek() != "AS" and not reader.at_query():
@@ -156,6 +166,7 @@ def _table(reader: Reader, replaces: bool) -> Command:
         replaces,
         if_not_exists,
         clauses.cluster_by,
+        like=like,
     )
 
 
@@ -170,11 +181,17 @@ def _columns(reader: Reader) -> StructType:
         depth += {"(": 1, ")": -1, "<": 1, ">": -1}.get(word, 0)
         if depth == 0:
             break
-        if depth == 1 and word in _COLUMN_EXTRAS and not start:
-            raise unsupported(f"{word} in a column definition", "Fill the column in the query that writes it.")
+        if depth == 1 and word in _COLUMN_EXTRAS and (not start or word.endswith(" KEY")):
+            return StructType(list(reader.listed(lambda: _column(reader))))
         start = word in ("(", ",")
         ahead += 1
     return parse_schema(reader.enclosed())
+
+
+def _column(reader: Reader) -> StructField:
+    if reader.peek() in ("CONSTRAINT", "PRIMARY KEY", "FOREIGN KEY") or reader.peek(1) == "(":
+        raise unsupported(f"{reader.peek()} in a table definition", "Use ALTER TABLE … ADD CONSTRAINT … CHECK.")
+    return column(reader)[1]
 
 
 def _clause(reader: Reader, found: _Clauses) -> _Clauses:
