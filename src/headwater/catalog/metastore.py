@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any
+from urllib.parse import quote
 
 from pyspark.sql.types import StructType
 
@@ -25,6 +26,7 @@ _FOLDER = ".headwater"
 _FILE = "catalog.db"
 _LAYOUT = 1
 _BUSY_SECONDS = 60.0
+_CLAIM_SECONDS = 3600.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS databases (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tables (
@@ -102,6 +104,20 @@ class Metastore:
     def drop_table(self, database: str, name: str) -> bool:
         """Forget a table; False if it was not there."""
         return self._change("DELETE FROM tables WHERE database = ? AND name = ?", database, name)
+
+    @contextmanager
+    def claim(self, database: str, name: str) -> Iterator[None]:
+        """Keep other processes and threads from making or dropping that table meanwhile; a kill ends it.
+
+        What a table's maker writes into its folder is seen only when its row is stored, so two makers of one name would
+        write into one folder. The lock is SQLite's, on an empty file of the name's own.
+        """
+        folder = os.path.join(self.warehouse, _FOLDER, "claims")
+        os.makedirs(folder, exist_ok=True)
+        path = os.path.join(folder, quote(f"{database}.{name}", safe=""))
+        with closing(sqlite3.connect(path, timeout=_CLAIM_SECONDS, isolation_level=None)) as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            yield
 
     # ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────
 

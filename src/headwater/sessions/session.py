@@ -25,6 +25,7 @@ from headwater.plan.expressions import Expression
 from headwater.plan.relations import HtmlString, ReadSource, ReadTable, Relation, ShowString
 from headwater.sessions import reading, stored
 from headwater.sessions.binders import Binders
+from headwater.sessions.claiming import claiming
 from headwater.sessions.commands import run_command
 from headwater.sessions.data_sources import DataSources
 from headwater.sessions.execution import Execution
@@ -123,7 +124,8 @@ class Session:
 
     def run(self, command: Command) -> Relation | None:
         """Act on a command; its result, if it has one, as a relation."""
-        return run_command(command, self)
+        with claiming(command, self):
+            return run_command(command, self)
 
     def _batch(self, relation: Relation) -> Resolved:
         resolved = self.resolve(relation)
