@@ -186,9 +186,27 @@ def state(bench: Bench) -> Iterator[Line]:
     yield Line("state", f"peak RSS with {kept:,} keys of state", f"{ours.peak_mb:,.0f} MB", "", "", "≤ 4,096 MB")
 
 
+def reads(bench: Bench) -> Iterator[Line]:
+    """Delta tables: full scans, a point query on a Z-ordered table, and a log of 10,000 commits."""
+    command = [PYTHON, "-m", "benchmarks.delta_reads"]
+    for partitions in (0, 16, 400):
+        found = run([*command, "scan", str(bench.fresh()), str(partitions), str(10_000_000)]).printed
+        mine, theirs = found["seconds"], found["floor"]
+        work = f"full scan of 10 M rows, {partitions or 'no'} partitions (floor: DuckDB on the same files)"
+        yield Line("R1", work, f"{mine:.2f} s", f"{theirs:.2f} s", f"{mine / theirs:.2f}", "≤ 1.25 × floor")
+    found = run([*command, "point", str(bench.fresh()), str(10_000_000)]).printed
+    files, read = found["files"], found["read"]
+    share = f"{100 * read / files:.0f} %"
+    yield Line("R2", "files for one id of 10 M rows, Z-ordered by two columns", str(read), str(files), share, "≤ 10 %")
+    folder = str(bench.fresh())
+    run([*command, "log", folder, str(10_000)])
+    spent = run([*command, "log", folder, str(10_000)]).printed["milliseconds"]
+    yield Line("R3", "log of 10,000 commits until the newest version is known", f"{spent:.0f} ms", "", "", "≤ 200 ms")
+
+
 CASES = {
     "P1": p1, "P2": p2, "P3": p3, "P4": p4, "P5": p5, "P7": p7, "P9": p9,
-    "join": joins, "dedup": duplicates, "state": state,
+    "join": joins, "dedup": duplicates, "state": state, "R": reads,
 }  # fmt: skip
 
 
