@@ -30,12 +30,16 @@ _DOCUMENTATION = "https://docs.delta.io/latest/versioning.html#column-mapping"
 
 @dataclass(frozen=True)
 class DeltaOffset:
-    """A position: up to and including file `index` of `version`; `snapshot` if that is the table as it was at first."""
+    """A position: up to and including file `index` of `version`; `snapshot` if that is the table as it was at first.
+
+    `event_time_ms`: of the table as it was, all rows before that time instead (see `lake.event_order`).
+    """
 
     table_id: str
     version: int
     index: int
     snapshot: bool
+    event_time_ms: int | None = None
 
     def json(self) -> str:
         """Delta's text."""
@@ -46,6 +50,8 @@ class DeltaOffset:
             "index": self.index,
             "isStartingVersion": self.snapshot,
         }
+        if self.event_time_ms is not None:
+            body["eventTimeMillis"] = self.event_time_ms
         return json.dumps(body, separators=(",", ":"))
 
     @classmethod
@@ -54,7 +60,11 @@ class DeltaOffset:
         try:
             body = json.loads(text)
             return cls(
-                body["reservoirId"], body["reservoirVersion"], body["index"], bool(body.get("isStartingVersion"))
+                body["reservoirId"],
+                body["reservoirVersion"],
+                body["index"],
+                bool(body.get("isStartingVersion")),
+                body.get("eventTimeMillis"),
             )
         except (ValueError, KeyError, TypeError) as cause:
             raise SparkError("DELTA_INVALID_SOURCE_OFFSET_FORMAT", offset=text) from cause
@@ -88,6 +98,31 @@ class TailRules:
     fail_on_data_loss: bool = True
     exclude: re.Pattern[str] | None = None
     feed: bool = False
+
+
+class Room:
+    """How much a batch may still take. Both limits are soft by one file, or one version that stays whole."""
+
+    def __init__(self, files: int | None, size: int | None) -> None:
+        self._files = files
+        self._bytes = size
+        self._full = False
+        self._version = -1
+
+    def take(self, change: Change) -> bool:
+        """Whether the file goes into the batch; once one does not, none does."""
+        if not change.whole or change.version != self._version or self._full:
+            self._check()
+        self._version = change.version
+        if self._full:
+            return False
+        self._files = None if self._files is None else self._files - 1
+        self._bytes = None if self._bytes is None else self._bytes - change.file.size
+        return True
+
+    def _check(self) -> None:
+        self._full = self._full or (self._files is not None and self._files <= 0)
+        self._full = self._full or (self._bytes is not None and self._bytes <= 0)
 
 
 class Tail:
@@ -164,6 +199,10 @@ class Tail:
             yield Indexed(version, number, files[number], after if number < last else self.before(version + 1))
         if index >= last:
             yield self.before(version + 1)
+
+    def first_files(self, version: int) -> list[AddFile]:
+        """The table as it was at a version, in the stream's order."""
+        return [change.file for change in self._first_files(version)]
 
     def _first_files(self, version: int) -> tuple[Change, ...]:
         if self._snapshot is None or self._snapshot[0] != version:

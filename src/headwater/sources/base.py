@@ -67,6 +67,8 @@ class SourceRequest:
     """Add the hidden column `_metadata` at the end of the rows (asked only of providers with `file_columns`)."""
     filters: tuple[Expression, ...] = ()
     """Conditions that a batch read may apply at its source; whoever asks applies them too."""
+    event_time: str | None = None
+    """The column that a stream's watermark is on, if there is one."""
 
 
 @dataclass(frozen=True)

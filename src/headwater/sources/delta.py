@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -23,10 +23,11 @@ from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
 from headwater.io.formats.base import FormatOptions
 from headwater.lake import change_feed
 from headwater.lake.change_feed import Change
+from headwater.lake.event_order import EventOrder, needed
 from headwater.lake.handles import shared
 from headwater.lake.snapshot import Snapshot, read_files
 from headwater.lake.table import LakeTable
-from headwater.lake.tail import DeltaOffset, Indexed, Tail, TailRules
+from headwater.lake.tail import BEFORE_FIRST, DeltaOffset, Indexed, Room, Tail, TailRules
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, sources
 
 _DEFAULT_FILES = 1000
@@ -46,17 +47,19 @@ _BYTES = re.compile(r"^\s*(\d+)\s*([kmgtp]?)(?:i?b)?\s*$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class StreamOptions:
-    """The stream's options; `files`/`bytes` None is no limit."""
+    """The stream's options; `files`/`bytes` None is no limit; `ordered`: the table as it is comes by event time."""
 
     files: int | None
     bytes: int | None
     rules: TailRules
+    ordered: bool = False
 
     @classmethod
     def parse(cls, options: FormatOptions) -> StreamOptions:
         """From the reader's options. Raises DELTA_ILLEGAL_OPTION, and UNSUPPORTED_FEATURE for what is not here."""
-        if options.flag("withEventTimeOrder"):
-            raise unsupported("the option `withEventTimeOrder` of a Delta stream")
+        ordered = options.flag("withEventTimeOrder")
+        if ordered and reads_feed(options):
+            raise unsupported("the option `withEventTimeOrder` of a stream of changes")
         for name in _SCHEMA_OPTIONS:
             if name.lower() in options:
                 raise unsupported(f"the option `{name}` of a Delta stream", "Restart the query after a schema change.")
@@ -72,7 +75,7 @@ class StreamOptions:
             re.compile(pattern) if pattern else None,
             reads_feed(options),
         )
-        return cls(files if files is not None or size is not None else _DEFAULT_FILES, size, rules)
+        return cls(files if files is not None or size is not None else _DEFAULT_FILES, size, rules, ordered)
 
 
 def reads_feed(options: FormatOptions) -> bool:
@@ -109,6 +112,9 @@ class DeltaSource:
         self._options = StreamOptions.parse(request.options)
         self.schema: StructType = _schema(table, request.options)
         self._times = change_feed.Times(table)
+        self._order = EventOrder.of(table.path, table.metadata, request.event_time)
+        if self._options.ordered:
+            needed(self._order)
         self._metadata = table.metadata
         self._start = _Start(table, request.options, context)
         self._tail = Tail(table, self._options.rules, context.mounts.uri(table.path))
@@ -125,7 +131,9 @@ class DeltaSource:
         """See `StreamSource.latest_offset`."""
         position = DeltaOffset.parse(start) if start is not None else self._first_position()
         self._tail.check(position)
-        left = _Room(None, None) if limit.all else _Room(self._options.files, self._options.bytes)
+        left = Room(None, None) if limit.all else Room(self._options.files, self._options.bytes)
+        if self._by_event_time(position):
+            return self._next_interval(position, left)
         waiting: list[int] = []
         end, taken = position, 0
         for step in self._tail.after(position):
@@ -144,6 +152,9 @@ class DeltaSource:
         last = DeltaOffset.parse(end)
         first = DeltaOffset.parse(start) if start is not None else self._position_before(last)
         self._tail.check(last)
+        if first.event_time_ms is not None or last.event_time_ms is not None:
+            files = self._tail.first_files(first.version)
+            return BatchInput(needed(self._order).rows(files, first.event_time_ms, last.event_time_ms))
         changes = [step.change for step in self._tail.after(first, last) if isinstance(step, Indexed)]
         if self._options.rules.feed:
             times = {version: self._times.of(version) for version in sorted({one.version for one in changes})}
@@ -152,6 +163,24 @@ class DeltaSource:
         counts = [file.rows for file in files]
         rows = None if None in counts else sum(count or 0 for count in counts)
         return BatchInput(read_files(self._table.path, self._metadata, files), rows=rows)
+
+    def _by_event_time(self, position: DeltaOffset) -> bool:
+        """Whether what follows is the table as it was, by event time. What has begun so ends so."""
+        if not position.snapshot or position.index != BEFORE_FIRST:
+            return False
+        if position.event_time_ms is not None:
+            return True
+        return self._options.ordered and bool(self._tail.first_files(position.version))
+
+    def _next_interval(self, position: DeltaOffset, room: Room) -> Offset:
+        order, files = needed(self._order), self._tail.first_files(position.version)
+        end = order.cut(files, position.event_time_ms, lambda file: room.take(Change(position.version, "insert", file)))
+        if end is None:
+            self._outstanding = (0, 0)
+            return self._tail.before(position.version + 1).json()
+        waiting = order.waiting(files, end)
+        self._outstanding = (len(waiting), sum(file.size for file in waiting))
+        return replace(position, event_time_ms=end).json()
 
     def prepare_available_now(self) -> None:
         """Go no further than today's newest version."""
@@ -185,31 +214,6 @@ class DeltaSource:
         if version is not None:
             return self._tail.before(version)
         return self._tail.before(end.version if end.snapshot else end.version - 1, snapshot=True)
-
-
-class _Room:
-    """How much a batch may still take. Both limits are soft by one file, or one version that stays whole."""
-
-    def __init__(self, files: int | None, size: int | None) -> None:
-        self._files = files
-        self._bytes = size
-        self._full = False
-        self._version = -1
-
-    def take(self, change: Change) -> bool:
-        """Whether the file goes into the batch; once one does not, none does."""
-        if not change.whole or change.version != self._version or self._full:
-            self._check()
-        self._version = change.version
-        if self._full:
-            return False
-        self._files = None if self._files is None else self._files - 1
-        self._bytes = None if self._bytes is None else self._bytes - change.file.size
-        return True
-
-    def _check(self) -> None:
-        self._full = self._full or (self._files is not None and self._files <= 0)
-        self._full = self._full or (self._bytes is not None and self._bytes <= 0)
 
 
 class _Start:

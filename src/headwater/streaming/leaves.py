@@ -33,6 +33,7 @@ from headwater.plan.relations import (
     SubqueryAlias,
     UnboundSQL,
     WithRelations,
+    WithWatermark,
     names_file_column,
 )
 from headwater.settings import Settings
@@ -85,6 +86,7 @@ class Leaves:
     schema: Callable[[SourceProvider, SourceRequest], StructType]
     found: list[Leaf] = field(default_factory=list)
     _file_column: bool = field(default=False, init=False)
+    _event_time: str | None = field(default=None, init=False)
 
     def expand(self, plan: Relation) -> Relation:
         """The plan with every streaming read replaced by `CachedRemote("stream_<i>")`."""
@@ -94,6 +96,8 @@ class Leaves:
     def _expand(self, node: Node, local: Mapping[str, Relation]) -> Node:
         if isinstance(node, ReadSource) and node.streaming:
             return self._leaf(node)
+        if isinstance(node, WithWatermark):
+            return self._watermarked(node, local)
         if isinstance(node, ReadTable):
             named = local.get(node.parts[0].lower()) if len(node.parts) == 1 else None
             return self._table(node) if named is None else self._named(node, named)
@@ -106,6 +110,13 @@ class Leaves:
         if isinstance(node, WithRelations):
             return self._with_relations(node, local)
         return node.map_children(lambda child: self._expand(child, local))
+
+    def _watermarked(self, node: WithWatermark, local: Mapping[str, Relation]) -> Node:
+        around, self._event_time = self._event_time, node.event_time
+        try:
+            return node.map_children(lambda child: self._expand(child, local))
+        finally:
+            self._event_time = around
 
     def _common(self, node: CommonTables, local: Mapping[str, Relation]) -> Node:
         tables = []
@@ -161,7 +172,9 @@ class Leaves:
         options = FormatOptions(read.options)
         paths = read.paths or ((options["path"],) if "path" in options else ())
         hidden = self._file_column and hasattr(provider, "file_columns")
-        request = SourceRequest(read.format, read.schema, options, paths, file_column=hidden)
+        request = SourceRequest(
+            read.format, read.schema, options, paths, file_column=hidden, event_time=self._event_time
+        )
         schema = self.schema(provider, request)
         columns = unique_names(StructType([*schema.fields, *([FILE_FIELD] if hidden else [])]))
         relation_id = f"stream_{len(self.found)}"
