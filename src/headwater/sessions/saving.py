@@ -18,6 +18,8 @@ from headwater.compile.resolved import Attribute, Resolved
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.io.python_data_source import CHUNK_ROWS, options_of
+from headwater.lake.auto_compact import compact, rule_of
+from headwater.lake.file_sizes import of_write
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
 from headwater.plan.commands import Write
@@ -120,11 +122,16 @@ def _save_files(resolved: Resolved, target: Target, session: Session) -> None:
 def _save_delta(resolved: Resolved, target: Target, session: Session) -> None:
     lake = LakeTable.at(target.folder, session.runtime.storage, session.runtime.clock)
     arguments = _delta_arguments(target, session)
+    properties = lake.metadata.configuration if lake.version >= 0 else target.properties
+    arguments["sizes"] = of_write(target.options, session.settings.lookup, properties)
     if target.overwrite and lake.version >= 0 and "replacewhere" in target.options:
         arguments["replace_where"] = _condition(target.options["replacewhere"], lake.schema, session)
     write = lake.overwrite if target.overwrite else lake.append
     with session.connection(resolved) as connection:
         write(connection, named(resolved), nullable(resolved.schema), **arguments)
+        rule = rule_of(session.settings.lookup, lake.metadata.configuration)
+        if rule is not None:
+            compact(lake, connection, rule)
 
 
 def nullable(schema: StructType) -> StructType:

@@ -112,3 +112,25 @@ def test_clustering_columns_of_batch_commands_are_refused_by_name(sql: Sql) -> N
     write = Write(OneRow(), "delta", "append", table=("c",), cluster_by=("a",))
     with pytest.raises(UnsupportedError, match="clustering columns"):
         sql.session.run(write)
+
+
+def test_batch_writes_end_files_and_join_them_as_asked(sql: Sql) -> None:
+    sql("SET spark.sql.files.maxRecordsPerFile = 30")
+    sql("CREATE TABLE m (id BIGINT) USING delta")
+    sql("INSERT INTO m SELECT id FROM range(100)")
+    assert detail(sql, "m") == 4
+    sql("RESET spark.sql.files.maxRecordsPerFile")
+    sql("CREATE TABLE a (id BIGINT) USING delta TBLPROPERTIES ('delta.autoOptimize.autoCompact' = 'true')")
+    sql("SET spark.databricks.delta.autoCompact.minNumFiles = 3")
+    for start in range(5):
+        sql(f"INSERT INTO a VALUES ({start})")
+    assert detail(sql, "a") == 1
+    assert [row[4] for row in sql("DESCRIBE HISTORY a")].count("OPTIMIZE") == 2
+    assert sorted(sql("SELECT id FROM a")) == [(start,) for start in range(5)]
+
+
+def detail(sql: Sql, table: str) -> object:
+    """How many files a table has."""
+    relation = sql.relation(f"DESCRIBE DETAIL {table}")
+    assert relation is not None
+    return sql.session.execute(relation).table().to_pylist()[0]["numFiles"]
