@@ -104,6 +104,7 @@ class SourceBench:
         end = source.latest_offset(self.offset, limit)
         if end is None or end == self.offset:
             return None
+        source.record(end)
         rows = self.rows(self.offset, end)
         source.commit(end)
         self.offset = end
