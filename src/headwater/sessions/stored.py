@@ -20,6 +20,7 @@ from headwater.catalog.catalog import already_exists, not_found
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.lake import create as lake
+from headwater.lake.file_sizes import of_write
 from headwater.lake.handles import shared
 from headwater.lake.rules import GENERATION
 from headwater.lake.table import LakeTable
@@ -221,6 +222,7 @@ def _save_delta(
             description=made.description,
             replaces_table=there,
             operation=replace(operation, user_metadata=words),
+            sizes=of_write(FormatOptions(options), session.settings.lookup, made.properties),
         )
 
 

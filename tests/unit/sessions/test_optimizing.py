@@ -119,6 +119,8 @@ def test_batch_writes_end_files_and_join_them_as_asked(sql: Sql) -> None:
     sql("CREATE TABLE m (id BIGINT) USING delta")
     sql("INSERT INTO m SELECT id FROM range(100)")
     assert detail(sql, "m") == 4
+    sql("CREATE TABLE n USING delta AS SELECT id FROM range(100)")
+    assert detail(sql, "n") == 4
     sql("RESET spark.sql.files.maxRecordsPerFile")
     sql("CREATE TABLE a (id BIGINT) USING delta TBLPROPERTIES ('delta.autoOptimize.autoCompact' = 'true')")
     sql("SET spark.databricks.delta.autoCompact.minNumFiles = 3")
