@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import dataclasses
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -202,3 +205,38 @@ def test_times_of_new_versions_rise_as_the_history_has_them(path: str) -> None:
     again = change_feed.Times(table)
     again.of(2)
     assert again.of(3) == again.of(2) + 1 == dict(table.log.times())[3]
+
+
+_B85 = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+_Z85 = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+
+
+def vector(*rows: int) -> dict[str, Any]:
+    """A deletion vector of a few first rows, in the log itself."""
+    bitmap = struct.pack(f"<IIHHI{len(rows)}H", 12346, 1, 0, len(rows) - 1, 16, *rows)
+    data = struct.pack("<iqI", 1681511377, 1, 0) + bitmap
+    text = base64.b85encode(data + bytes(-len(data) % 4)).translate(bytes.maketrans(_B85, _Z85)).decode()
+    return {"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": len(data), "cardinality": len(rows)}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "changed_rows"),
+    [
+        ((), (0, 2), [("delete", 1), ("delete", 3)]),
+        ((0,), (0, 2), [("delete", 3)]),
+        ((0, 2), (2, 3), [("delete", 4), ("insert", 1)]),
+        ((0, 2), (), [("insert", 1), ("insert", 3)]),
+    ],
+)
+def test_of_a_file_that_stays_the_rows_that_differ_are_told(
+    tmp_path: Path, before: tuple[int, ...], after: tuple[int, ...], changed_rows: list[tuple[str, int]]
+) -> None:
+    path = str(tmp_path / "t")
+    write_deltalake(path, people(1, 2, 3, 4), configuration=ON)
+    table = LakeTable.open(path)
+    (file,) = table.snapshot().files
+    old, new = (dataclasses.replace(file, deletion_vector=vector(*rows) if rows else None) for rows in (before, after))
+    changes = change_feed.changes_of(Commit(1, (new,), (old.removal(0),)))
+    assert all(change.whole for change in changes), "a stream takes both sides in one batch"
+    made = change_feed.query(path, table.metadata, changes, {1: 0})
+    assert sorted((row[2], row[0]) for row in connection().execute(sql_text(made)).fetchall()) == changed_rows
