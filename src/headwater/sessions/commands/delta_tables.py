@@ -12,12 +12,14 @@ from pyspark.sql.types import BooleanType, StructField, StructType
 
 from headwater.catalog import PathTable, Table, quoted
 from headwater.catalog.catalog import already_exists, not_found
-from headwater.errors import AnalysisError
+from headwater.errors import AnalysisError, unsupported
 from headwater.lake import create as lake
+from headwater.lake.rules import GENERATION
 from headwater.lake.table import LakeTable
 from headwater.plan.delta_tables import BuildDelta, FindDelta, IsDeltaTable
 from headwater.plan.relations import LocalData, ReadTable
 from headwater.sessions.commands.base import command
+from headwater.sessions.commands.writing import check_unclustered
 from headwater.sessions.leaves import rows
 from headwater.sessions.saving import DELTA
 
@@ -54,10 +56,9 @@ def build(node: BuildDelta, session: Session) -> None:
     if not name or _is_path(name):
         _build_at(_path(name, location), node, session)
         return
-    if node.mode == "replace" and not _is_there(name, session):
-        raise not_found(name)
-    replaces = node.mode in ("replace", "create_or_replace")
-    session.run(replace(node.table, replace=replaces, if_not_exists=node.mode == "create_if_not_exists"))
+    replaces, must_exist = node.mode in ("replace", "create_or_replace"), node.mode == "replace"
+    if_not_exists = node.mode == "create_if_not_exists"
+    session.run(replace(node.table, replace=replaces, must_exist=must_exist, if_not_exists=if_not_exists))
 
 
 def _path(name: tuple[str, ...], location: str | None) -> str:
@@ -79,7 +80,11 @@ def _build_at(path: str, node: BuildDelta, session: Session) -> None:
         raise already_exists((DELTA, path))
     if not there and node.mode == "replace":
         raise not_found((DELTA, path))
-    made = lake.NewTable(asked.schema or StructType(), asked.partition_by, dict(asked.properties), asked.comment)
+    schema = asked.schema or StructType()
+    if any(GENERATION in (field.metadata or {}) for field in schema.fields):
+        raise unsupported("a generated column of a table without a name", "Give the table a name.")
+    check_unclustered(asked.cluster_by)
+    made = lake.NewTable(schema, asked.partition_by, dict(asked.properties), asked.comment)
     if there:
         lake.replace(table, made, "REPLACE TABLE" if node.mode == "replace" else "CREATE OR REPLACE TABLE")
     else:

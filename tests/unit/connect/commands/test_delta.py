@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from delta.tables import DeltaTable
+from delta.tables import DeltaTable, IdentityGenerator
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql.connect.session import SparkSession
 from pyspark.sql.types import LongType, StringType, StructType
@@ -57,7 +57,7 @@ def test_replace(spark: SparkSession) -> None:
     assert (made.toDF().columns, made.toDF().count()) == (["name"], 0)
     DeltaTable.createOrReplace(spark).tableName("again").addColumn("more", "STRING").execute()
     assert made.toDF().columns == ["more"]
-    assert len(operations(made)) == 4
+    assert operations(made) == ["CREATE OR REPLACE TABLE", "REPLACE TABLE", "WRITE", "CREATE TABLE"]
 
 
 def test_a_table_with_a_name_and_a_location(spark: SparkSession, tmp_path: Path) -> None:
@@ -165,3 +165,20 @@ def test_convert_to_delta(spark: SparkSession, tmp_path: Path) -> None:
     spark.range(3).selectExpr("id", "id % 2 AS part").write.partitionBy("part").parquet(other)
     by = StructType().add("part", LongType())
     assert DeltaTable.convertToDelta(spark, f"parquet.`{other}`", by).detail().first().partitionColumns == ["part"]
+
+
+def test_generated_columns_and_what_is_refused_by_name(spark: SparkSession, tmp_path: Path) -> None:
+    builder = DeltaTable.create(spark).tableName("computed").addColumn("id", "INT")
+    table = builder.addColumn("twice", "INT", generatedAlwaysAs="id * 2").execute()
+    table.merge(spark.sql("SELECT 4 AS id"), "false").whenNotMatchedInsert(values={"id": "4"}).execute()
+    assert table.toDF().collect() == [(4, 8)]
+    refused = {
+        "identityColumns": builder.tableName("n").addColumn("n", "BIGINT", generatedAlwaysAs=IdentityGenerator(5, 2)),
+        "clustering columns": DeltaTable.create(spark).location(f"{tmp_path}/c").addColumn("id", "INT").clusterBy("id"),
+        "generated column": DeltaTable.create(spark)
+        .location(f"{tmp_path}/g")
+        .addColumn("id", "INT", generatedAlwaysAs="1"),
+    }
+    for name, asked in refused.items():
+        with pytest.raises(PySparkException, match=f"UNSUPPORTED_FEATURE.*{name}"):
+            asked.execute()
