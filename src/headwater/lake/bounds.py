@@ -27,6 +27,7 @@ from pyspark.sql.types import (
     FloatType,
     IntegerType,
     LongType,
+    NullType,
     ShortType,
     StringType,
     StructField,
@@ -100,7 +101,7 @@ class Statistics:
             if len(path) == 1 and path[0] in self._metadata.partition_columns:
                 self._known[path] = self._partitions(fields[0])
             else:
-                stored.append((path, [self._physical(field) for field in fields], fields[-1].dataType))
+                stored.append((path, [self._physical(field) for field in fields], _written_type(fields[-1])))
         if stored:
             self._known.update(self._stored(stored))
 
@@ -151,6 +152,12 @@ def _parsed(stats: str | None, exact: bool) -> Mapping[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
+
+
+def _written_type(field: StructField) -> DataType:
+    """The type whose text the bounds are: none for a double that was a float, whose text has not all its digits."""
+    changes = (field.metadata or {}).get("delta.typeChanges", ())
+    return NullType() if any(change.get("fromType") == "float" for change in changes) else field.dataType
 
 
 class _Reader:

@@ -88,3 +88,24 @@ def test_a_checkpoint_written_here_keeps_the_vectors(sql: Sql, vectors: str) -> 
     assert any(file.deletion_vector for file in table.snapshot().files)
     found = connection().execute(sql_text(table.snapshot().query())).fetchall()
     assert sorted(found, key=repr) == expected
+
+
+def test_filters_find_what_a_narrower_type_was_written_as(sql: Sql, tmp_path: Path) -> None:
+    widened = f"delta.`{put('type_widening', tmp_path)}`"
+    every = sql(f"SELECT a, f FROM {widened}")
+    assert sql(f"SELECT a, f FROM {widened} WHERE f < 6.1D AND f > 0") == [row for row in every if row[0] == 1]
+    conditions = ["d = 4.000", "h = TIMESTAMP_NTZ'2024-02-29 00:00:00'", "g = 7.25", "part = 13", "s.x = 9", "i = 8.0D"]
+    for condition in conditions:
+        assert sql(f"SELECT a FROM {widened} WHERE {condition}") == [(1,)], condition
+
+
+def test_filters_and_partitions_go_by_the_names_that_users_see(sql: Sql, tmp_path: Path) -> None:
+    swapped = f"delta.`{put('column_mapping_upgraded', tmp_path)}`"
+    for letter, number, day in sql(f"SELECT * FROM {swapped}"):
+        found = sql(
+            f"SELECT * FROM {swapped} WHERE number = {number} AND int = DATE'{day}' AND `a letter` = '{letter}'"
+        )
+        assert found == [(letter, number, day)]
+    nested = f"delta.`{put('column_mapping_nested', tmp_path)}`"
+    assert sql(f"SHOW PARTITIONS {nested}") == [("the part=A",), ("the part=B",), ("the part=null",)]
+    assert len(sql(f"SELECT * FROM {nested} WHERE `the part` = 'A'")) == 3

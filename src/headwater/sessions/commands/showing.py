@@ -13,6 +13,7 @@ from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 
 from headwater.catalog import CATALOG, GLOBAL_TEMP, PathTable, Table, View, quoted
 from headwater.errors import AnalysisError, unsupported
+from headwater.lake.mapping import partition_of
 from headwater.plan.commands import Show
 from headwater.plan.relations import ReadTable, Relation
 from headwater.sessions import stored
@@ -111,8 +112,8 @@ def partitions(table: Table, session: Session) -> list[str]:
         name = quoted(table.full_name)
         raise AnalysisError("INVALID_PARTITION_OPERATION.PARTITION_SCHEMA_IS_EMPTY", name=name)
     if table.provider == "delta":
-        files = stored.lake_of(table, session).snapshot().files
-        values = ({name: file.partition_values.get(name) for name in columns} for file in files)
+        snapshot = stored.lake_of(table, session).snapshot()
+        values = (dict(zip(columns, partition_of(snapshot.metadata, f), strict=True)) for f in snapshot.files)
         texts = ({name: "null" if value is None else value for name, value in row.items()} for row in values)
         return sorted({"/".join(f"{name}={value}" for name, value in row.items()) for row in texts})
     root = table.location or ""
