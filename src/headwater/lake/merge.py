@@ -23,8 +23,11 @@ from headwater.duck import Connection, sql_text
 from headwater.errors import ConcurrentWriteError, SparkError, unsupported
 from headwater.lake import change_feed
 from headwater.lake.actions import AddFile, Metadata
+from headwater.lake.bounds import Statistics
+from headwater.lake.pruning import matching
 from headwater.lake.snapshot import ROW_NUMBER, local_path, read_files
 from headwater.lake.transaction import Operation
+from headwater.plan.expressions import Expression
 from headwater.types.duck import to_duck
 
 Kind = Literal["update", "delete", "insert"]
@@ -65,6 +68,8 @@ class Merge:
         on: over `target_column(i)` and the source's columns.
         clauses: in the order they are tried.
         txn: (application, version): the merge is done once for it.
+        target: what `on` asks of the table's columns alone; files that cannot meet it are not read.
+        time_zone: of times in `target` that name none.
     """
 
     schema: StructType
@@ -72,6 +77,8 @@ class Merge:
     clauses: tuple[Clause, ...]
     operation: Operation
     txn: tuple[str, int] | None = None
+    target: tuple[Expression, ...] = ()
+    time_zone: str = "UTC"
 
     @property
     def changes_rows(self) -> bool:
@@ -112,6 +119,7 @@ class Merging:
 
         Raises DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE.
         """
+        files = self._candidates(files)
         self._run(_temporary(_PAIRS, self._pairs(files)))
         self._check_cardinality()
         names = {row[0] for row in self._run(exp.select(_FILE).distinct().from_(_PAIRS).where(_taken(_CLAUSE)))}
@@ -157,6 +165,12 @@ class Merging:
         return {**{f"numTargetRows{what}": rows for what, rows in changed.items()}, **files}
 
     # ── matching ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _candidates(self, files: Sequence[AddFile]) -> Sequence[AddFile]:
+        """The files that may hold rows which a clause takes: all, if one takes those that meet no source row."""
+        if not self._merge.target or any(one.when == "not_matched_by_source" for one in self._merge.clauses):
+            return files
+        return matching(Statistics(self._metadata, files), self._merge.target, self._merge.time_zone)
 
     def _pairs(self, files: Sequence[AddFile]) -> exp.Query:
         """(file, row, source row, clause) of every match, and of unmatched target rows that a clause takes."""

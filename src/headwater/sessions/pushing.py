@@ -22,6 +22,7 @@ from headwater.plan.relations import (
     Filter,
     Hint,
     Join,
+    OneRow,
     Project,
     ReadSource,
     ReadTable,
@@ -59,6 +60,16 @@ def with_filters(plan: Relation, session: Session, above: Conditions = ()) -> Re
 def unqualified(conditions: Conditions, name: tuple[str, ...]) -> Conditions:
     """Conditions over a relation of that (multi-part) name as conditions over what it stands for."""
     return _each(conditions, lambda column: _without_qualifier(column, name))
+
+
+def of_target(on: Expression, source: Relation, table: tuple[str, ...], alias: str | None) -> Conditions:
+    """What a merge's condition asks of the columns of its target alone."""
+    target: Relation = ReadTable(table) if alias is None else SubqueryAlias(ReadTable(table), alias)
+    found = tuple(filter(_simple, conjuncts(on)))
+    if not isinstance(source, OneRow):
+        sides = _Side(target), _Side(source)
+        found = tuple(one for one in found if sides[0].owns(one, sides[1]))
+    return unqualified(found, table if alias is None else (alias,))
 
 
 class _Pusher:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Iterator
 
 import pytest
 
+from headwater.lake.table import LakeTable
 from headwater.plan.expressions import Call, Column, Literal
 from headwater.plan.relations import (
     Filter,
@@ -136,3 +138,33 @@ def test_a_stream_of_the_table_is_not_told(sql: Sql) -> None:
         ReadTable(("t",), streaming=True), Call("==", (Column(("id",)), Literal(1, parse_expression("1").type)))
     )
     assert with_filters(plan, sql.session) == plan
+
+
+@pytest.mark.parametrize(
+    ("statement", "changed", "kept"),
+    [
+        ("DELETE FROM {t} WHERE id = 15", 1, ["a", "c", "d"]),
+        ("DELETE FROM {t} x WHERE x.id < 12 AND part = 1", 2, ["a", "c", "d"]),
+        ("UPDATE {t} SET name = 'new' WHERE default.{t}.id = 15", 1, ["a", "c", "d"]),
+        ("UPDATE {t} SET name = 'new' WHERE id = (SELECT 15)", 1, []),
+        ("MERGE INTO {t} x USING u ON x.id = u.id AND x.part = 0 WHEN MATCHED THEN DELETE", 2, ["b", "d"]),
+        ("MERGE INTO {t} USING u ON {t}.id = u.id AND {t}.id = 21 WHEN NOT MATCHED THEN INSERT (id) VALUES (u.id)", 1,
+         ["a", "b", "d"]),
+        ("MERGE INTO {t} x USING u ON x.id = u.id AND x.part = 0 WHEN NOT MATCHED BY SOURCE AND x.id = 35 THEN DELETE",
+         1, []),
+    ],
+)  # fmt: skip
+def test_a_change_does_not_open_files_that_it_cannot_touch(
+    sql: Sql, statement: str, changed: int, kept: list[str]
+) -> None:
+    name = "changed_" + str(zlib.crc32(statement.encode()))
+    sql(f"CREATE TABLE {name} (id BIGINT, name STRING, part INT) PARTITIONED BY (part)")
+    for number in range(4):
+        sql(f"INSERT INTO {name} SELECT id, 'n', {number % 2} FROM range({number * 10}, {number * 10 + 10})")
+    lake = LakeTable.open(sql.session.catalog.managed_location((name,)))
+    files = sorted(lake.snapshot().files, key=lambda file: str(file.stats))
+    assert len(files) == 4
+    damaged = {letter: os.path.join(lake.path, file.path) for letter, file in zip("abcd", files, strict=True)}
+    for letter in kept:
+        os.truncate(damaged[letter], 0)
+    assert sql(statement.format(t=name))[0][0] == changed

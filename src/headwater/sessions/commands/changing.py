@@ -28,6 +28,7 @@ from headwater.sessions import stored
 from headwater.sessions.assigning import storable
 from headwater.sessions.commands.base import command
 from headwater.sessions.leaves import rows
+from headwater.sessions.pushing import of_target
 from headwater.sessions.saving import DELTA
 
 if TYPE_CHECKING:
@@ -104,6 +105,8 @@ def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
         tuple(names.clause(clause) for clause in node.clauses),
         _operation(operation, on.name, node.clauses),
         _txn(session),
+        of_target(node.on, node.source, node.table, node.alias),
+        session.time_zone,
     )
     with session.connection(replace(source, inputs={**source.inputs, **names.inputs})) as connection:
         lake.keep_source(connection, source.query, [a.sql for a in names.source])
