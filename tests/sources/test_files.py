@@ -59,7 +59,8 @@ def test_a_restart_reads_nothing_twice_and_the_same_offsets_again(folder):
 def test_files_given_before_a_crash_come_first_after_it(folder):
     line(folder, "a.json", 1)
     stream = bench(folder, maxFilesPerTrigger="1")
-    assert (end := stream.open().latest_offset(None, ReadLimit())) == '{"logOffset":0}'
+    end = stream.open().latest_offset(None, ReadLimit())
+    assert end == '{"logOffset":0}'
     stream.source.record(end)
     line(folder, "b.json", 2)
     stream.open()

@@ -102,7 +102,8 @@ class MicroBatchEngine:
         self._dataflow: DataflowRun | None = None
         self._ahead: ReadAhead | None = None
         self._writer: LogWriter = DirectWriter(parts.checkpoint)
-        self._overlaps = _at_once(parts.trigger) and all(isinstance(one, RecordsOffsets) for one in parts.sources)
+        recorded = all(isinstance(one, RecordsOffsets) for one in parts.sources)
+        self._overlaps = recorded and _at_once(parts.trigger) and parts.async_ms is None
         self._unsettled: list[tuple[int, tuple[Offset | None, ...]]] = []
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
         self._output = exp.select(*names).from_(OUTPUT)
@@ -194,8 +195,11 @@ class MicroBatchEngine:
                 self._commit(planned, states)
         self._finish(planned)
         if not self._overlaps:
+            crash_point("step7")
             self._settle()
         self._report(planned, started, watch, result, states)
+        if not self._overlaps:
+            crash_point("step8")
         return action
 
     def _commit(self, planned: PlannedBatch, states: Sequence[StateReport]) -> None:
@@ -340,13 +344,15 @@ class MicroBatchEngine:
         self._writer.wait()
         settled = self._writer.settled
         while self._unsettled and self._unsettled[0][0] <= settled:
-            crash_point("step7")
+            if self._overlaps:
+                crash_point("step7")
             _, ends = self._unsettled.pop(0)
             for source, end in zip(self._parts.sources, ends, strict=True):
                 if end is not None:
                     source.commit(end)
             self._purge(settled - self._parts.retain)
-            crash_point("step8")
+            if self._overlaps:
+                crash_point("step8")
 
     def _purge(self, before: int) -> None:
         if before <= self._purged:

@@ -30,8 +30,10 @@ def test_what_is_looked_at_is_what_is_taken(tmp_path: Path, latest: bool, order:
             queue.peek()  # what comes later is put in order all the same
     queue.refresh()
 
-    assert names(queue.peek(Take(3))) == order[:3]
-    assert names(queue.peek(Take(3))) == names(queue.take(Take(3)))
+    (looked_at,) = queue.peek(Take(3))
+    assert names(looked_at) == order[:3]
+    assert [names(files) for files in queue.peek(Take(3), times=5)] == [order[:3], order[3:]]
+    assert names(queue.take(Take(3))) == names(looked_at)
     assert names(queue.take()) == order[3:]
     assert queue.peek() == []
 
@@ -40,7 +42,7 @@ def test_too_old_files_are_passed_over_once_a_newer_one_is_there(tmp_path: Path)
     queue = FileQueue(Mounts(), [str(tmp_path)], QueueOptions(max_age_ms=5000))
     put(tmp_path, "a", 1_700_000_000)
     queue.refresh()
-    assert names(queue.peek()) == ["a"]
+    assert names(queue.peek()[0]) == ["a"]
     put(tmp_path, "b", 1_700_000_010)
     queue.refresh()
     assert names(queue.take()) == ["b"]
