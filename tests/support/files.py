@@ -19,7 +19,7 @@ from headwater.io.local import LocalStorage
 from headwater.io.mounts import Mounts
 from headwater.io.storage import FileStatus
 from headwater.settings import Settings
-from headwater.sources.base import ReadLimit, SourceContext, SourceRequest, StreamSource, sources
+from headwater.sources.base import ReadLimit, RecordsOffsets, SourceContext, SourceRequest, StreamSource, sources
 from headwater.streaming.views import set_variable
 from headwater.types.ddl import parse_schema
 
@@ -104,7 +104,8 @@ class SourceBench:
         end = source.latest_offset(self.offset, limit)
         if end is None or end == self.offset:
             return None
-        source.record(end)
+        if isinstance(source, RecordsOffsets):
+            source.record(end)
         rows = self.rows(self.offset, end)
         source.commit(end)
         self.offset = end

@@ -153,7 +153,7 @@ def _parts(
 
 def _sink_request(command: StartStream, stream: Dataflow, name: str) -> SinkRequest:
     options = FormatOptions(command.options)
-    if command.cluster_by and name != "delta":
+    if command.cluster_by and name not in ("delta", "csv", "json", "parquet", "text"):  # Spark lays files out as ever
         raise unsupported(f"clusterBy of a stream into `{name}`", "Write to a Delta table.")
     return SinkRequest(
         name,

@@ -89,8 +89,8 @@ def test_the_message_points_at_the_word() -> None:
 
 
 def test_a_missing_statement_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match="VACUUM"):
-        parse_statement("VACUUM t")
+    with pytest.raises(UnsupportedError, match="ANALYZE"):
+        parse_statement("ANALYZE TABLE t COMPUTE STATISTICS")
 
 
 @pytest.mark.parametrize("operator", ["AND", "OR", "+", "||"])

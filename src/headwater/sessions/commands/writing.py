@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from headwater.sessions.session import Session
 
 _DEFAULT_FORMAT = "spark.sql.sources.default"
+FILE_FORMATS = frozenset({"csv", "json", "orc", "parquet", "text"})
+"""Formats whose files Spark takes `clusterBy` for and lays out as without."""
 
 
 @command(Write)
 def write(node: Write, session: Session) -> None:
     """Save to a path or a table."""
-    check_unclustered(node.cluster_by)
+    if (node.format or session.settings[_DEFAULT_FORMAT]).lower() not in FILE_FORMATS:
+        check_unclustered(node.cluster_by)
     if node.insert:
         _insert_into(node, session)
     elif node.table:
