@@ -199,7 +199,13 @@ def test_small_batches_are_read_together_and_told_apart(
 
     assert together == ([] if most == 1 else [2, 4, 4])
     assert [report["numInputRows"] for report in reports] == [ROWS] * FILES
-    assert rows
+    monkeypatch.setattr(FileStream, "ahead", lambda *_: [])
+    (folder / "again").mkdir()
+    (folder / "in").rename(folder / "again" / "in")
+    read_alone = spark.readStream.schema(SCHEMA).option("maxFilesPerTrigger", 2).json(str(folder / "again" / "in"))
+    alone, reports_alone = run(by_minute(read_alone), folder / "again", "append")
+    assert sorted(rows) == sorted(alone)
+    assert [report["eventTime"] for report in reports] == [report["eventTime"] for report in reports_alone]
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ class Batch:
     Attributes:
         batch_id: counts from 0; the exactly-once key together with the query id.
         query: the rows, as a DuckDB query to run on `connection` (once: sources may be one-pass).
-        rows: reads them at once, in place of `query`; None: nobody has made it yet.
+        reader: reads `query`, kept from batch to batch; None: one is made when the rows are asked for.
         schema: Spark names and types of the query's columns.
         plan: the batch as a plan relation, for `foreachBatch`.
         ran: to be called right after `query` has run, before anything else runs on `connection`: the engine then
@@ -86,19 +86,19 @@ class Batch:
     schema: StructType
     output_mode: OutputMode
     plan: Any = None
-    rows: Reader | None = None
+    reader: Reader | None = None
     ran: Callable[[], None] = lambda: None
 
     def table(self) -> pa.Table:
         """All rows."""
-        return self._reader().table()
+        return self._opened().table()
 
     def batches(self, rows: int) -> pa.RecordBatchReader:
         """The rows as they come, about `rows` at a time."""
-        return self._reader().batches(rows)
+        return self._opened().batches(rows)
 
-    def _reader(self) -> Reader:
-        return self.rows or Reader(self.connection, self.query)
+    def _opened(self) -> Reader:
+        return self.reader or Reader(self.connection, self.query)
 
 
 @dataclass(frozen=True)

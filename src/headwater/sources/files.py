@@ -39,6 +39,7 @@ _AHEAD_BYTES = 128 * 1024 * 1024
 _TOGETHER_BYTES = 16 * 1024 * 1024
 """No more than this of several batches is read ahead in one go: whoever waits for the first waits for all."""
 _MADE = 20
+"""So many inputs are kept, more than are read ahead."""
 _INFERENCE = "spark.sql.streaming.schemaInference"
 
 

@@ -107,7 +107,7 @@ class MicroBatchEngine:
         self._unsettled: list[tuple[int, tuple[Offset | None, ...]]] = []
         names = [exp.column(name, quoted=True) for name in unique_names(parts.stream.schema)]
         self._output = exp.select(*names).from_(OUTPUT)
-        self._rows = Reader(parts.connection, self._output)
+        self._reader = Reader(parts.connection, self._output)
         self.available: tuple[Offset | None, ...] = ()
 
     @property
@@ -324,7 +324,7 @@ class MicroBatchEngine:
             self._output.copy(),
             self._parts.stream.schema,
             self._parts.output_mode,
-            rows=self._rows,
+            reader=self._reader,
             ran=partial(planned.count, self._parts.connection),
         )
 

@@ -37,8 +37,10 @@ _STREAM = "stream_0"
 _BATCHES = "ahead_batches"
 """The DuckDB variable that has the number of each file's batch, where several are read together."""
 _BATCH, _ROWS = "ahead_batch", "ahead_rows"
+"""Columns of such groups: the number of their batch, and how many rows they are of."""
 _FILE_NUMBER = exp.cast(exp.Add(this=exp.column("file_index"), expression=exp.Literal.number(1)), "BIGINT")
 _MOST = 8
+"""So many batches are read together at most: beyond that, planning is a small part of the work."""
 
 
 @dataclass(frozen=True)

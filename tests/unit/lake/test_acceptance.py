@@ -19,9 +19,7 @@ from support.lake import connection
 
 REFUSED = {"variant_column": "variantType"}
 """Tables that ask for a feature that is not here."""
-LATER = {"v2_checkpoint_parquet": "v2Checkpoint", "v2_checkpoint_json": "v2Checkpoint"}
-LATER["v2_checkpoint_sidecars"] = "v2Checkpoint"
-READ = sorted({*RECIPES} - {*REFUSED, *LATER})
+READ = sorted({*RECIPES} - {*REFUSED})
 
 
 def expected(name: str, version: int, time_zone: str) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -74,13 +72,3 @@ def test_what_is_not_here_is_refused_by_name(name: str, feature: str, tmp_path: 
     path = str(put(name, tmp_path))
     with pytest.raises(UnsupportedError, match=f"`{feature}`"):
         LakeTable.open(path)
-
-
-@pytest.mark.parametrize(("name", "feature"), LATER.items())
-def test_a_v2_checkpoint_is_read_right_or_refused_by_name(name: str, feature: str, tmp_path: Path) -> None:
-    path, refusal = str(put(name, tmp_path)), ""
-    try:
-        assert found(LakeTable.open(path), 4, "UTC") == expected(name, 4, "UTC")
-    except UnsupportedError as raised:
-        refusal = str(raised)
-    assert not refusal or f"`{feature}`" in refusal

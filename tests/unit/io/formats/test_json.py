@@ -83,6 +83,13 @@ def test_values_of_every_type(tmp_path):
     assert second == (7, 1, datetime(2024, 1, 1, tzinfo=UTC), date(2024, 1, 5), inf, None, None, None)
 
 
+def test_of_strings_only_the_names_of_special_numbers_are_numbers(tmp_path):
+    words = ["Infinity", "+Infinity", "INF", "+INF", "-Infinity", "-INF", "1.5", "infinity", "+", "", "x"]
+    path = put(tmp_path / "a.json", "".join(f'{{"f":"{word}","g":"{word}"}}\n' for word in words))
+    expected = [inf] * 4 + [-inf] * 2 + [None] * 5
+    assert scan("json", path, "f double, g float") == [(value, value) for value in expected]
+
+
 def test_nested_values_are_as_strict_as_flat_ones(tmp_path):
     path = put(
         tmp_path / "a.json", '{"s":{"x":1,"y":"q"},"l":[1,2],"m":{"k":"1"}}\n{"s":{"x":3.7},"l":[1.5],"m":{"k":2}}\n'

@@ -1,0 +1,66 @@
+"""Statements that come again, and queries that are read again: as if they had come for the first time."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from headwater.duck import Database, DuckError, Reader, run
+
+
+def test_a_statement_that_comes_again_sees_what_is_there_now() -> None:
+    connection = Database().connect()
+    for number in range(4):
+        connection.execute(f"SET VARIABLE number = {number}")
+        run(connection, "CREATE OR REPLACE TABLE t AS SELECT getvariable('number') AS n FROM range(3)")
+        assert run(connection, "SELECT sum(n), count(*) FROM t") == [(3 * number, 3)]
+    run(connection, "CREATE OR REPLACE TABLE t AS SELECT 'x' AS n")
+    assert run(connection, "SELECT max(n) FROM t") == run(connection, "SELECT max(n) FROM t") == [("x",)]
+
+
+def test_a_statement_is_known_to_every_database() -> None:
+    first, second = Database(), Database()
+    for database in (first, first, second, second):
+        assert run(database.connect(), "SELECT current_setting('TimeZone'), 'every'") == [("UTC", "every")]
+    first.close()
+    assert run(second.connect(), "SELECT current_setting('TimeZone'), 'every'") == [("UTC", "every")]
+
+
+def test_threads_share_a_statement() -> None:
+    database = Database()
+    text = (
+        "SELECT g, sum(i) EXPORT_STATE, list(i ORDER BY i) FROM (SELECT i, i % 7 AS g FROM range(99) t(i)) GROUP BY g"
+    )
+    expected = sorted(run(database.connect(), text))
+
+    def work(_: int) -> bool:
+        connection = database.connect()
+        return all(sorted(run(connection, text)) == expected for _ in range(50))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(4)))
+
+
+def test_two_statements_in_one_text_run_both_and_again() -> None:
+    connection = Database().connect()
+    run(connection, "CREATE TABLE t (a INT)")
+    for count in (1, 2, 3):
+        assert run(connection, "INSERT INTO t VALUES (1); SELECT count(*) FROM t") == [(count,)]
+
+
+def test_an_error_comes_again_too() -> None:
+    connection = Database().connect()
+    for _ in range(3):
+        with pytest.raises(DuckError, match="SELEC"):
+            run(connection, "SELEC 1")
+
+
+def test_a_reader_gives_the_rows_of_the_moment() -> None:
+    connection = Database().connect()
+    connection.execute("CREATE TABLE t AS SELECT 1 AS a")
+    reader = Reader(connection, "SELECT a FROM t")
+    assert reader.table().to_pydict() == {"a": [1]}
+    connection.execute("CREATE OR REPLACE TABLE t AS SELECT i::INT AS a FROM range(5) r(i)")
+    assert reader.table().to_pydict() == {"a": [0, 1, 2, 3, 4]}
+    assert sum(batch.num_rows for batch in reader.batches(2)) == 5
