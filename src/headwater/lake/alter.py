@@ -16,8 +16,9 @@ from sqlglot import exp
 
 from headwater.crash import crash_point
 from headwater.duck import Connection, sql_text
-from headwater.errors import AnalysisError, ConcurrentWriteError
-from headwater.lake.actions import AddFile, Metadata
+from headwater.errors import AnalysisError
+from headwater.lake.actions import Metadata
+from headwater.lake.conflicts import NOTHING, whole
 from headwater.lake.features import check_mapping, check_writable, raised
 from headwater.lake.log import LogState
 from headwater.lake.properties import CONSTRAINT, checked, kept
@@ -309,21 +310,6 @@ def commit_definition(
     protocol = raised(state.protocol, metadata.schema, {**metadata.configuration, **(properties or {})})
     check_writable(protocol, metadata, table.path)
     crash_point("lake.altered")
-    unchanged = _Unchanged(state, reads_rows)
-    return table.commit(Draft(operation, state.version, removes=unchanged, metadata=metadata, protocol=protocol))
-
-
-@dataclass(frozen=True)
-class _Unchanged:
-    """Takes no file away, but refuses any version on which the change was not made."""
-
-    before: LogState
-    reads_rows: bool
-
-    def __call__(self, state: LogState) -> tuple[AddFile, ...]:
-        """Raises DELTA_METADATA_CHANGED, or DELTA_CONCURRENT_APPEND if rows were checked that are no longer all."""
-        if (state.metadata, state.protocol) != (self.before.metadata, self.before.protocol):
-            raise ConcurrentWriteError("DELTA_METADATA_CHANGED", version=state.version, operation="unknown")
-        if self.reads_rows and not state.files.keys() <= self.before.files.keys():
-            raise ConcurrentWriteError("DELTA_CONCURRENT_APPEND", version=state.version, operation="unknown")
-        return ()
+    live = tuple(state.files.values())
+    read = whole(live) if reads_rows else NOTHING
+    return table.commit(Draft(operation, state.version, reads=read, metadata=metadata, protocol=protocol))

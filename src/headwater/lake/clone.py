@@ -17,7 +17,7 @@ from headwater.io.mounts import quote_uri
 from headwater.lake.actions import AddFile, DomainMetadata, new_table_id
 from headwater.lake.features import check_writable, raised
 from headwater.lake.log import LogState
-from headwater.lake.restore import merged, unmoved
+from headwater.lake.restore import merged
 from headwater.lake.snapshot import local_path
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Draft, Operation
@@ -83,8 +83,8 @@ def clone(
             Operation("CLONE", {"source": name, "sourceVersion": then.version}, None, "Serializable", bare=True),
             now.version,
             adds,
-            lambda state: unmoved(state, now.version, []),
-            read_rows=True,
+            (),
+            alone=True,
             metadata=metadata,
             protocol=protocol,
             metrics=cloned.metrics,

@@ -36,7 +36,6 @@ from headwater.io.partitions import folder_values
 from headwater.io.storage import FileStatus, Storage
 from headwater.lake.actions import AddFile, Metadata, encode_path
 from headwater.lake.plan import new_table
-from headwater.lake.restore import unmoved
 from headwater.lake.schema import as_nullable, merge
 from headwater.lake.snapshot import local_path, read_files
 from headwater.lake.stats import file_stats
@@ -95,8 +94,8 @@ def convert(table: LakeTable, connection: Connection, storage: Storage, asked: C
             Operation("CONVERT", _parameters(asked, len(adds)), None, "Serializable", bare=True),
             -1,
             tuple(adds),
-            lambda state: unmoved(state, -1, []),
-            read_rows=True,
+            (),
+            alone=True,
             metadata=metadata,
             protocol=protocol,
             metrics={"numConvertedFiles": len(adds)},

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType
 from sqlglot import exp
 
 from headwater.duck import Connection, sql_text
@@ -24,6 +24,8 @@ from headwater.errors import ConcurrentWriteError, SparkError, unsupported
 from headwater.lake import change_feed
 from headwater.lake.actions import AddFile, Metadata
 from headwater.lake.bounds import Statistics
+from headwater.lake.conflicts import NOTHING, Reads, reads
+from headwater.lake.partitions import PartitionPredicate
 from headwater.lake.pruning import matching
 from headwater.lake.snapshot import ROW_NUMBER, local_path, read_files
 from headwater.lake.transaction import Operation
@@ -110,6 +112,7 @@ class Merging:
         self._merge = merge
         self._recorded = merge.changes_rows and change_feed.enabled(metadata)
         self.touched: tuple[AddFile, ...] = ()
+        self.reads: Reads = NOTHING
         self.counts = Counts()
         if any(field.name.lower() == ROW_NUMBER for field in metadata.schema.fields):
             raise unsupported(f"changing rows of a table with a column `{ROW_NUMBER}`", "Rename the column.")
@@ -120,6 +123,7 @@ class Merging:
         Raises DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE.
         """
         files = self._candidates(files)
+        self.reads = reads(files, self._partitions().first)
         self._run(_temporary(_PAIRS, self._pairs(files)))
         self._check_cardinality()
         names = {row[0] for row in self._run(exp.select(_FILE).distinct().from_(_PAIRS).where(_taken(_CLAUSE)))}
@@ -168,9 +172,22 @@ class Merging:
 
     def _candidates(self, files: Sequence[AddFile]) -> Sequence[AddFile]:
         """The files that may hold rows which a clause takes: all, if one takes those that meet no source row."""
-        if not self._merge.target or any(one.when == "not_matched_by_source" for one in self._merge.clauses):
+        if self._takes_all or not self._merge.target:
             return files
         return matching(Statistics(self._metadata, files), self._merge.target, self._merge.time_zone)
+
+    @property
+    def _takes_all(self) -> bool:
+        return any(one.when == "not_matched_by_source" for one in self._merge.clauses)
+
+    def _partitions(self) -> PartitionPredicate:
+        """What it asks of the table's partitions: that of no others may anybody change rows meanwhile."""
+        condition = exp.true() if self._takes_all else self._merge.on
+
+        def name(index: int, _: StructField) -> str:
+            return target_column(index)
+
+        return PartitionPredicate.within(self._connection, self._metadata, condition, name)
 
     def _pairs(self, files: Sequence[AddFile]) -> exp.Query:
         """(file, row, source row, clause) of every match, and of unmatched target rows that a clause takes."""
@@ -314,7 +331,7 @@ def check(metadata: Metadata, merge: Merge) -> None:
     if merge.changes_rows and metadata.configuration.get("delta.appendOnly", "").lower() == "true":
         raise SparkError("DELTA_CANNOT_MODIFY_APPEND_ONLY", table_name=metadata.name or metadata.id)
     if metadata.schema.names != merge.schema.names:
-        raise ConcurrentWriteError("DELTA_METADATA_CHANGED", version="unknown", operation="unknown")
+        raise ConcurrentWriteError("DELTA_METADATA_CHANGED", version="unknown", operation="unknown operation")
 
 
 def keep_source(connection: Connection, query: exp.Query, columns: Sequence[str]) -> int:

@@ -12,25 +12,25 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from pyspark.sql.types import BinaryType
 from sqlglot import exp
 
 from headwater.crash import crash_point
 from headwater.duck import Connection, sql_text
-from headwater.errors import AnalysisError, ConcurrentWriteError, UnsupportedError
+from headwater.errors import AnalysisError, UnsupportedError
 from headwater.lake import clustering
 from headwater.lake.actions import AddFile, Metadata
+from headwater.lake.conflicts import reads
 from headwater.lake.features import check_mapping, check_writable
 from headwater.lake.file_sizes import Limits, Sizes
 from headwater.lake.log import LogState
+from headwater.lake.partitions import Partition, PartitionPredicate, partition_of
 from headwater.lake.snapshot import read_files
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Draft, Operation, discard
 from headwater.lake.zorder import ColumnPath, check_sortable, named, sort_columns, z_ordered
-from headwater.types.duck import to_duck
 
 _ROW_GROUP_ROWS = 122_880
 _MOST_DELETED = 0.05
@@ -93,15 +93,15 @@ def optimize(table: LakeTable, connection: Connection, asked: Optimize) -> Repor
         if removed:
             crash_point("lake.optimize_written")
             draft = Draft(
-                _operation(asked, plan), state.version, tuple(adds), _Leaving(removed), data_change=False,
-                metrics=_metrics(adds, removed),
+                _operation(asked, plan), state.version, tuple(adds), removed, reads(removed, lambda _: None),
+                data_change=False, metrics=_metrics(adds, removed),
             )  # fmt: skip
             table.commit(draft)
     return Report(
         tuple(adds),
         removed,
         plan.considered,
-        len({_partition(bin_[0]) for bin_ in plan.bins}),
+        len({partition_of(bin_[0]) for bin_ in plan.bins}),
         len(plan.bins),
         "clustering" if plan.clustered else "zorder" if plan.sort_by else "",
         plan.cubes,
@@ -142,7 +142,7 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
         raise UnsupportedError("DELTA_OPTIMIZE_FULL_NOT_SUPPORTED")
     check_sortable(metadata, asked.zorder_by, check_stats=asked.check_stats)
     if asked.where is not None:
-        files = _matching(connection, metadata, files, asked.where)
+        files = PartitionPredicate(connection, metadata, asked.where, lambda _, field: str(field.name)).matching(files)
     if asked.zorder_by:
         bins = _bins(files, math.inf)
     else:
@@ -168,8 +168,8 @@ def _clustering(
 def small_files(files: Sequence[AddFile], limits: Limits, least: int = 1) -> tuple[AddFile, ...]:
     """The files worth joining, of partitions that have at least `least` of them."""
     small = [file for file in files if _is_small(file, limits)]
-    counts = Counter(_partition(file) for file in small) if least > 1 else {}
-    return tuple(file for file in small if least <= 1 or counts[_partition(file)] >= least)
+    counts = Counter(partition_of(file) for file in small) if least > 1 else {}
+    return tuple(file for file in small if least <= 1 or counts[partition_of(file)] >= least)
 
 
 def _is_small(file: AddFile, limits: Limits) -> bool:
@@ -187,9 +187,9 @@ def _has_deletions(files: Sequence[AddFile]) -> bool:
 
 def _bins(files: Sequence[AddFile], most: float) -> list[tuple[AddFile, ...]]:
     """The files by partition, smallest first, in bins of at most `most` bytes."""
-    partitions: dict[tuple[tuple[str, str | None], ...], list[AddFile]] = {}
+    partitions: dict[Partition, list[AddFile]] = {}
     for file in files:
-        partitions.setdefault(_partition(file), []).append(file)
+        partitions.setdefault(partition_of(file), []).append(file)
     bins: list[tuple[AddFile, ...]] = []
     for members in partitions.values():
         bin_: list[AddFile] = []
@@ -202,37 +202,6 @@ def _bins(files: Sequence[AddFile], most: float) -> list[tuple[AddFile, ...]]:
             size += file.size
         bins.append(tuple(bin_))
     return bins
-
-
-def _partition(file: AddFile) -> tuple[tuple[str, str | None], ...]:
-    return tuple(sorted(file.partition_values.items()))
-
-
-def _matching(
-    connection: Connection, metadata: Metadata, files: Sequence[AddFile], where: exp.Expr
-) -> tuple[AddFile, ...]:
-    """The files of partitions that meet the predicate."""
-    partitions = list({_partition(file): file for file in files}.values())
-    if not partitions:
-        return ()
-    kinds = {field_.name: field_.dataType for field_ in metadata.schema.fields}
-    rows: list[exp.Select] = []
-    for index, file in enumerate(partitions):
-        columns: list[exp.Expr] = [exp.alias_(exp.Literal.number(index), "place_")]
-        for name in metadata.partition_columns:
-            text = file.partition_values.get(name)
-            value: exp.Expr = exp.Null() if text is None else exp.Literal.string(text)
-            if isinstance(kinds[name], BinaryType):
-                value = exp.Anonymous(this="encode", expressions=[value])
-            columns.append(exp.alias_(exp.Cast(this=value, to=to_duck(kinds[name])), name, quoted=True))
-        rows.append(exp.Select(expressions=columns))
-    union: exp.Query = rows[0]
-    for row in rows[1:]:
-        union = exp.Union(this=union, expression=row, distinct=False)
-    source = exp.Subquery(this=union, alias=exp.TableAlias(this=exp.to_identifier("partitions_")))
-    found = connection.execute(sql_text(exp.select("place_").from_(source).where(where))).fetchall()
-    met = {_partition(partitions[place]) for (place,) in found}
-    return tuple(file for file in files if _partition(file) in met)
 
 
 # ── writing them ────────────────────────────────────────────────────────────────────────────────────────────
@@ -273,20 +242,6 @@ def _rows(connection: Connection, query: exp.Query, files: Sequence[AddFile]) ->
     return int(row[0]) if row else 0
 
 
-@dataclass(frozen=True)
-class _Leaving:
-    """The files that leave; asked again for each version the commit is tried on."""
-
-    files: tuple[AddFile, ...]
-
-    def __call__(self, state: LogState) -> Iterable[AddFile]:
-        for file in self.files:
-            live = state.files.get(file.path)
-            if live is None or live.deletion_vector != file.deletion_vector:
-                raise ConcurrentWriteError("DELTA_CONCURRENT_DELETE_DELETE", version=state.version, operation="unknown")
-        return self.files
-
-
 # ── history ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -300,7 +255,7 @@ def _operation(asked: Optimize, plan: _Plan) -> Operation:
     }
     if plan.clustered:
         parameters["isFull"] = asked.full
-    return Operation("OPTIMIZE", parameters, isolation="SnapshotIsolation", bare=True)
+    return Operation("OPTIMIZE", parameters, bare=True)
 
 
 def _metrics(adds: Sequence[AddFile], removed: Sequence[AddFile]) -> dict[str, int]:

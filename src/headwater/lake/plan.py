@@ -6,7 +6,7 @@ Invariants: pure (no files, no clock); a write that the table's schema or proper
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -15,9 +15,11 @@ from sqlglot import exp
 
 from headwater.errors import AnalysisError, SparkError
 from headwater.lake.actions import AddFile, Metadata, Protocol, new_table_id
+from headwater.lake.conflicts import NOTHING, Reads, reads, whole
 from headwater.lake.features import check_change_columns, check_mapping, check_writable, protocol_for, raised
 from headwater.lake.file_sizes import Sizes
 from headwater.lake.log import LogState
+from headwater.lake.partitions import Partition, partition_of
 from headwater.lake.properties import checked, kept
 from headwater.lake.schema import as_nullable, check_partitioning, check_storable, merge, stored
 from headwater.lake.transaction import Draft, Operation
@@ -77,22 +79,29 @@ class Write:
 
 @dataclass(frozen=True)
 class Planned:
-    """A write that is allowed. `metadata` is the table's when it is done; `changed` says if it must be committed."""
+    """A write that is allowed.
+
+    Attributes:
+        metadata: the table's when it is done; `changed` says if it must be committed.
+        live: of an overwrite, the files that are there.
+    """
 
     write: Write
     metadata: Metadata
     protocol: Protocol | None
     changed: bool
     read_version: int
+    live: tuple[AddFile, ...] = ()
 
-    def draft(self, adds: tuple[AddFile, ...], replaced: Sequence[AddFile] | None = None) -> Draft:
-        """The transaction that makes `adds` part of the table, in place of `replaced` if that is given."""
+    def draft(self, adds: tuple[AddFile, ...]) -> Draft:
+        """The transaction that makes `adds` part of the table, in place of the files that the write's mode says."""
+        removes, reads = self._replaced(adds)
         return Draft(
             self._operation(),
             self.read_version,
             adds,
-            self._removes(adds) if replaced is None else lambda _state: replaced,
-            read_rows=replaced is not None,
+            removes,
+            reads,
             txn=self.write.txn,
             metadata=self.metadata if self.changed else None,
             protocol=self.protocol,
@@ -107,26 +116,19 @@ class Planned:
             parameters["predicate"] = self.write.replace_where.sql(dialect="databricks")
         return Operation("WRITE", parameters, self.write.user_metadata)
 
-    def _removes(self, adds: tuple[AddFile, ...]) -> _Removal | None:
+    def _replaced(self, adds: tuple[AddFile, ...]) -> tuple[tuple[AddFile, ...] | None, Reads]:
+        """The files that leave, and what was read to know them."""
         if self.write.mode == "append":
-            return None
+            return None, NOTHING
         if not self.write.dynamic_partitions:
-            return _Removal(None)
-        return _Removal(frozenset(_partition(file) for file in adds))
+            return self.live, whole(self.live)
+        partitions = frozenset(map(partition_of, adds))
+        leaving = tuple(file for file in self.live if partition_of(file) in partitions)
+        return leaving, reads(leaving, lambda added: _first_of(added, partitions))
 
 
-@dataclass(frozen=True)
-class _Removal:
-    """Picks the live files that leave: those of `partitions`, None for all."""
-
-    partitions: frozenset[tuple[tuple[str, str | None], ...]] | None
-
-    def __call__(self, state: LogState) -> Iterable[AddFile]:
-        return [f for f in state.files.values() if self.partitions is None or _partition(f) in self.partitions]
-
-
-def _partition(file: AddFile) -> tuple[tuple[str, str | None], ...]:
-    return tuple(sorted(file.partition_values.items()))
+def _first_of(files: Sequence[AddFile], partitions: frozenset[Partition]) -> AddFile | None:
+    return next((file for file in files if partition_of(file) in partitions), None)
 
 
 def plan(state: LogState, write: Write, now_ms: int) -> Planned:
@@ -135,9 +137,10 @@ def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     if state.metadata is None or state.protocol is None:
         made = _defined(write, now_ms)
         return Planned(write, *made, changed=True, read_version=state.version)
+    live = tuple(state.files.values()) if write.mode == "overwrite" else ()
     if write.replaces_table:
         _check_mode(state.metadata, write)
-        return _replacing(state.protocol, write, state.version, now_ms)
+        return replace(_replacing(state.protocol, write, state.version, now_ms), live=live)
     check_mapping(state.metadata, "")
     check_writable(state.protocol, state.metadata, "")
     _check_mode(state.metadata, write)
@@ -145,7 +148,7 @@ def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     changed = metadata != state.metadata
     check_change_columns(metadata, "RESERVED_CDC_COLUMNS_ON_WRITE")
     protocol = raised(state.protocol, metadata.schema, metadata.configuration) if changed else None
-    return Planned(write, metadata, protocol, changed, state.version)
+    return Planned(write, metadata, protocol, changed, state.version, live)
 
 
 def _defined(write: Write, now_ms: int) -> tuple[Metadata, Protocol]:

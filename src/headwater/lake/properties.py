@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.lake.conflicts import PROPERTY as ISOLATION
+from headwater.lake.conflicts import level_of
 from headwater.lake.features import is_protocol_property
 
 CONSTRAINT = "delta.constraints."
@@ -76,7 +78,8 @@ def spelled(key: str) -> str:
 def checked(properties: Mapping[str, str]) -> dict[str, str]:
     """Properties that a user gives, spelled as Delta writes them.
 
-    Raises DELTA_UNKNOWN_CONFIGURATION and, for a flag that is neither true nor false, an error that names it.
+    Raises DELTA_UNKNOWN_CONFIGURATION and, for a flag that is neither true nor false or an isolation level that is
+    none, an error that names it.
     """
     found = {}
     for key, value in properties.items():
@@ -85,7 +88,7 @@ def checked(properties: Mapping[str, str]) -> dict[str, str]:
             raise IllegalArgumentError(
                 "_LEGACY_ERROR_TEMP_3102", msg=f'{name} must be "true" or "false", not "{value}".'
             )
-        found[name] = value
+        found[name] = level_of({name: value}) if name == ISOLATION else value
     return found
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pyspark.sql.types import StructField, StructType
 
 from headwater.crash import crash_point
-from headwater.errors import AnalysisError, ConcurrentWriteError, IllegalArgumentError
+from headwater.errors import AnalysisError, IllegalArgumentError
 from headwater.lake.actions import AddFile, DomainMetadata, Metadata, Protocol
 from headwater.lake.features import check_writable, raised
 from headwater.lake.log import LogState
@@ -77,8 +77,8 @@ def restore(table: LakeTable, version: int, timestamp: str | None = None, *, ign
                 Operation("RESTORE", asked, None, "Serializable", bare=True),
                 now.version,
                 added,
-                lambda state: unmoved(state, now.version, removed),
-                read_rows=True,
+                tuple(removed),
+                alone=True,
                 metadata=metadata if metadata != now.metadata else None,
                 protocol=protocol,
                 metrics=restored.metrics,
@@ -124,13 +124,6 @@ def _check_there(path: str, files: Iterable[AddFile], version: int) -> None:
             f"files): {', '.join(gone[:_MOST_NAMED])}.\n Please use more recent version or timestamp for restoring.\n"
             " To disable check update option spark.sql.files.ignoreMissingFiles",
         )
-
-
-def unmoved(state: LogState, version: int, removed: list[AddFile]) -> list[AddFile]:
-    """`removed`, if the table is still at the version that was read. Raises DELTA_CONCURRENT_WRITE if not."""
-    if state.version != version:
-        raise ConcurrentWriteError("DELTA_CONCURRENT_WRITE", version=state.version)
-    return removed
 
 
 # ── what besides the files comes back ───────────────────────────────────────────────────────────────────────

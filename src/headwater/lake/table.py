@@ -31,6 +31,7 @@ from headwater.lake import checkpoint, replace
 from headwater.lake.actions import AddFile, ChangeFile, Commit, Metadata
 from headwater.lake.change_feed import enabled
 from headwater.lake.change_files import write as write_changes
+from headwater.lake.conflicts import reads
 from headwater.lake.create import NewTable
 from headwater.lake.create import create as create_table
 from headwater.lake.files import FileWriter
@@ -38,6 +39,7 @@ from headwater.lake.log import DeltaLog, LogState
 from headwater.lake.mapping import user_schema
 from headwater.lake.merge import Counts, Merge, Merging
 from headwater.lake.merge import check as check_merge
+from headwater.lake.partitions import PartitionPredicate
 from headwater.lake.plan import Planned, Write, plan
 from headwater.lake.rules import NO_RULES, Rules, generating, rules_of
 from headwater.lake.snapshot import Snapshot
@@ -243,7 +245,8 @@ class LakeTable:
         self, connection: Connection, query: exp.Query, schema: StructType, **arguments: Unpack[WriteArguments]
     ) -> WriteResult:
         """Put the rows of `query` in place of the table's, or of the part that the arguments name."""
-        return self._write(connection, query, Write(schema, "overwrite", **arguments))
+        with self.changing():
+            return self._write(connection, query, Write(schema, "overwrite", **arguments))
 
     def _write(self, connection: Connection, query: exp.Query, write: Write) -> WriteResult:
         with self._lock:
@@ -251,11 +254,10 @@ class LakeTable:
             if seen(self._state, write.txn):
                 return WriteResult(self._state.version, False)
             planned = plan(self._state, write, self._clock.now_ms())
-            live = tuple(self._state.files.values()) if write.replace_where is not None else ()
         rules = rules_of(planned.metadata, connection)
         adds = self._writer_of(planned.metadata, rules).write(connection, query, write.schema, write.sizes)
         if write.replace_where is not None:
-            return self._replace(connection, planned, adds, live)
+            return self._replace(connection, planned, adds)
         crash_point("lake.data_written")
         return self._commit(planned.draft(tuple(adds)))
 
@@ -264,12 +266,12 @@ class LakeTable:
 
         Nothing is committed if no row changes. Raises Delta's cardinality, feature and conflict errors.
         """
-        with _lock_of(self.path, "change"):
+        with self.changing():
             return self._merge(connection, merge)
 
     def clear(self, operation: Operation, txn: tuple[str, int] | None = None) -> int | None:
         """Remove all rows without reading any; how many, or None (and nothing done) if the log does not say."""
-        with _lock_of(self.path, "change"), self._lock:
+        with self.changing(), self._lock:
             self._log.advance(self._state)
             counts = [file.rows for file in self._state.files.values()]
             known = [count for count in counts if count is not None]
@@ -299,9 +301,10 @@ class LakeTable:
         changes = self._record(connection, planned.metadata, merging.changes(), adds)
         crash_point("lake.data_written")
         draft = dataclasses.replace(
-            planned.draft(tuple(adds), merging.touched if merge.changes_rows else None),
+            planned.draft(tuple(adds)),
             operation=merge.operation,
-            read_rows=True,
+            removes=merging.touched if merge.changes_rows else None,
+            reads=merging.reads,
             txn=merge.txn,
             metrics=merging.metrics(adds),
             changes=changes,
@@ -309,15 +312,15 @@ class LakeTable:
         self._commit(draft)
         return merging.counts
 
-    def _replace(
-        self, connection: Connection, planned: Planned, adds: list[AddFile], live: Sequence[AddFile]
-    ) -> WriteResult:
+    def _replace(self, connection: Connection, planned: Planned, adds: list[AddFile]) -> WriteResult:
         """Commit the new files in place of the live rows that meet the write's condition."""
         condition, metadata = planned.write.replace_where, planned.metadata
         assert condition is not None
         try:
             replace.check(connection, self.path, metadata, adds, condition)
-            found = replace.find(connection, self.path, metadata, live, condition)
+            predicate = PartitionPredicate.within(connection, metadata, condition)
+            asked = predicate.matching(planned.live)
+            found = replace.find(connection, self.path, metadata, asked, condition)
             record = replace.changes(self.path, metadata, tuple(adds), found) if enabled(metadata) else None
             if found.kept is not None:
                 adds += self._writer_of(metadata).write(connection, found.kept, metadata.schema)
@@ -326,7 +329,9 @@ class LakeTable:
             raise
         changes = self._record(connection, metadata, record, adds)
         crash_point("lake.data_written")
-        return self._commit(dataclasses.replace(planned.draft(tuple(adds), found.removed), changes=changes))
+        read = reads(asked, predicate.first)
+        draft = planned.draft(tuple(adds))
+        return self._commit(dataclasses.replace(draft, removes=found.removed, reads=read, changes=changes))
 
     def _record(
         self, connection: Connection, metadata: Metadata, rows: exp.Query | None, adds: Sequence[AddFile]

@@ -24,6 +24,7 @@ from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
 from headwater.plan.commands import Write
 from headwater.plan.relations import Relation
+from headwater.sessions import once
 from headwater.sessions.files import FileSave, FileTarget, check_writable, named
 from headwater.sinks.python_data_source import Task, write_batch
 from headwater.sql import parse_expression
@@ -129,6 +130,7 @@ def _save_delta(resolved: Resolved, target: Target, session: Session) -> None:
     write = lake.overwrite if target.overwrite else lake.append
     with session.connection(resolved) as connection:
         write(connection, named(resolved), nullable(resolved.schema), **arguments)
+        once.forget(arguments["txn"], session)
         rule = rule_of(session.settings.lookup, lake.metadata.configuration)
         if rule is not None:
             compact(lake, connection, rule)
@@ -162,8 +164,8 @@ def _delta_arguments(target: Target, session: Session) -> dict[str, Any]:
     if target.overwrite:
         arguments["overwrite_schema"] = target.overwrite_schema or options.flag("overwriteSchema")
         arguments["dynamic_partitions"] = target.dynamic or is_dynamic(options, session)
-    if "txnappid" in options and "txnversion" in options:
-        arguments["txn"] = (options["txnappid"], int(options["txnversion"]))
+    given = "txnappid" in options and "txnversion" in options
+    arguments["txn"] = (options["txnappid"], int(options["txnversion"])) if given else once.asked(session)
     if "usermetadata" in options:
         arguments["user_metadata"] = options["usermetadata"]
     return arguments

@@ -104,7 +104,7 @@ def test_domains_and_vectors_come_along_and_row_ids_do_not(source: LakeTable, tm
     vector = {"storageType": "u", "pathOrInlineDv": "^-aqEH.-t@S}K{vb[*k^", "sizeInBytes": 3, "cardinality": 1}
     marked = replace(live, deletion_vector=vector, other={"baseRowId": 5, "tags": {"a": "b"}})
     domains = (DomainMetadata("delta.clustering", "{}"), DomainMetadata("delta.rowTracking", "{}"))
-    source.commit(Draft(Operation(), source.version, (marked,), lambda _state: [live], domains=domains, made=()))
+    source.commit(Draft(Operation(), source.version, (marked,), (live,), domains=domains, made=()))
     target = at(tmp_path, "clone")
     clone(target, source, None, "s")
     (found,) = (file for file in target.newest().files.values() if file.deletion_vector is not None)

@@ -120,7 +120,7 @@ def test_rows_that_a_vector_deletes_are_another_file(table: LakeTable) -> None:
     (live,) = (file for file in table.newest().files.values() if file.rows == 10)
     vector = {"storageType": "i", "pathOrInlineDv": "wi5b=000010000siXQKl0rr91000f55c8Xg0@@D72lkbi5=-{L", "offset": 0}
     marked = replace(live, deletion_vector={**vector, "sizeInBytes": 40, "cardinality": 6})
-    table.commit(Draft(Operation(), table.version, (marked,), lambda _state: [live], made=()))
+    table.commit(Draft(Operation(), table.version, (marked,), (live,), made=()))
     done = restore(table, 3)
     assert (done.added, done.removed) == (1, 1)
     assert table.newest().files[live.path].deletion_vector is None

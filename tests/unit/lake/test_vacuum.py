@@ -200,7 +200,7 @@ def test_files_of_other_tables_and_absolute_names_of_own_files(table: LakeTable,
     foreign = str(tmp_path / "foreign.parquet")
     Path(foreign).write_bytes(Path(own).read_bytes())
     adds = tuple(AddFile(f"file://{path}", {}, live.size, 0, stats=live.stats) for path in (own, foreign))
-    table.commit(Draft(Operation("CLONE"), table.version, adds, lambda state: [state.files[live.path]], made=()))
+    table.commit(Draft(Operation("CLONE"), table.version, adds, (live,), made=()))
     run(table)
     assert os.path.exists(own)
     assert os.path.exists(foreign)
@@ -213,11 +213,9 @@ def test_a_deletion_vectors_file_stays_as_long_as_its_data_file(table: LakeTable
     vector = {"storageType": "u", "pathOrInlineDv": "ab^-aqEH.-t@S}K{vb[*k^", "sizeInBytes": 3, "cardinality": 1}
     name = "ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin"
     kept = put(table, name)
-    table.commit(
-        Draft(Operation(), table.version, (replace(live, deletion_vector=vector),), lambda _state: [live], made=())
-    )
+    table.commit(Draft(Operation(), table.version, (replace(live, deletion_vector=vector),), (live,), made=()))
     assert kept not in find(table, NOW).files
-    table.commit(Draft(Operation(), table.version, removes=lambda state: list(state.files.values())))
+    table.commit(Draft(Operation(), table.version, removes=table.snapshot().files))
     later(table)
     assert os.path.realpath(kept) in find(table, NOW).files
     assert os.path.realpath(kept) in find(table, replace(NOW, lite=True)).files

@@ -24,7 +24,7 @@ from headwater.lake.transaction import Operation
 from headwater.plan.commands import Delete, Merge, MergeClause, Update
 from headwater.plan.expressions import Cast, Column, Expression, Literal, Subquery, SubqueryReference
 from headwater.plan.relations import OneRow, Relation
-from headwater.sessions import stored
+from headwater.sessions import once, stored
 from headwater.sessions.assigning import storable
 from headwater.sessions.commands.base import command
 from headwater.sessions.leaves import rows
@@ -34,8 +34,6 @@ from headwater.sessions.saving import DELTA
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
 
-_TXN_APP, _TXN_VERSION = "spark.databricks.delta.write.txnAppId", "spark.databricks.delta.write.txnVersion"
-_TXN_RESET = "spark.databricks.delta.write.txnVersion.autoReset.enabled"
 _OMITTED = {
     "matched": "NON_LAST_MATCHED_CLAUSE_OMIT_CONDITION",
     "not_matched": "NON_LAST_NOT_MATCHED_BY_TARGET_CLAUSE_OMIT_CONDITION",
@@ -70,10 +68,10 @@ def delete(node: Delete, session: Session) -> Relation:
     """The count: num_affected_rows. Without a condition no row is read."""
     if node.condition is None:
         table = stored.lake_of(_delta(node.table, "DELETE", session), session)
-        txn = _txn(session)
+        txn = once.asked(session)
         cleared = table.clear(Operation("DELETE", {"predicate": "[]"}), txn)
         if cleared is not None:
-            _forget(txn, session)
+            once.forget(txn, session)
             return _affected(lake.Counts(deleted=cleared))
     return _affected(_change(_on_one_row(node, MergeClause("matched", "delete")), "DELETE", session))
 
@@ -104,14 +102,14 @@ def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
         on.sql,
         tuple(names.clause(clause) for clause in node.clauses),
         _operation(operation, on.name, node.clauses),
-        _txn(session),
+        once.asked(session),
         of_target(node.on, node.source, node.table, node.alias),
         session.time_zone,
     )
     with session.connection(replace(source, inputs={**source.inputs, **names.inputs})) as connection:
         lake.keep_source(connection, source.query, [a.sql for a in names.source])
         counts = table.merge(connection, made)
-    _forget(made.txn, session)
+    once.forget(made.txn, session)
     return counts
 
 
@@ -145,18 +143,6 @@ def _check(node: Merge, operation: str) -> None:
 
 def _has_subquery(expression: Expression) -> bool:
     return any(isinstance(one, Subquery | SubqueryReference) for one in expression.walk())
-
-
-def _txn(session: Session) -> tuple[str, int] | None:
-    """Delta's settings for statements that are done once."""
-    app, version = session.settings.lookup(_TXN_APP), session.settings.lookup(_TXN_VERSION)
-    return (app, int(version)) if app and version else None
-
-
-def _forget(txn: tuple[str, int] | None, session: Session) -> None:
-    """After a statement that was done once, if the session says so, the next one needs a version of its own."""
-    if txn is not None and session.settings.flag(_TXN_RESET):
-        session.settings.unset(_TXN_VERSION)
 
 
 @dataclass(frozen=True)
