@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TESTS = Path(__file__).resolve().parents[1]
 SCRIPT = """
 import json, sys
@@ -105,3 +107,70 @@ def test_a_killed_maker_leaves_no_claim_and_no_name(tmp_path: Path) -> None:
     other.send("SELECT * FROM t", "DROP TABLE t", "SHOW TABLES")
     assert other.answers(5) == [[], [], [[2]], [], []]
     assert other.end() == 0
+
+
+CTAS = "CREATE TABLE t USING delta AS SELECT id, 'rows of ' || id AS v FROM range(20)"
+MAKERS = {
+    "ctas": CTAS,
+    "parquet": CTAS.replace("delta", "parquet"),
+    "replace": CTAS.replace("CREATE", "CREATE OR REPLACE"),
+    "empty": "CREATE TABLE t (id BIGINT) USING delta",
+    "clone": "CREATE TABLE t SHALLOW CLONE source",
+}
+
+
+@pytest.mark.parametrize(
+    ("maker", "point"),
+    [
+        ("ctas", "catalog.making:1"),
+        ("ctas", "lake.data_written:1"),
+        ("ctas", "storage.temp:1"),
+        ("ctas", "storage.link:1"),
+        ("ctas", "lake.committed:1"),
+        ("replace", "lake.committed:1"),
+        ("parquet", "catalog.making:1"),
+        ("empty", "lake.committed:1"),
+        ("clone", "lake.committed:1"),
+    ],
+)
+def test_a_killed_maker_of_a_managed_table_leaves_its_folder_to_the_next_one(
+    tmp_path: Path, maker: str, point: str
+) -> None:
+    first = Process(tmp_path).ready()
+    first.send(f"CREATE TABLE source USING delta LOCATION '{tmp_path / 'source'}' AS SELECT 1L AS id")
+    assert first.answers(1) == [[]]
+    killed = Process(tmp_path, point).ready()
+    killed.send(MAKERS[maker])
+    assert killed.end() == -signal.SIGKILL
+    first.send("SHOW TABLES", "SELECT * FROM t", "CREATE TABLE t USING delta AS SELECT 7 AS other", "SELECT * FROM t")
+    tables, missing, *made = first.answers(4)
+    assert [row[1] for row in tables] == ["source"]
+    assert missing == "TABLE_OR_VIEW_NOT_FOUND"
+    assert made[1] == [[7]]
+    first.send("DESCRIBE HISTORY t", "DROP TABLE t", "SHOW TABLES")
+    history, *_ = first.answers(3)
+    assert [row[4] for row in history] == ["CREATE TABLE AS SELECT"]
+    assert first.end() == 0
+
+
+def test_a_killed_maker_is_cleared_away_by_a_stream_and_by_a_drop_too(tmp_path: Path) -> None:
+    killed = Process(tmp_path, "lake.committed:1").ready()
+    killed.send(CTAS)
+    assert killed.end() == -signal.SIGKILL
+    other = Process(tmp_path).ready()
+    other.send("DROP TABLE IF EXISTS t")
+    other.answers(1)
+    assert not (tmp_path / "t").exists()
+    other.send("CREATE TABLE t (id INT) USING delta", "SELECT * FROM t")
+    assert other.answers(2)[1] == []
+    assert other.end() == 0
+
+
+def test_files_that_nobody_was_making_a_table_of_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "mine.txt").write_text("mine")
+    process = Process(tmp_path).ready()
+    process.send(CTAS, "DROP TABLE IF EXISTS t")
+    assert process.answers(1) == ["LOCATION_ALREADY_EXISTS"]
+    assert process.end() == 0
+    assert (tmp_path / "t" / "mine.txt").read_text() == "mine"

@@ -21,17 +21,21 @@ from urllib.parse import quote
 from pyspark.sql.types import StructType
 
 from headwater.catalog.model import DEFAULT_DATABASE, INFORMATION_SCHEMA, Database, Table
+from headwater.io.storage import Storage
 
 _FOLDER = ".headwater"
 _FILE = "catalog.db"
-_LAYOUT = 1
+_LAYOUT = 2
 _BUSY_SECONDS = 60.0
 _CLAIM_SECONDS = 3600.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS databases (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tables (
     database TEXT NOT NULL, name TEXT NOT NULL, body TEXT NOT NULL, PRIMARY KEY (database, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS making (
+    database TEXT NOT NULL, name TEXT NOT NULL, location TEXT NOT NULL, PRIMARY KEY (database, name)) WITHOUT ROWID;
 """
+"""`making`: the folders of managed tables that are being made; what a killed maker left there belongs to nobody."""
 
 
 class Metastore:
@@ -92,31 +96,59 @@ class Metastore:
         return None
 
     def add_table(self, table: Table) -> bool:
-        """Store a new table; False if the name is taken."""
-        sql = "INSERT OR IGNORE INTO tables VALUES (?, ?, ?)"
-        return self._change(sql, table.database, table.name, _text(table))
+        """Store a new table; False if the name is taken. Its making is over."""
+        return self._store("INSERT OR IGNORE INTO tables VALUES (?, ?, ?)", table)
 
     def put_table(self, table: Table) -> None:
-        """Store a table in place of whatever had its name."""
-        sql = "INSERT OR REPLACE INTO tables VALUES (?, ?, ?)"
-        self._change(sql, table.database, table.name, _text(table))
+        """Store a table in place of whatever had its name. Its making is over."""
+        self._store("INSERT OR REPLACE INTO tables VALUES (?, ?, ?)", table)
+
+    def _store(self, sql: str, table: Table) -> bool:
+        with self._write() as connection:
+            stored = connection.execute(sql, (table.database, table.name, _text(table))).rowcount > 0
+            connection.execute("DELETE FROM making WHERE database = ? AND name = ?", (table.database, table.name))
+        return stored
 
     def drop_table(self, database: str, name: str) -> bool:
         """Forget a table; False if it was not there."""
         return self._change("DELETE FROM tables WHERE database = ? AND name = ?", database, name)
 
+    def begin_table(self, table: Table) -> None:
+        """Note that the table's folder, in which there is nothing, is its maker's until the table is stored."""
+        sql = "INSERT OR REPLACE INTO making VALUES (?, ?, ?)"
+        self._change(sql, table.database, table.name, table.location or "")
+
+    def clear(self, database: str, name: str, storage: Storage) -> None:
+        """Take away what a maker of the table, which is not stored, has left. For who has the name's claim."""
+        folder = self._unfinished(database, name)
+        if folder is None:
+            return
+        if self.table(database, name) is None:
+            storage.delete(folder)
+        self._change("DELETE FROM making WHERE database = ? AND name = ?", database, name)
+
+    def _unfinished(self, database: str, name: str) -> str | None:
+        if not os.path.exists(self._path):
+            return None
+        with self._write() as connection:
+            sql = "SELECT location FROM making WHERE database = ? AND name = ?"
+            row = connection.execute(sql, (database, name)).fetchone()
+        return None if row is None else str(row[0])
+
     @contextmanager
-    def claim(self, database: str, name: str) -> Iterator[None]:
+    def claim(self, database: str, name: str, storage: Storage) -> Iterator[None]:
         """Keep other processes and threads from making or dropping that table meanwhile; a kill ends it.
 
-        What a table's maker writes into its folder is seen only when its row is stored, so two makers of one name would
-        write into one folder. The lock is SQLite's, on an empty file of the name's own.
+        What a killed maker of the name has left in `storage` is taken away first. What a table's maker writes into its
+        folder is seen only when its row is stored, so two makers of one name would write into one folder. The lock is
+        SQLite's, on an empty file of the name's own.
         """
         folder = os.path.join(self.warehouse, _FOLDER, "claims")
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, quote(f"{database}.{name}", safe=""))
         with closing(sqlite3.connect(path, timeout=_CLAIM_SECONDS, isolation_level=None)) as connection:
             connection.execute("BEGIN EXCLUSIVE")
+            self.clear(database, name, storage)
             yield
 
     # ── SQLite ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         operation: Operation | None
         user_metadata: str | None
         sizes: Sizes
+        reads_since: int | None
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Write:
         replaces_table: with `overwrite`, the table becomes a new one: nothing of its definition stays.
         operation: how history names it; default `WRITE`. user_metadata: free text for history.
         sizes: where a file ends.
+        reads_since: the rows come from the table itself, from this version or a later one.
     """
 
     schema: StructType
@@ -75,6 +77,7 @@ class Write:
     operation: Operation | None = None
     user_metadata: str | None = None
     sizes: Sizes = field(default_factory=Sizes)
+    reads_since: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Planned:
 
     Attributes:
         metadata: the table's when it is done; `changed` says if it must be committed.
-        live: of an overwrite, the files that are there.
+        live: the files that are there, of a write that reads the table.
     """
 
     write: Write
@@ -96,9 +99,10 @@ class Planned:
     def draft(self, adds: tuple[AddFile, ...]) -> Draft:
         """The transaction that makes `adds` part of the table, in place of the files that the write's mode says."""
         removes, reads = self._replaced(adds)
+        since = self.write.reads_since
         return Draft(
             self._operation(),
-            self.read_version,
+            self.read_version if since is None else min(since, self.read_version),
             adds,
             removes,
             reads,
@@ -119,7 +123,7 @@ class Planned:
     def _replaced(self, adds: tuple[AddFile, ...]) -> tuple[tuple[AddFile, ...] | None, Reads]:
         """The files that leave, and what was read to know them."""
         if self.write.mode == "append":
-            return None, NOTHING
+            return None, NOTHING if self.write.reads_since is None else whole(self.live)
         if not self.write.dynamic_partitions:
             return self.live, whole(self.live)
         partitions = frozenset(map(partition_of, adds))
@@ -137,7 +141,8 @@ def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     if state.metadata is None or state.protocol is None:
         made = _defined(write, now_ms)
         return Planned(write, *made, changed=True, read_version=state.version)
-    live = tuple(state.files.values()) if write.mode == "overwrite" else ()
+    read = write.mode == "overwrite" or write.reads_since is not None
+    live = tuple(state.files.values()) if read else ()
     if write.replaces_table:
         _check_mode(state.metadata, write)
         return replace(_replacing(state.protocol, write, state.version, now_ms), live=live)

@@ -1,4 +1,4 @@
-"""`df.inputFiles()`: the data files a plan reads, as URIs.
+"""What a plan reads: the data files (`df.inputFiles()`), as URIs, and whether a table is among it.
 
 Invariant: views and stored tables are followed to their files; sources without files give none; of a Delta table the
 files are those that a query reads, without the ones that its conditions exclude.
@@ -26,7 +26,20 @@ if TYPE_CHECKING:
 
 def input_files(plan: Relation, session: Session) -> list[str]:
     """The files, sorted. Raises TABLE_OR_VIEW_NOT_FOUND, PATH_NOT_FOUND."""
-    return sorted({_spelled(uri) for uri in _files(with_filters(plan, session), session)})
+    found = _sources(with_filters(plan, session), session)
+    return sorted({_spelled(uri) for source in found for uri in _source_files(source, session)})
+
+
+def reads_table(plan: Relation, folder: str, session: Session) -> bool:
+    """Whether a plan reads the Delta table in `folder`, in its newest version."""
+    mounts, wanted = session.runtime.mounts, os.path.realpath(folder)
+    for source in _sources(with_filters(plan, session), session):
+        fixed = {"versionasof", "timestampasof"} & {key.lower() for key, _ in source.options}
+        if source.format.lower() == "delta" and not fixed:
+            paths = source_request(source).paths
+            if any(os.path.realpath(mounts.local(path)) == wanted for path in paths):
+                return True
+    return False
 
 
 def _spelled(uri: str) -> str:
@@ -34,25 +47,25 @@ def _spelled(uri: str) -> str:
     return f"file://{uri[5:]}" if uri.startswith("file:/") and not uri.startswith("file://") else uri
 
 
-def _files(plan: Relation, session: Session) -> Iterator[str]:
+def _sources(plan: Relation, session: Session) -> Iterator[ReadSource]:
+    """The reads of sources that a plan comes down to."""
     for node in plan.walk():
         if isinstance(node, ReadSource):
-            yield from _source_files(node, session)
+            yield node
     for read in reads(plan):
-        yield from _table_files(read, session)
+        yield from _of_table(read, session)
 
 
-def _table_files(read: ReadTable, session: Session) -> Iterator[str]:
+def _of_table(read: ReadTable, session: Session) -> Iterator[ReadSource]:
     found = session.catalog.find(read.parts)
     if isinstance(found, View):
-        yield from _files(_known(found.plan, read, session), session)
+        yield from _sources(_known(found.plan, read, session), session)
     elif isinstance(found, PathTable):
-        wanted = ReadSource(found.format, None, read.options, (found.path,), filters=read.filters)
-        yield from _source_files(wanted, session)
+        yield ReadSource(found.format, None, read.options, (found.path,), filters=read.filters)
     elif isinstance(found, Table) and found.is_view:
-        yield from _files(_known(stored_view(found, session), read, session), session)
+        yield from _sources(_known(stored_view(found, session), read, session), session)
     elif isinstance(found, Table):
-        yield from _source_files(table_source(found, read), session)
+        yield table_source(found, read)
 
 
 def _known(plan: Relation, read: ReadTable, session: Session) -> Relation:

@@ -26,6 +26,7 @@ from headwater.plan.commands import Write
 from headwater.plan.relations import Relation
 from headwater.sessions import once
 from headwater.sessions.files import FileSave, FileTarget, check_writable, named
+from headwater.sessions.inputs import reads_table
 from headwater.sinks.python_data_source import Task, write_batch
 from headwater.sql import parse_expression
 
@@ -61,10 +62,11 @@ class Target:
 
 def save(plan: Relation, target: Target, session: Session) -> None:
     """Write the plan's rows. Raises Spark's errors; nothing is visible then."""
-    resolved = resolve_batch(plan, session)
     if target.format == DELTA:
-        _save_delta(resolved, target, session)
-    elif target.format == "noop":
+        _save_delta(plan, target, session)
+        return
+    resolved = resolve_batch(plan, session)
+    if target.format == "noop":
         for _ in session.execute(plan).batches():
             pass
     else:
@@ -120,9 +122,14 @@ def _save_files(resolved: Resolved, target: Target, session: Session) -> None:
         raise
 
 
-def _save_delta(resolved: Resolved, target: Target, session: Session) -> None:
+def _save_delta(plan: Relation, target: Target, session: Session) -> None:
     lake = LakeTable.at(target.folder, session.runtime.storage, session.runtime.clock)
+    seen = lake.version
+    resolved = resolve_batch(plan, session)
     arguments = _delta_arguments(target, session)
+    if seen >= 0 and reads_table(plan, target.folder, session):
+        # It reads this version or a later one; what others commit after it may have been missed.
+        arguments["reads_since"] = seen
     properties = lake.metadata.configuration if lake.version >= 0 else target.properties
     arguments["sizes"] = of_write(target.options, session.settings.lookup, properties)
     if target.overwrite and lake.version >= 0 and "replacewhere" in target.options:

@@ -25,6 +25,7 @@ from headwater.lake.handles import shared
 from headwater.lake.rules import GENERATION
 from headwater.lake.table import LakeTable
 from headwater.plan.relations import ReadSource, ReadTable, Relation
+from headwater.sessions.claiming import making
 from headwater.sessions.files import named
 from headwater.sessions.saving import DELTA, Target, nullable, resolve_batch, save
 
@@ -167,7 +168,7 @@ def create_from(
 
     Raises TABLE_OR_VIEW_ALREADY_EXISTS, LOCATION_ALREADY_EXISTS.
     """
-    with _creating(table):
+    with _creating(table), making(table, session):
         name = verb or ("CREATE OR REPLACE TABLE" if replacing else "CREATE TABLE")
         _create_from(plan, table, session, options, replacing=replacing, verb=name)
 
@@ -186,17 +187,12 @@ def _create_from(
 ) -> None:
     schema = session.resolve(plan).schema
     _check_free(table, session, replacing=replacing)
-    try:
-        if table.provider == DELTA:
-            _save_delta(plan, table, session, options, replacing=replacing, verb=verb)
-        else:
-            merged = FormatOptions({**table.options, **dict(options)})
-            target = Target(table.provider, table.location or "", table.partition_by, merged, overwrite=replacing)
-            save(plan, target, session)
-    except BaseException:
-        if not replacing:
-            remove_files(table, session)  # the folder was free: what is in it now is ours
-        raise
+    if table.provider == DELTA:
+        _save_delta(plan, table, session, options, replacing=replacing, verb=verb)
+    else:
+        merged = FormatOptions({**table.options, **dict(options)})
+        target = Target(table.provider, table.location or "", table.partition_by, merged, overwrite=replacing)
+        save(plan, target, session)
     stored = table if table.provider == DELTA else replace(table, schema=_stored_schema(schema, table.partition_by))
     session.catalog.add_table(stored, replace=replacing)
 
@@ -245,6 +241,11 @@ def create_empty(
     table: Table, schema: StructType | None, session: Session, *, replacing: bool = False, verb: str = "CREATE TABLE"
 ) -> None:
     """Create a table without rows, or over the files its location already holds."""
+    with _creating(table), making(table, session):
+        _create_empty(table, schema, session, replacing=replacing, verb=verb)
+
+
+def _create_empty(table: Table, schema: StructType | None, session: Session, *, replacing: bool, verb: str) -> None:
     if table.provider == DELTA:
         _create_delta(table, schema, session, replacing=replacing, verb=verb)
         session.catalog.add_table(table, replace=replacing)

@@ -139,7 +139,8 @@ def _location(request: SinkRequest, context: SinkContext, path: str | None) -> s
     catalog: Catalog = context.catalog
     found = catalog.stored(request.table)
     if found is None:
-        return _create(request, catalog, context, path)
+        with catalog.metastore.claim(*catalog.split(request.table), context.storage):
+            return _create(request, catalog, context, path)
     if found.provider != "delta" or found.location is None:
         name = ".".join(found.full_name)
         raise AnalysisError("DELTA_NOT_A_DELTA_TABLE", tableName=name)

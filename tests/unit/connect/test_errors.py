@@ -103,8 +103,8 @@ def test_what_spark_requires_has_no_condition(spark: SparkSession) -> None:
 @pytest.mark.parametrize(
     ("condition", "name"),
     [
-        ("DELTA_CONCURRENT_APPEND", "ConcurrentAppendException"),
-        ("DELTA_CONCURRENT_DELETE_READ", "ConcurrentDeleteReadException"),
+        ("DELTA_CONCURRENT_APPEND.WITHOUT_HINT", "ConcurrentAppendException"),
+        ("DELTA_CONCURRENT_DELETE_READ.WITHOUT_HINT", "ConcurrentDeleteReadException"),
         ("DELTA_CONCURRENT_TRANSACTION", "ConcurrentTransactionException"),
         ("DELTA_METADATA_CHANGED", "MetadataChangedException"),
         ("DELTA_PROTOCOL_CHANGED", "ProtocolChangedException"),
@@ -115,7 +115,7 @@ def test_conflicts_are_the_classes_of_delta_s_package(condition: str, name: str)
     import delta.exceptions as public
     from pyspark.errors.exceptions.connect import convert_exception
 
-    error = ConcurrentWriteError(condition, version=3, operation="MERGE")
+    error = ConcurrentWriteError(condition, version=3, operation="MERGE", tableName="t")
     info = ErrorInfo()
     status(error, None).details[0].Unpack(info)
     raised = convert_exception(info, str(error), None)

@@ -90,13 +90,18 @@ def test_a_statement_with_a_counter_is_done_once(sql: Sql) -> None:
         sql(f"SET spark.databricks.delta.write.txnVersion = {version}")
         sql("UPDATE t SET n = n + 1")
     assert [row[2] for row in t(sql)] == [3, 4, 5]
+    for _ in range(2):
+        sql("SET spark.databricks.delta.write.txnVersion = 3")
+        sql("INSERT INTO t VALUES (9, 'once', 9)")
+    sql("SET spark.databricks.delta.write.txnVersion = 4")
+    assert sql("DELETE FROM t WHERE id = 9") == [(1,)]
     sql("SET spark.databricks.delta.write.txnVersion.autoReset.enabled = true")
-    for version in (3, 3):
+    for version in (5, 5):
         sql(f"SET spark.databricks.delta.write.txnVersion = {version}")
         sql("UPDATE t SET n = n + 1")
         sql("UPDATE t SET n = n + 10")
     assert [row[2] for row in t(sql)] == [24, 25, 26]
-    sql("SET spark.databricks.delta.write.txnVersion = 4")
+    sql("SET spark.databricks.delta.write.txnVersion = 6")
     assert sql("DELETE FROM t") == [(3,)]
     assert sql("SET spark.databricks.delta.write.txnVersion")[0][1] == "<undefined>"
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from headwater.io.storage import Storage
 from headwater.plan.commands import Command
 from headwater.plan.relations import Relation
 from headwater.sessions.session import Session
@@ -19,7 +20,7 @@ def claimed(session: Session, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str
     found: list[tuple[str, str]] = []
 
     @contextmanager
-    def claim(database: str, name: str) -> Iterator[None]:
+    def claim(database: str, name: str, _storage: Storage) -> Iterator[None]:
         found.append((database, name))
         yield
 

@@ -114,7 +114,7 @@ def test_rows_appended_while_a_constraint_is_checked_keep_it_out(sql: Sql, monke
         sql("INSERT INTO t (id) VALUES (-1)")
 
     monkeypatch.setattr("headwater.lake.alter.crash_point", meanwhile)
-    sql.refused("ALTER TABLE t ADD CONSTRAINT pos CHECK (id > 0)", "DELTA_CONCURRENT_APPEND")
+    sql.refused("ALTER TABLE t ADD CONSTRAINT pos CHECK (id > 0)", "DELTA_CONCURRENT_APPEND.WITHOUT_HINT")
     lake = stored.lake_of(stored.existing(("t",), sql.session), sql.session)
     assert not lake.metadata.configuration
     assert lake.version == 2

@@ -18,6 +18,7 @@ from headwater.lake.table import LakeTable
 from headwater.plan.commands import CloneTable
 from headwater.plan.relations import Relation
 from headwater.sessions import stored
+from headwater.sessions.claiming import making
 from headwater.sessions.commands.base import command
 from headwater.sessions.commands.restoring import moment
 from headwater.sessions.leaves import rows
@@ -58,7 +59,8 @@ def clone(node: CloneTable, session: Session) -> Relation:
     if found is not None and node.location is not None:
         raise _ambiguous(node)
     target = found or _new(node, session)
-    counts = _clone(node, source, target, session)
+    with making(target, session):
+        counts = _clone(node, source, target, session)
     return rows(_RESULT, [(counts.source_size, counts.source_files, 0, 0, 0, 0)])
 
 
@@ -68,15 +70,9 @@ def _clone(node: CloneTable, source: Table, target: Table, session: Session) -> 
     if node.timestamp is not None:
         version = origin.version_at(moment(node.timestamp, session.time_zone))
     table = LakeTable.at(target.location or "", session.runtime.storage, session.runtime.clock)
-    fresh = table.version < 0
     counts = lake.clone(table, origin, version, _name(source, session), dict(node.properties))
     if target.database:
-        try:
-            session.catalog.add_table(target, replace=node.replace)
-        except BaseException:
-            if fresh:
-                stored.remove_files(target, session)  # our commit made the folder's first version
-            raise
+        session.catalog.add_table(target, replace=node.replace)
     return counts
 
 
