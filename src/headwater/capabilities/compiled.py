@@ -31,6 +31,7 @@ _SPELLED = {
     "lateral_join": "Join",
     "local_relation": "LocalData",
     "read": "ReadSource",
+    "relation_changes": "ReadTable",
     "repartition_by_expression": "Repartition",
     "replace": "ReplaceNA",
     "set_op": "SetOperation",

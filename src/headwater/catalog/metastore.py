@@ -188,6 +188,7 @@ class Metastore:
 
 def _text(thing: Database | Table) -> str:
     row: dict[str, Any] = {key: value for key, value in asdict(thing).items() if value not in (None, "", (), {})}
+    row.pop("cluster_by", None)
     if isinstance(thing, Table) and thing.schema is not None:
         row["schema"] = thing.schema.jsonValue()
     return json.dumps(row, separators=(",", ":"))

@@ -40,6 +40,7 @@ class Table:
         view_text: SQL of a stored view.
         view_database: the current database when the view was made; its unqualified names mean that one.
         created_ms: milliseconds since the epoch.
+        cluster_by: clustering columns to make the table with; not stored, as the table's log keeps them.
     """
 
     database: str
@@ -56,6 +57,7 @@ class Table:
     view_database: str | None = None
     view_columns: tuple[str, ...] = ()
     created_ms: int = 0
+    cluster_by: tuple[str, ...] = ()
 
     @property
     def is_view(self) -> bool:

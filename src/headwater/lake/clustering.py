@@ -24,6 +24,8 @@ from headwater.lake.zorder import ColumnPath, field_at, leaf_paths, named
 DOMAIN = "delta.clustering"
 FEATURES = ("clustering", "domainMetadata")
 """What a writer of a clustered table must know."""
+SWITCHES = {f"delta.feature.{name}": "supported" for name in FEATURES}
+"""The properties that ask for it."""
 _MOST_COLUMNS = 4
 _PROVIDER = "liquid"
 _ID, _COLUMNS = "ZCUBE_ID", "ZCUBE_ZORDER_BY"

@@ -33,7 +33,10 @@ PROPERTY = "delta.isolationLevel"
 DEFAULT: Level = "WriteSerializable"
 """As on Databricks."""
 _CHOICES: dict[str, Level] = {"serializable": "Serializable", "writeserializable": "WriteSerializable"}
-_IDENTITY = "delta.identity.schemaUpdate"
+MARK = "delta.identity.highWaterMark"
+"""What the field of an identity column calls the last number that was given."""
+MARKS_ONLY = "delta.identity.schemaUpdate"
+"""The tag of a commit that changes nothing of the definition but marks."""
 _OWN_WAYS = ("delta.rowTracking",)
 """Domains whose conflicts are no conflicts of writes."""
 _HARMLESS = ("delta.enableDeletionVectors", "delta.columnMapping.mode", "delta.columnMapping.maxColumnId")
@@ -150,7 +153,7 @@ def _with_metadata(winner: Commit, draft: Draft, read: Definition) -> Draft:
             raise conflict("DELTA_METADATA_CHANGED", winner)
         return replace(draft, metadata=None, protocol=None)
     tags = winner.info.get("tags") or {}
-    only_identity = str(tags.get(_IDENTITY, "")).lower() == "true"
+    only_identity = str(tags.get(MARKS_ONLY, "")).lower() == "true"
     if not only_identity and not (read.metadata is not None and _harmless(read.metadata, winner.metadata)):
         raise conflict("DELTA_METADATA_CHANGED", winner)
     return draft
@@ -160,6 +163,8 @@ def _same_definition(winner: Commit, draft: Draft) -> bool:
     """Whether the other writer has made the very table, or columns, that this write was about to make."""
     wanted, made = draft.metadata, winner.metadata
     if wanted is None or made is None or draft.reads.anything:
+        return False
+    if MARK in wanted.schema_text:  # both may have given the same numbers
         return False
     if winner.protocol is not None and draft.protocol not in (None, winner.protocol):
         return False

@@ -64,9 +64,7 @@ def creation(
 
 def create(table: LakeTable, made: NewTable) -> WriteResult:
     """Commit the first version of a table that is not there yet. Raises Delta's errors for clustering columns."""
-    properties = dict(made.properties)
-    if made.cluster_by:
-        properties |= {f"delta.feature.{name}": "supported" for name in clustering.FEATURES}
+    properties = {**made.properties, **(clustering.SWITCHES if made.cluster_by else {})}
     metadata, protocol = new_table(made.schema, made.partition_by, properties, table.clock.now_ms(), made.description)
     draft = Draft(made.operation("CREATE TABLE"), -1, metadata=metadata, protocol=protocol)
     if made.cluster_by:
@@ -81,14 +79,12 @@ def replace(table: LakeTable, made: NewTable, name: str = "CREATE OR REPLACE TAB
         made.schema,
         "overwrite",
         partition_by=made.partition_by,
+        cluster_by=made.cluster_by,
         properties=made.properties,
         description=made.description,
         replaces_table=True,
         operation=made.operation(name),
     )
     planned = plan(state, write, table.clock.now_ms())
-    draft = planned.draft(())
-    if clustering.columns_of(state.domains):
-        draft = dataclasses.replace(draft, domains=(clustering.domain(()),))
     crash_point("lake.table_replaced")
-    return table.commit(draft)
+    return table.commit(planned.draft(()))

@@ -24,12 +24,14 @@ READER_FEATURES = frozenset({*_WRITTEN, "columnMapping"})
 WRITER_FEATURES = frozenset(
     {
         *_WRITTEN,
+        "allowColumnDefaults",
         "appendOnly",
         "changeDataFeed",
         "checkConstraints",
         "clustering",
         "domainMetadata",
         "generatedColumns",
+        "identityColumns",
         "invariants",
     }
 )
@@ -99,7 +101,7 @@ _COLUMN_FEATURES = {
 
 # ── what a table's definition asks for ──────────────────────────────────────────────────────────────────────
 
-_LEGACY = {
+LEGACY = {
     "appendOnly": 2,
     "invariants": 2,
     "checkConstraints": 3,
@@ -123,7 +125,7 @@ _READERS = frozenset(
 )
 _WRITERS = frozenset(
     {
-        *_LEGACY,
+        *LEGACY,
         *_READERS,
         "allowColumnDefaults",
         "clustering",
@@ -168,8 +170,8 @@ def raised(protocol: Protocol, schema: StructType, properties: Mapping[str, str]
     readers = max(protocol.reader_version, int(given.get(_VERSIONS[0], "1")))
     writers = max(protocol.writer_version, int(given.get(_VERSIONS[1], "2")))
     if protocol.writer_version < 7 and writers < 7:
-        version = max([writers, *(_LEGACY.get(name, 7) for name in wanted)])
-        if version < 7 and {name for name, since in _LEGACY.items() if since <= version} == wanted | _implied(writers):
+        version = max([writers, *(LEGACY.get(name, 7) for name in wanted)])
+        if version < 7 and {name for name, since in LEGACY.items() if since <= version} == wanted | _implied(writers):
             return Protocol(2 if "columnMapping" in wanted else readers, version)
         wanted |= _implied(writers)
     named = {*protocol.reader_features, *(wanted & _READERS)}
@@ -179,7 +181,22 @@ def raised(protocol: Protocol, schema: StructType, properties: Mapping[str, str]
 
 
 def _implied(writer_version: int) -> set[str]:
-    return {name for name, since in _LEGACY.items() if since <= writer_version < 7}
+    return {name for name, since in LEGACY.items() if since <= writer_version < 7}
+
+
+def is_known(name: str) -> bool:
+    """Whether a feature of that name, whatever its case, is one of Delta's."""
+    return name.lower() in {known.lower() for known in _WRITERS}
+
+
+def is_reader_feature(name: str) -> bool:
+    """Whether readers of a table must know the feature."""
+    return name in _READERS
+
+
+def named_features(protocol: Protocol) -> set[str]:
+    """All features of a table, those that its versions imply too."""
+    return _features_of(protocol)
 
 
 def _features_of(protocol: Protocol) -> set[str]:

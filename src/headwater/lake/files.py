@@ -25,6 +25,7 @@ from headwater.types.duck import to_duck
 
 _ANY_SIZE = Sizes()
 _INDEXED_COLUMNS = "delta.dataSkippingNumIndexedCols"
+_CHECKED = "checked_rows"
 
 
 class FileWriter:
@@ -75,6 +76,19 @@ class FileWriter:
             _flush(os.path.join(self.folder, report[0]) for report in reports)
         return files
 
+    def check(self, connection: Connection, query: exp.Query, data: StructType) -> None:
+        """Compute the rows as `write` does and drop them. Raises as `write`."""
+        properties = exp.Properties(expressions=[exp.TemporaryProperty()])
+        rows = self._rows(query, data)
+        made = exp.Create(
+            this=exp.to_table(_CHECKED), kind="TABLE", replace=True, properties=properties, expression=rows
+        )
+        try:
+            connection.execute(sql_text(made))
+        except DuckError as cause:
+            raise self._failure(cause, self.folder) from cause
+        connection.execute(sql_text(exp.Drop(tables=[exp.to_table(_CHECKED)], kind="TABLE")))
+
     def _rows(self, query: exp.Query, data: StructType) -> Printed:
         kept = self._printed
         if kept is not None and kept[0] == query and kept[1] == data:
@@ -121,10 +135,10 @@ def fitted(
     given = {index: positions.get(field.name.lower()) for index, field in enumerate(table.fields)}
     names = [exp.to_identifier(f"c{index}") for index in range(len(data.fields))]
     rows = exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("rows_"), columns=names))
-    values = {index: _cast(given[index], field) for index, field in enumerate(table.fields)}
+    values = {index: _cast(given[index], field, rules.defaults.get(index)) for index, field in enumerate(table.fields)}
     if rules:
         rows = _computed(
-            rows, {i: v for i, v in values.items() if i not in rules.generated or given[i] is not None}, rules
+            rows, {i: v for i, v in values.items() if i not in rules.computed or given[i] is not None}, rules
         )
         values = {index: exp.column(row_column(index)) for index in values}
     columns = []
@@ -140,11 +154,11 @@ def fitted(
 
 
 def _computed(rows: exp.Subquery, values: Mapping[int, exp.Expr], rules: Rules) -> exp.Subquery:
-    """The rows under the names that rules use, with the generated columns that are not given."""
+    """The rows under the names that rules use, with the generated and identity columns that are not given."""
     inner = [exp.Alias(this=value, alias=exp.to_identifier(row_column(index))) for index, value in values.items()]
     made = [
         exp.Alias(this=value, alias=exp.to_identifier(row_column(index)))
-        for index, value in rules.generated.items()
+        for index, value in rules.computed.items()
         if index not in values
     ]
     given = exp.Subquery(
@@ -155,8 +169,9 @@ def _computed(rows: exp.Subquery, values: Mapping[int, exp.Expr], rules: Rules) 
     return exp.Subquery(this=outer, alias=exp.TableAlias(this=exp.to_identifier("ruled_")))
 
 
-def _cast(index: int | None, target: StructField) -> exp.Expr:
-    column: exp.Expr = exp.Null() if index is None else exp.column(f"c{index}", table="rows_")
+def _cast(index: int | None, target: StructField, default: exp.Expr | None = None) -> exp.Expr:
+    missing = exp.Null() if default is None else default.copy()
+    column: exp.Expr = missing if index is None else exp.column(f"c{index}", table="rows_")
     # Cast even if the types agree on paper: a file of another type than the table's could not be read back.
     return exp.Cast(this=column, to=to_duck(target.dataType))
 

@@ -24,6 +24,7 @@ Mode = Literal["none", "name", "id"]
 _MODE = "delta.columnMapping.mode"
 _ID, _NAME = "delta.columnMapping.id", "delta.columnMapping.physicalName"
 _INTERNAL = ("delta.columnMapping.", "delta.typeChanges", "parquet.field.")
+_COMPUTED = ("CURRENT_DEFAULT", "EXISTS_DEFAULT", "delta.generationExpression", "delta.identity.")
 
 
 def mode_of(metadata: Metadata) -> Mode:
@@ -112,6 +113,15 @@ def user_schema(schema: StructType) -> StructType:
     A table made from such a column would else be read by names that its files do not have.
     """
     return cast(StructType, _plain(schema))
+
+
+def read_schema(schema: StructType) -> StructType:
+    """The columns as a query gives them: also without what makes their values, which another table has not."""
+    fields = []
+    for field in user_schema(schema).fields:
+        metadata = {k: v for k, v in field.metadata.items() if not k.startswith(_COMPUTED)}
+        fields.append(StructField(field.name, field.dataType, field.nullable, metadata))
+    return StructType(fields)
 
 
 def _plain(kind: DataType) -> DataType:

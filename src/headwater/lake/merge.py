@@ -87,6 +87,15 @@ class Merge:
         """Whether it may update or delete."""
         return any(clause.kind != "insert" for clause in self.clauses)
 
+    def inserted(self, schema: StructType) -> list[str]:
+        """The columns that each INSERT clause gives itself."""
+        inserts = [clause.values for clause in self.clauses if clause.kind == "insert"]
+        return [
+            field.name
+            for index, field in enumerate(schema.fields)
+            if not any(isinstance(values[index], exp.Null) for values in inserts)
+        ]
+
 
 @dataclass(frozen=True)
 class Counts:

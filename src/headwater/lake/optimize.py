@@ -46,6 +46,7 @@ class Optimize:
         full: of a clustered table, cluster again what is clustered by other columns.
         auto: it was not a user who asked; least_files: then, a partition with fewer small files is left alone.
         check_stats: refuse to sort by a column without statistics.
+        purge: write the files again that have deleted rows, and no others (REORG).
     """
 
     where: exp.Expr | None = None
@@ -56,6 +57,7 @@ class Optimize:
     limits: Limits = field(default_factory=Limits)
     least_files: int = 1
     check_stats: bool = True
+    purge: bool = False
 
 
 @dataclass(frozen=True)
@@ -136,19 +138,31 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
     check_writable(protocol, metadata, table.path)
     files = tuple(state.files.values())
     columns = clustering.columns_of(state.domains)
+    if asked.purge:
+        if asked.where is not None:
+            files = _asked(connection, metadata, files, asked.where)
+        bins = _bins([file for file in files if file.deletion_vector is not None], asked.limits.large)
+        return _Plan(metadata, tuple(bins), len(files), (), False, asked.limits, clustering.Cubes())
     if columns and not asked.auto:
         return _clustering(metadata, files, columns, asked)
     if asked.full:
         raise UnsupportedError("DELTA_OPTIMIZE_FULL_NOT_SUPPORTED")
     check_sortable(metadata, asked.zorder_by, check_stats=asked.check_stats)
     if asked.where is not None:
-        files = PartitionPredicate(connection, metadata, asked.where, lambda _, field: str(field.name)).matching(files)
+        files = _asked(connection, metadata, files, asked.where)
     if asked.zorder_by:
         bins = _bins(files, math.inf)
     else:
         small = small_files(files, asked.limits, asked.least_files)
         bins = [bin_ for bin_ in _bins(small, asked.limits.large) if len(bin_) > 1 or _has_deletions(bin_)]
     return _Plan(metadata, tuple(bins), len(files), asked.zorder_by, False, asked.limits, clustering.Cubes())
+
+
+def _asked(
+    connection: Connection, metadata: Metadata, files: Sequence[AddFile], where: exp.Expr
+) -> tuple[AddFile, ...]:
+    """The files of the partitions that meet a condition."""
+    return PartitionPredicate(connection, metadata, where, lambda _, field: str(field.name)).matching(files)
 
 
 def _clustering(
@@ -247,8 +261,12 @@ def _rows(connection: Connection, query: exp.Query, files: Sequence[AddFile]) ->
 
 def _operation(asked: Optimize, plan: _Plan) -> Operation:
     listed = json.dumps([named(path) for path in plan.sort_by], separators=(",", ":"))
+    predicate = "[]" if asked.predicate is None else json.dumps([asked.predicate])
+    if asked.purge:
+        facts = {"predicate": predicate, "applyPurge": True}
+        return Operation("REORG", facts, isolation="SnapshotIsolation", bare=True)
     parameters = {
-        "predicate": "[]" if asked.predicate is None else json.dumps([asked.predicate]),
+        "predicate": predicate,
         "zOrderBy": "[]" if plan.clustered else listed,
         "clusterBy": listed if plan.clustered else "[]",
         "auto": asked.auto,

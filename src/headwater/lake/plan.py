@@ -6,7 +6,7 @@ Invariants: pure (no files, no clock); a write that the table's schema or proper
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -14,15 +14,19 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.errors import AnalysisError, SparkError
-from headwater.lake.actions import AddFile, Metadata, Protocol, new_table_id
+from headwater.lake import clustering
+from headwater.lake.actions import AddFile, DomainMetadata, Metadata, Protocol, new_table_id
+from headwater.lake.columns import check_defaults
 from headwater.lake.conflicts import NOTHING, Reads, reads, whole
 from headwater.lake.features import check_change_columns, check_mapping, check_writable, protocol_for, raised
 from headwater.lake.file_sizes import Sizes
+from headwater.lake.identity import ONLY_MARKS, check_defined, moved
 from headwater.lake.log import LogState
 from headwater.lake.partitions import Partition, partition_of
 from headwater.lake.properties import checked, kept
 from headwater.lake.schema import as_nullable, check_partitioning, check_storable, merge, stored
 from headwater.lake.transaction import Draft, Operation
+from headwater.lake.zorder import ColumnPath
 
 if TYPE_CHECKING:
     from typing_extensions import TypedDict
@@ -31,11 +35,14 @@ if TYPE_CHECKING:
         """What `LakeTable.append` and `overwrite` take besides the rows; see `Write`."""
 
         txn: tuple[str, int] | None
+        counters: tuple[tuple[str, int], ...]
         merge_schema: bool
         overwrite_schema: bool
         partition_by: tuple[str, ...]
+        cluster_by: tuple[ColumnPath, ...]
         dynamic_partitions: bool
         replace_where: exp.Expr | None
+        replace_strange: bool
         properties: Mapping[str, str]
         description: str | None
         replaces_table: bool
@@ -51,11 +58,12 @@ class Write:
 
     Attributes:
         schema: the rows' columns.
-        txn: (application, version): the write is done once for it.
+        txn: (application, version): the write is done once for it. counters: others that it sets.
         merge_schema: add columns that the table lacks. overwrite_schema: with `overwrite`, take the rows' schema.
-        partition_by: for a new table; must agree with an existing one.
+        partition_by, cluster_by: for a new table; must agree with an existing one.
         dynamic_partitions: with `overwrite`, replace only partitions that get rows.
         replace_where: with `overwrite`, replace only rows that meet this DuckDB predicate over the table's columns.
+        replace_strange: the new rows need not meet it.
         properties, description: of a new table.
         replaces_table: with `overwrite`, the table becomes a new one: nothing of its definition stays.
         operation: how history names it; default `WRITE`. user_metadata: free text for history.
@@ -66,11 +74,14 @@ class Write:
     schema: StructType
     mode: Literal["append", "overwrite"]
     txn: tuple[str, int] | None = None
+    counters: tuple[tuple[str, int], ...] = ()
     merge_schema: bool = False
     overwrite_schema: bool = False
     partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[ColumnPath, ...] = ()
     dynamic_partitions: bool = False
     replace_where: exp.Expr | None = None
+    replace_strange: bool = False
     properties: Mapping[str, str] | None = None
     description: str | None = None
     replaces_table: bool = False
@@ -87,6 +98,7 @@ class Planned:
     Attributes:
         metadata: the table's when it is done; `changed` says if it must be committed.
         live: the files that are there, of a write that reads the table.
+        domains: metadata of features that it sets. tags: what the commit says of itself to other writers.
     """
 
     write: Write
@@ -95,6 +107,8 @@ class Planned:
     changed: bool
     read_version: int
     live: tuple[AddFile, ...] = ()
+    domains: tuple[DomainMetadata, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def draft(self, adds: tuple[AddFile, ...]) -> Draft:
         """The transaction that makes `adds` part of the table, in place of the files that the write's mode says."""
@@ -107,9 +121,22 @@ class Planned:
             removes,
             reads,
             txn=self.write.txn,
+            counters=self.write.counters,
             metadata=self.metadata if self.changed else None,
             protocol=self.protocol,
+            domains=self.domains,
+            tags=self.tags,
         )
+
+    def numbered(self, given: Iterable[str], rows: int) -> Planned:
+        """The write after it has numbered that many rows in the identity columns that they do not bring (`given`)."""
+        names = {name.lower() for name in given}
+        places = [at for at, field in enumerate(self.metadata.schema.fields) if field.name.lower() not in names]
+        metadata = moved(self.metadata, places, rows)
+        if metadata == self.metadata:
+            return self
+        tags = {} if self.changed else ONLY_MARKS
+        return replace(self, metadata=metadata, changed=True, tags=tags)
 
     def _operation(self) -> Operation:
         if self.write.operation is not None:
@@ -140,33 +167,58 @@ def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     check_storable(write.schema)
     if state.metadata is None or state.protocol is None:
         made = _defined(write, now_ms)
-        return Planned(write, *made, changed=True, read_version=state.version)
+        return Planned(write, *made, changed=True, read_version=state.version, domains=_domains(made[0], write))
     read = write.mode == "overwrite" or write.reads_since is not None
     live = tuple(state.files.values()) if read else ()
     if write.replaces_table:
         _check_mode(state.metadata, write)
-        return replace(_replacing(state.protocol, write, state.version, now_ms), live=live)
+        return replace(_replacing(state, state.protocol, write, now_ms), live=live)
     check_mapping(state.metadata, "")
     check_writable(state.protocol, state.metadata, "")
     _check_mode(state.metadata, write)
+    domains = _reclustered(state, write)
     metadata = _evolved(state.metadata, write)
     changed = metadata != state.metadata
     check_change_columns(metadata, "RESERVED_CDC_COLUMNS_ON_WRITE")
     protocol = raised(state.protocol, metadata.schema, metadata.configuration) if changed else None
-    return Planned(write, metadata, protocol, changed, state.version, live)
+    return Planned(write, metadata, protocol, changed, state.version, live, domains)
+
+
+def _reclustered(state: LogState, write: Write) -> tuple[DomainMetadata, ...]:
+    """Other clustering columns, if the write may set them. Raises DELTA_CLUSTERING_COLUMNS_MISMATCH if not."""
+    assert state.metadata is not None
+    if not write.cluster_by:
+        return ()
+    if write.mode == "overwrite" and write.overwrite_schema and clustering.columns_of(state.domains):
+        return (clustering.domain(clustering.check(as_nullable(write.schema), write.cluster_by)),)
+    clustering.check_same(state.domains, write.cluster_by)
+    return ()
+
+
+def _domains(metadata: Metadata, write: Write) -> tuple[DomainMetadata, ...]:
+    return (clustering.domain_for(metadata, write.cluster_by),) if write.cluster_by else ()
+
+
+def properties_of(write: Write) -> dict[str, str]:
+    """The properties of the table that the write makes, with the features that it needs."""
+    return {**(write.properties or {}), **(clustering.SWITCHES if write.cluster_by else {})}
 
 
 def _defined(write: Write, now_ms: int) -> tuple[Metadata, Protocol]:
-    properties = write.properties or {}
+    properties = properties_of(write)
     return new_table(as_nullable(write.schema), write.partition_by, properties, now_ms, write.description)
 
 
-def _replacing(protocol: Protocol, write: Write, version: int, now_ms: int) -> Planned:
+def _replacing(state: LogState, protocol: Protocol, write: Write, now_ms: int) -> Planned:
     """A protocol is never lowered: older versions of the table are still there to be read."""
-    made, _ = new_table(write.schema, write.partition_by, write.properties or {}, now_ms, write.description)
-    needed = raised(protocol, made.schema, write.properties or {})
+    properties = properties_of(write)
+    made, _ = new_table(write.schema, write.partition_by, properties, now_ms, write.description)
+    needed = raised(protocol, made.schema, properties)
     check_writable(needed, made, "")
-    return Planned(write, made, needed, True, version)
+    domains = _domains(made, write)
+    if clustering.columns_of(state.domains) and not domains:
+        domains = (clustering.domain(()),)
+    return Planned(write, made, needed, True, state.version, domains=domains)
 
 
 def new_table(
@@ -185,11 +237,13 @@ def new_table(
     if not schema.fields:
         raise AnalysisError("DELTA_EMPTY_DATA")
     partitions = check_partitioning(schema, partition_by)
+    check_defined(schema, partitions)
     properties = checked(properties)
     metadata = Metadata(
         new_table_id(), schema.json(), partitions, kept(properties), description=description, created_time=now_ms
     )
     protocol = protocol_for(schema, properties)
+    check_defaults(schema, protocol.writer_features, "CREATE TABLE")
     check_mapping(metadata, "")
     check_writable(protocol, metadata, "")
     return metadata, protocol

@@ -1,4 +1,5 @@
-"""What the rows of a Delta table must meet and which columns they compute: the expressions of its metadata, compiled.
+"""What the rows of a Delta table must meet and which columns they compute: the expressions of its metadata, compiled,
+and the numbers of its identity columns.
 
 This room holds no compiler: `sessions.rules` enters one here (`compile_with`), and every write asks `rules_of`.
 
@@ -15,10 +16,12 @@ from sqlglot import exp
 from headwater.duck import Connection
 from headwater.errors import SparkError, unsupported
 from headwater.lake.actions import Metadata
+from headwater.lake.identity import identities
 from headwater.lake.merge import Clause, Merge, target_column
 from headwater.lake.properties import CONSTRAINT
 
 GENERATION = "delta.generationExpression"
+DEFAULT = "CURRENT_DEFAULT"
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,26 @@ class Check:
 
 @dataclass(frozen=True)
 class Rules:
-    """All of a table's. `generated`: the value of each generated column by its place, over `row_column(i)`."""
+    """All of a table's.
+
+    Attributes:
+        generated: the value of each generated column by its place, over `row_column(i)`.
+        numbers: that of each identity column, which new rows alone get.
+        defaults: the value of each column with a DEFAULT where rows do not bring it.
+    """
 
     checks: tuple[Check, ...] = ()
     generated: Mapping[int, exp.Expr] = field(default_factory=dict)
+    numbers: Mapping[int, exp.Expr] = field(default_factory=dict)
+    defaults: Mapping[int, exp.Expr] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
-        return bool(self.checks or self.generated)
+        return bool(self.checks or self.computed or self.defaults)
+
+    @property
+    def computed(self) -> Mapping[int, exp.Expr]:
+        """What a new row's columns are where it does not bring them."""
+        return {**self.generated, **self.numbers}
 
     def guarded(self, value: exp.Expr) -> exp.Expr:
         """A column's value, or an error if a check is not met."""
@@ -102,22 +118,40 @@ def constraints(metadata: Metadata) -> dict[str, str]:
 
 def generations(metadata: Metadata) -> dict[str, str]:
     """The expressions of generated columns by column."""
-    found = {field.name: (field.metadata or {}).get(GENERATION) for field in metadata.schema.fields}
+    return _texts(metadata, GENERATION)
+
+
+def defaults(metadata: Metadata) -> dict[str, str]:
+    """The expressions of columns with a DEFAULT by column."""
+    return _texts(metadata, DEFAULT)
+
+
+def _texts(metadata: Metadata, key: str) -> dict[str, str]:
+    found = {field.name: (field.metadata or {}).get(key) for field in metadata.schema.fields}
     return {name: text for name, text in found.items() if text is not None}
 
 
 def rules_of(metadata: Metadata, connection: Connection) -> Rules:
     """The table's rules, in the connection's time zone. Raises what the compiler raises of a broken expression."""
-    if not constraints(metadata) and not generations(metadata):
+    return replace(
+        _compiled(metadata, connection),
+        numbers={index: one.number() for index, one in identities(metadata.schema).items()},
+    )
+
+
+def _compiled(metadata: Metadata, connection: Connection) -> Rules:
+    if not constraints(metadata) and not generations(metadata) and not defaults(metadata):
         return NO_RULES
     if not _compilers:
-        raise unsupported("writing to a Delta table with the feature `checkConstraints` or `generatedColumns` here")
+        raise unsupported(
+            "writing to a Delta table with `checkConstraints`, `generatedColumns` or `allowColumnDefaults` here"
+        )
     return _compilers[0](metadata, connection)
 
 
 def generating(merge: Merge, rules: Rules) -> Merge:
-    """The merge with generated columns computed where its clauses leave them alone."""
-    if not rules.generated:
+    """The merge with generated and identity columns computed where its clauses leave them alone."""
+    if not rules.computed:
         return merge
     return replace(merge, clauses=tuple(_generating(clause, rules) for clause in merge.clauses))
 
@@ -127,7 +161,8 @@ def _generating(clause: Clause, rules: Rules) -> Clause:
         return clause
     values = list(clause.values)
     made = {row_column(index): value for index, value in enumerate(clause.values)}
-    for index, expression in rules.generated.items():
+    computed = rules.computed if clause.kind == "insert" else rules.generated
+    for index, expression in computed.items():
         if _untouched(clause, index):
             values[index] = exp.paren(_over(expression, made))
     return replace(clause, values=tuple(values))

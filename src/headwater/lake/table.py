@@ -14,7 +14,7 @@ import dataclasses
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,7 @@ from headwater.duck import Connection
 from headwater.errors import AnalysisError
 from headwater.io.local import LocalStorage
 from headwater.io.storage import Storage
-from headwater.lake import checkpoint, replace
+from headwater.lake import checkpoint, identity, replace
 from headwater.lake.actions import AddFile, ChangeFile, Commit, Metadata
 from headwater.lake.change_feed import enabled
 from headwater.lake.change_files import write as write_changes
@@ -249,13 +249,20 @@ class LakeTable:
             return self._write(connection, query, Write(schema, "overwrite", **arguments))
 
     def _write(self, connection: Connection, query: exp.Query, write: Write) -> WriteResult:
+        numbered = self._state.metadata is not None and identity.identities(self._state.metadata.schema)
+        with _lock_of(self.path, "change") if numbered else nullcontext():
+            return self._write_now(connection, query, write)
+
+    def _write_now(self, connection: Connection, query: exp.Query, write: Write) -> WriteResult:
         with self._lock:
             self._log.advance(self._state)
             if seen(self._state, write.txn):
                 return WriteResult(self._state.version, False)
             planned = plan(self._state, write, self._clock.now_ms())
+        identity.check_given(planned.metadata.schema, write.schema.names)
         rules = rules_of(planned.metadata, connection)
         adds = self._writer_of(planned.metadata, rules).write(connection, query, write.schema, write.sizes)
+        planned = planned.numbered(write.schema.names, sum(file.rows or 0 for file in adds))
         if write.replace_where is not None:
             return self._replace(connection, planned, adds)
         crash_point("lake.data_written")
@@ -290,6 +297,7 @@ class LakeTable:
             live = tuple(self._state.files.values())
         check_merge(planned.metadata, merge)
         rules = rules_of(planned.metadata, connection)
+        given = merge.inserted(planned.metadata.schema)
         merge = generating(merge, rules)
         merging = Merging(connection, self.path, planned.metadata, merge)
         merging.find(live)
@@ -300,6 +308,7 @@ class LakeTable:
         adds = [] if query is None else writer.write(connection, query, merge.schema)
         changes = self._record(connection, planned.metadata, merging.changes(), adds)
         crash_point("lake.data_written")
+        planned = planned.numbered(given, merging.counts.inserted)
         draft = dataclasses.replace(
             planned.draft(tuple(adds)),
             operation=merge.operation,
@@ -317,7 +326,8 @@ class LakeTable:
         condition, metadata = planned.write.replace_where, planned.metadata
         assert condition is not None
         try:
-            replace.check(connection, self.path, metadata, adds, condition)
+            if not planned.write.replace_strange:
+                replace.check(connection, self.path, metadata, adds, condition)
             predicate = PartitionPredicate.within(connection, metadata, condition)
             asked = predicate.matching(planned.live)
             found = replace.find(connection, self.path, metadata, asked, condition)

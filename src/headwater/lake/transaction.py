@@ -91,11 +91,12 @@ class Draft:
         removes: the files that leave; None: a write that only adds.
         reads: what it has read of the table: others may not change that meanwhile.
         alone: any commit since `read_version` is a conflict, whatever it does (Delta's large commits).
+        txn, counters: (application, version); that of `txn` must be new.
         metadata, protocol: what to commit if the write makes or changes the table.
         data_change: False if rows only move between files; such a write goes on as long as its files are there.
         changes: files of the change data feed. domains: metadata of features.
         made: the files that this write has made, which go if it fails; None: all it adds.
-        metrics: what history tells besides files and bytes.
+        metrics: what history tells besides files and bytes. tags: what the commit says of itself to other writers.
     """
 
     operation: Operation
@@ -105,6 +106,7 @@ class Draft:
     reads: Reads = NOTHING
     alone: bool = False
     txn: tuple[str, int] | None = None
+    counters: tuple[tuple[str, int], ...] = ()
     metadata: Metadata | None = None
     protocol: Protocol | None = None
     metrics: Mapping[str, int] = field(default_factory=dict)
@@ -112,6 +114,7 @@ class Draft:
     changes: tuple[ChangeFile, ...] = ()
     domains: tuple[DomainMetadata, ...] = ()
     made: tuple[AddFile | ChangeFile, ...] | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
 
     @property
@@ -226,7 +229,8 @@ def _judged(log: DeltaLog, draft: Draft, found: Outcome, cause: OSError | None) 
 
 def _build(state: LogState, draft: Draft, now_ms: int) -> Commit:
     removed = tuple(file.removal(now_ms, draft.data_change) for file in draft.removes or ())
-    txns = (Txn(*draft.txn, now_ms),) if draft.txn else ()
+    counters = draft.counters if draft.txn is None else (draft.txn, *draft.counters)
+    txns = tuple(Txn(app_id, version, now_ms) for app_id, version in counters)
     info = _info(state, draft, removed, now_ms)
     protocol = draft.protocol if draft.protocol != state.protocol else None
     # Readers take the file's own time for a version's time, which is not known before it is written.
@@ -259,6 +263,8 @@ def _info(state: LogState, draft: Draft, removed: Sequence[RemoveFile], now_ms: 
     }
     if state.version < 0:
         del info["readVersion"]
+    if draft.tags:
+        info["tags"] = dict(draft.tags)
     if operation.user_metadata is not None:
         info["userMetadata"] = operation.user_metadata
     return info

@@ -94,20 +94,26 @@ class CreateTable(Command):
 
 @node
 class Insert(Command):
-    """INSERT INTO | OVERWRITE table [(columns)] query."""
+    """INSERT INTO | OVERWRITE table [PARTITION (…)] [REPLACE WHERE | USING …] [(columns) | BY NAME] query.
+
+    `partition`: partition columns with their values; None for one that the query gives.
+    """
 
     table: tuple[str, ...]
     query: Relation
     columns: tuple[str, ...] = ()
     overwrite: bool = False
     by_name: bool = False
+    partition: tuple[tuple[str, Expression | None], ...] = ()
+    replace_where: Expression | None = None
+    replace_using: tuple[str, ...] = ()
 
 
 @node
 class MergeClause(Expression):
     """`WHEN [NOT] MATCHED [BY SOURCE] [AND condition] THEN kind`; the protocol counts it among expressions.
 
-    `star` is `UPDATE SET *` and `INSERT *`; else `values` go to the target's `columns`.
+    `star` is `UPDATE SET *` and `INSERT *`, `except_` what it leaves out; else `values` go to the target's `columns`.
     """
 
     when: OneOf["matched", "not_matched", "not_matched_by_source"]
@@ -116,6 +122,7 @@ class MergeClause(Expression):
     columns: tuple[Expression, ...] = ()
     values: tuple[Expression, ...] = ()
     star: bool = False
+    except_: tuple[str, ...] = ()
 
 
 @node
@@ -152,12 +159,16 @@ class Delete(Command):
 
 @node
 class Optimize(Command):
-    """OPTIMIZE table [FULL] [WHERE condition] [ZORDER BY (columns)]; result: `path`, `metrics`."""
+    """OPTIMIZE table [FULL] [WHERE condition] [ZORDER BY (columns)]; result: `path`, `metrics`.
+
+    `purge`: REORG TABLE … APPLY (PURGE) instead.
+    """
 
     table: tuple[str, ...]
     condition: Expression | None = None
     zorder_by: tuple[str, ...] = ()
     full: bool = False
+    purge: bool = False
 
 
 @node

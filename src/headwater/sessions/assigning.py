@@ -25,8 +25,9 @@ from pyspark.sql.types import (
 )
 
 from headwater.errors import AnalysisError
-from headwater.plan.expressions import Alias, Cast, Column, Expression, Literal
+from headwater.plan.expressions import Alias, Cast, Column
 from headwater.plan.relations import Project, Relation, ToDF
+from headwater.sessions.defaults import default_of
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
@@ -37,6 +38,12 @@ _TIMES = (DateType, TimestampType, TimestampNTZType)
 def by_position(plan: Relation, table: StructType, name: str, session: Session) -> Relation:
     """The plan as `table` by column position. Raises INSERT_COLUMN_ARITY_MISMATCH, CANNOT_SAFELY_CAST."""
     data = session.resolve(plan).schema
+    check_arity(data, table, name)
+    return _fit(plan, data, table, name, list(range(len(table.fields))))
+
+
+def check_arity(data: StructType, table: StructType, name: str) -> None:
+    """Raise INSERT_COLUMN_ARITY_MISMATCH unless the rows have as many columns as the table."""
     if len(data.fields) != len(table.fields):
         kind = "TOO_MANY" if len(data.fields) > len(table.fields) else "NOT_ENOUGH"
         raise AnalysisError(
@@ -45,11 +52,10 @@ def by_position(plan: Relation, table: StructType, name: str, session: Session) 
             tableColumns=_list(table.names),
             dataColumns=_list(data.names),
         )
-    return _fit(plan, data, table, name, list(range(len(table.fields))))
 
 
 def by_name(plan: Relation, table: StructType, name: str, session: Session, *, fill: bool = False) -> Relation:
-    """The plan as `table` by column name; with `fill`, columns the plan lacks are null.
+    """The plan as `table` by column name; with `fill`, columns the plan lacks have their defaults, or are null.
 
     Raises INCOMPATIBLE_DATA_FOR_TABLE and INSERT_COLUMN_ARITY_MISMATCH.
     """
@@ -74,8 +80,8 @@ def _fit(plan: Relation, data: StructType, table: StructType, name: str, order: 
     names = tuple(f"c{index}" for index in range(len(data.fields)))
     columns = []
     for field, index in zip(table.fields, order, strict=True):
-        value: Expression = Literal(None, NullType()) if index is None else Column((names[index],))
-        source = NullType() if index is None else data.fields[index].dataType
+        value = default_of(field) if index is None else Column((names[index],))
+        source = field.dataType if index is None else data.fields[index].dataType
         if not storable(source, field.dataType):
             raise AnalysisError(
                 "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST",

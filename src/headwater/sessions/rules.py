@@ -21,7 +21,7 @@ from headwater.duck import Connection
 from headwater.errors import AnalysisError
 from headwater.functions.base import Typed
 from headwater.lake.actions import Metadata
-from headwater.lake.rules import GENERATION, Check, Rules, compile_with, constraints, generations, row_column
+from headwater.lake.rules import GENERATION, Check, Rules, compile_with, constraints, defaults, generations, row_column
 from headwater.plan.expressions import (
     Call,
     Cast,
@@ -98,7 +98,18 @@ def compile_rules(metadata: Metadata, connection: Connection) -> Rules:
         checks.append(
             Check("Generated Column", f"({name} <=> {text})", same, _values(text, metadata.schema, context, name))
         )
-    return Rules(tuple(checks), generated)
+    missing = {metadata.schema.names.index(name): text for name, text in defaults(metadata).items()}
+    fields = metadata.schema.fields
+    return Rules(
+        tuple(checks),
+        generated,
+        defaults={at: default(text, fields[at].dataType, context) for at, text in missing.items()},
+    )
+
+
+def default(text: str, kind: DataType, context: RulesContext) -> exp.Expr:
+    """What a column with a DEFAULT holds where rows do not bring it. Raises Spark's errors of a broken expression."""
+    return compile_expression(Cast(parse_expression(text), kind, "ansi"), (), context).sql
 
 
 def check(name: str, text: str, schema: StructType, context: RulesContext) -> Check:

@@ -21,8 +21,10 @@ from headwater.io.python_data_source import CHUNK_ROWS, options_of
 from headwater.lake.auto_compact import compact, rule_of
 from headwater.lake.file_sizes import of_write
 from headwater.lake.table import LakeTable
-from headwater.lake.transaction import Operation
+from headwater.lake.transaction import Operation, WriteResult
+from headwater.lake.zorder import column_path
 from headwater.plan.commands import Write
+from headwater.plan.expressions import Expression
 from headwater.plan.relations import Relation
 from headwater.sessions import once
 from headwater.sessions.files import FileSave, FileTarget, check_writable, named
@@ -42,28 +44,34 @@ class Target:
 
     Attributes:
         folder: absolute local path.
+        cluster_by: clustering columns of a Delta table that is made; must agree with one that is there.
         overwrite: take the place of what is there, instead of adding to it.
         overwrite_schema: with `overwrite`, take the rows' schema whatever it was.
         properties: of a new table.
         dynamic: an overwrite replaces only the partitions that get rows.
         operation: how a Delta table's history names the write.
+        condition: an overwrite replaces only the rows that meet it, and brings no others.
+        counters: transaction counters of a Delta table that the write sets besides.
     """
 
     format: str
     folder: str
     partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = field(default=(), kw_only=True)
     options: FormatOptions = field(default_factory=FormatOptions)
     overwrite: bool = False
     overwrite_schema: bool = False
     properties: Mapping[str, str] = field(default_factory=dict)
     dynamic: bool = False
     operation: Operation | None = None
+    condition: Expression | None = None
+    counters: tuple[tuple[str, int], ...] = ()
 
 
 def save(plan: Relation, target: Target, session: Session) -> None:
     """Write the plan's rows. Raises Spark's errors; nothing is visible then."""
     if target.format == DELTA:
-        _save_delta(plan, target, session)
+        save_delta(plan, target, session)
         return
     resolved = resolve_batch(plan, session)
     if target.format == "noop":
@@ -122,7 +130,8 @@ def _save_files(resolved: Resolved, target: Target, session: Session) -> None:
         raise
 
 
-def _save_delta(plan: Relation, target: Target, session: Session) -> None:
+def save_delta(plan: Relation, target: Target, session: Session) -> WriteResult:
+    """Write a plan's rows to a Delta table; what was committed."""
     lake = LakeTable.at(target.folder, session.runtime.storage, session.runtime.clock)
     seen = lake.version
     resolved = resolve_batch(plan, session)
@@ -132,15 +141,19 @@ def _save_delta(plan: Relation, target: Target, session: Session) -> None:
         arguments["reads_since"] = seen
     properties = lake.metadata.configuration if lake.version >= 0 else target.properties
     arguments["sizes"] = of_write(target.options, session.settings.lookup, properties)
-    if target.overwrite and lake.version >= 0 and "replacewhere" in target.options:
-        arguments["replace_where"] = _condition(target.options["replacewhere"], lake.schema, session)
+    condition = target.condition
+    if condition is None and "replacewhere" in target.options:
+        condition = parse_expression(target.options["replacewhere"])
+    if target.overwrite and lake.version >= 0 and condition is not None:
+        arguments |= {"replace_where": _condition(condition, lake.schema, session), "dynamic_partitions": False}
     write = lake.overwrite if target.overwrite else lake.append
     with session.connection(resolved) as connection:
-        write(connection, named(resolved), nullable(resolved.schema), **arguments)
+        result = write(connection, named(resolved), nullable(resolved.schema), **arguments)
         once.forget(arguments["txn"], session)
         rule = rule_of(session.settings.lookup, lake.metadata.configuration)
         if rule is not None:
             compact(lake, connection, rule)
+    return result
 
 
 def nullable(schema: StructType) -> StructType:
@@ -150,10 +163,10 @@ def nullable(schema: StructType) -> StructType:
     return as_nullable(schema)
 
 
-def _condition(text: str, schema: StructType, session: Session) -> exp.Expr:
+def _condition(condition: Expression, schema: StructType, session: Session) -> exp.Expr:
     """`replaceWhere` as a DuckDB predicate over a table's columns. Raises Spark's errors for unknown names."""
     attributes = tuple(Attribute(field.name, field.dataType, field.nullable, field.name) for field in schema.fields)
-    return compile_expression(parse_expression(text), attributes, session).sql
+    return compile_expression(condition, attributes, session).sql
 
 
 def _delta_arguments(target: Target, session: Session) -> dict[str, Any]:
@@ -163,6 +176,8 @@ def _delta_arguments(target: Target, session: Session) -> dict[str, Any]:
             "mergeSchema", session.settings.flag("spark.databricks.delta.schema.autoMerge.enabled")
         ),
         "partition_by": target.partition_by,
+        "cluster_by": tuple(map(column_path, target.cluster_by)),
+        "counters": target.counters,
     }
     if target.properties:
         arguments["properties"] = target.properties

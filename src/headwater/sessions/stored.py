@@ -22,8 +22,10 @@ from headwater.io.formats import FormatOptions
 from headwater.lake import create as lake
 from headwater.lake.file_sizes import of_write
 from headwater.lake.handles import shared
+from headwater.lake.identity import is_identity
 from headwater.lake.rules import GENERATION
 from headwater.lake.table import LakeTable
+from headwater.lake.zorder import column_path
 from headwater.plan.relations import ReadSource, ReadTable, Relation
 from headwater.sessions.claiming import making
 from headwater.sessions.files import named
@@ -120,9 +122,13 @@ def shown_properties(table: Table, session: Session) -> dict[str, str]:
 
 
 def written(schema: StructType, given: Sequence[str]) -> StructType:
-    """The columns that rows with columns `given` fill: all but the generated ones that they do not bring."""
+    """The columns that rows with columns `given` fill: all but those that the table computes and they do not bring."""
     names = {name.lower() for name in given}
-    return StructType([f for f in schema.fields if f.name.lower() in names or GENERATION not in (f.metadata or {})])
+    return StructType([f for f in schema.fields if f.name.lower() in names or not _computed(f)])
+
+
+def _computed(field: StructField) -> bool:
+    return GENERATION in (field.metadata or {}) or is_identity(field)
 
 
 def target_of(
@@ -214,6 +220,7 @@ def _save_delta(
             named(resolved),
             made.schema,
             partition_by=made.partition_by,
+            cluster_by=made.cluster_by,
             properties=made.properties,
             description=made.description,
             replaces_table=there,
@@ -223,7 +230,10 @@ def _save_delta(
 
 
 def _definition(table: Table, schema: StructType) -> lake.NewTable:
-    return lake.NewTable(schema, table.partition_by, table.properties, table.comment, table.kind == "MANAGED")
+    clustering = tuple(map(column_path, table.cluster_by))
+    return lake.NewTable(
+        schema, table.partition_by, table.properties, table.comment, table.kind == "MANAGED", clustering
+    )
 
 
 def _check_free(table: Table, session: Session, *, replacing: bool) -> None:

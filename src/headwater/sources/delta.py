@@ -25,6 +25,7 @@ from headwater.lake import change_feed
 from headwater.lake.change_feed import Change
 from headwater.lake.event_order import EventOrder, needed
 from headwater.lake.handles import shared
+from headwater.lake.mapping import read_schema
 from headwater.lake.snapshot import Snapshot, read_files
 from headwater.lake.table import LakeTable
 from headwater.lake.tail import BEFORE_FIRST, DeltaOffset, Indexed, Room, Tail, TailRules
@@ -285,7 +286,7 @@ class DeltaProvider:
     def schema(self, request: SourceRequest, context: SourceContext) -> StructType:
         """The table's columns. Raises if there is no table, or if the user gives another schema."""
         table = _shared(_path(request), context)
-        if request.schema is not None and request.schema != table.schema:
+        if request.schema is not None and request.schema not in (table.schema, read_schema(table.schema)):
             raise AnalysisError("DELTA_UNSUPPORTED_SCHEMA_DURING_READ")
         return _schema(table, request.options)
 
@@ -300,7 +301,7 @@ class DeltaProvider:
         if reads_feed(request.options):
             return _feed(_shared(path, context), request.options, version, context)
         snapshot = _snapshot(_shared(path, context), request.options, version, context)
-        return BatchInput(snapshot.where(request.filters, context.time_zone).query()), snapshot.schema
+        return BatchInput(snapshot.where(request.filters, context.time_zone).query()), read_schema(snapshot.schema)
 
     def follow(self, request: SourceRequest, context: SourceContext) -> FollowedTable | None:
         """The table itself, unless the request is for one version of it."""
@@ -358,7 +359,8 @@ def _there(table: LakeTable, path: str) -> LakeTable:
 
 
 def _schema(table: LakeTable, options: FormatOptions) -> StructType:
-    return change_feed.schema_of(table.schema) if reads_feed(options) else table.schema
+    schema = read_schema(table.schema)
+    return change_feed.schema_of(schema) if reads_feed(options) else schema
 
 
 def _feed(

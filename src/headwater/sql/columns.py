@@ -10,11 +10,11 @@ from typing import Any
 
 from pyspark.sql.types import StructField
 
-from headwater.errors import unsupported
+from headwater.errors import ParseError, unsupported
 from headwater.sql.reader import Reader
 from headwater.types.ddl import parse_type
 
-DEFAULT, GENERATION = "CURRENT_DEFAULT", "delta.generationExpression"
+DEFAULT, GENERATION, IDENTITY_START = "CURRENT_DEFAULT", "delta.generationExpression", "delta.identity.start"
 _EXTRAS = (
     "NOT",
     "COMMENT",
@@ -68,7 +68,41 @@ def _generated(reader: Reader) -> dict[str, Any]:
         reader.expect("ALWAYS")
     reader.expect("AS")
     if reader.accept("IDENTITY"):
-        raise unsupported("an identity column", "Number the rows in the query that writes them.")
+        return _identity(reader, always)
     if not always:
         reader.fail()
     return {GENERATION: reader.enclosed().strip()}
+
+
+def _identity(reader: Reader, always: bool) -> dict[str, Any]:
+    """`[( [START WITH n] [INCREMENT BY n] )]`, in any order. Raises IDENTITY_COLUMNS_… as Spark does."""
+    given: dict[str, int] = {}
+    if reader.accept("("):
+        while not reader.accept(")"):
+            option = _option(reader)
+            if option in given:
+                raise ParseError(
+                    "IDENTITY_COLUMNS_DUPLICATED_SEQUENCE_GENERATOR_OPTION", sequenceGeneratorOption=option
+                )
+            given[option] = _whole(reader)
+    step = given.get("STEP", 1)
+    if step == 0:
+        raise ParseError("IDENTITY_COLUMNS_ILLEGAL_STEP")
+    return {
+        IDENTITY_START: given.get("START", 1),
+        "delta.identity.step": step,
+        "delta.identity.allowExplicitInsert": not always,
+    }
+
+
+def _option(reader: Reader) -> str:
+    if reader.accept("START", "WITH") or reader.accept("START WITH"):
+        return "START"
+    if reader.accept("INCREMENT", "BY"):
+        return "STEP"
+    return reader.fail()
+
+
+def _whole(reader: Reader) -> int:
+    text = reader.constant()
+    return int(text) if text.removeprefix("-").isdigit() else reader.fail()

@@ -191,7 +191,39 @@ class Parser(DatabricksParser):
         if isinstance(table, exp.Table) and self._match(TokenType.PARAMETER):
             self._advance()
             table.set("version", exp.Version(this="AT", expression=exp.Literal.string(self._prev.text), kind="AT"))
+        if isinstance(table, exp.Table):
+            table.meta["options"] = [*self._changes(), *self._options()]
         return table
+
+    def _changes(self) -> list[tuple[str, exp.Expr | None]]:
+        """`CHANGES FROM VERSION | TIMESTAMP first [TO VERSION | TIMESTAMP last]` as read options that say the same."""
+        if not self._match_text_seq("CHANGES", "FROM"):
+            return []
+        found = [("readChangeFeed", exp.Literal.string("true")), self._bound("starting")]
+        return [*found, self._bound("ending")] if self._match_text_seq("TO") else found
+
+    def _bound(self, end: str) -> tuple[str, exp.Expr | None]:
+        if not self._match_texts(("VERSION", "TIMESTAMP")):
+            self.raise_error("Expected VERSION or TIMESTAMP")
+        return f"{end}{self._prev.text.capitalize()}", self._parse_bitwise()
+
+    def _options(self) -> list[tuple[str, exp.Expr | None]]:
+        """`WITH (option = value, …)` behind a table's name."""
+        if not (self._next and self._next.token_type == TokenType.L_PAREN and self._match(TokenType.WITH)):
+            return []
+        self._match_l_paren()
+        found = self._parse_csv(self._option)
+        self._match_r_paren()
+        return found
+
+    def _option(self) -> tuple[str, exp.Expr | None]:
+        key = self._curr.text
+        self._advance()
+        while self._match(TokenType.DOT):
+            key += f".{self._curr.text}"
+            self._advance()
+        self._match(TokenType.EQ)
+        return key, self._parse_unary()
 
     def _parse_table_alias(self, *args: Any, **kwargs: Any) -> exp.TableAlias | None:
         following = self._next.text.upper() if self._next else ""
@@ -318,5 +350,6 @@ class HeadwaterDialect(Databricks):
     """The dialect `parser` reads SQL text with."""
 
     NORMALIZE_NOT_NULL = False
+    SUPPORTS_VALUES_DEFAULT = False  # DEFAULT in VALUES is a name, as in a select list
     Tokenizer = Tokenizer
     Parser = Parser

@@ -159,6 +159,10 @@ class Reader:
         """`(a, b)`."""
         return self.listed(self.name)
 
+    def quoted_names(self) -> str:
+        """A dotted name, each part in back quotes."""
+        return ".".join("`" + part.replace("`", "``") + "`" for part in self.names())
+
     def properties(self) -> Options:
         """`(key = value, 'key' value, a.b.c = value)`."""
         return self.listed(self._property)

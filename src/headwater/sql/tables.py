@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from pyspark.sql.types import YearMonthIntervalType
+from pyspark.sql.types import TimestampType, YearMonthIntervalType
 from sqlglot import exp
 
 from headwater.errors import AnalysisError, unsupported
@@ -92,7 +92,16 @@ def _named(node: exp.Table, scope: Scope) -> Relation:
         name = node.this.name.lower()
         arguments = convert_all(node.this.expressions, scope)
         return _identifier(arguments) if name == "identifier" else TableFunction(name, arguments)
-    return _time_travel(node, ReadTable(table_name(node)), scope)
+    options = tuple((key, _option(key, value, scope)) for key, value in node.meta.get("options", ()))
+    return _time_travel(node, ReadTable(table_name(node), options), scope)
+
+
+def _option(key: str, node: exp.Expr | None, scope: Scope) -> str:
+    """The text of a constant. Raises `unsupported` for anything else."""
+    value = convert(node, scope) if node is not None else None
+    if not isinstance(value, Literal) or isinstance(value.type, TimestampType):
+        raise unsupported(f"a value of `{key}` that is no number and no string", "Write a constant.")
+    return str(value.value).lower() if isinstance(value.value, bool) else str(value.value)
 
 
 def _identifier(arguments: tuple[Expression, ...]) -> Relation:
@@ -107,14 +116,14 @@ def _time_travel(node: exp.Table, read: ReadTable, scope: Scope) -> ReadTable:
     if version is None:
         return read
     if version.name == "AT":
-        return replace(read, options=(_at(version.expression.name),))
+        return replace(read, options=(*read.options, _at(version.expression.name)))
     value = convert(version.expression, scope)
     if version.name.upper() == "VERSION":
         if not isinstance(value, Literal):
             raise unsupported("VERSION AS OF anything but a number")
-        return replace(read, options=(("versionAsOf", str(value.value)),))
+        return replace(read, options=(*read.options, ("versionAsOf", str(value.value))))
     if isinstance(value, Literal) and isinstance(value.value, str):
-        return replace(read, options=(("timestampAsOf", value.value),))
+        return replace(read, options=(*read.options, ("timestampAsOf", value.value)))
     return replace(read, moment=value)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headwater.errors import UnsupportedError
-from headwater.plan.commands import Write
-from headwater.plan.relations import OneRow
+from support.delta_acceptance import HOME
 from support.sql_session import Sql
 
 
@@ -106,12 +105,16 @@ def test_columns_without_statistics_are_refused_unless_the_session_says_otherwis
     assert metrics(sql, "OPTIMIZE n ZORDER BY b")["numFilesAdded"] == 1
 
 
-def test_clustering_columns_of_batch_commands_are_refused_by_name(sql: Sql) -> None:
-    for text in ("CREATE TABLE c (a INT) USING delta CLUSTER BY (a)", "CREATE TABLE c CLUSTER BY (a) AS SELECT 1 AS a"):
-        assert "clustering columns" in sql.refused(text, "UNSUPPORTED_FEATURE.HEADWATER").text
-    write = Write(OneRow(), "delta", "append", table=("c",), cluster_by=("a",))
-    with pytest.raises(UnsupportedError, match="clustering columns"):
-        sql.session.run(write)
+def test_a_purge_writes_files_with_deleted_rows_again(sql: Sql, tmp_path: Path) -> None:
+    shutil.copytree(HOME / "deletion_vectors" / "table", tmp_path / "dv")
+    before = sorted(sql(f"SELECT * FROM delta.`{tmp_path}/dv`"))
+    (metrics,) = (row[1] for row in sql(f"REORG TABLE delta.`{tmp_path}/dv` APPLY (PURGE)"))
+    assert metrics["numFilesRemoved"] == metrics["deletionVectorStats"]["numDeletionVectorsRemoved"] > 0
+    assert sorted(sql(f"SELECT * FROM delta.`{tmp_path}/dv`")) == before
+    told = sql(f"DESCRIBE HISTORY delta.`{tmp_path}/dv`")[0]
+    assert (told[4], dict(told[5])) == ("REORG", {"predicate": "[]", "applyPurge": "true"})
+    (metrics,) = (row[1] for row in sql(f"REORG TABLE delta.`{tmp_path}/dv` APPLY (PURGE)"))
+    assert metrics["numFilesRemoved"] == 0
 
 
 def test_batch_writes_end_files_and_join_them_as_asked(sql: Sql) -> None:

@@ -170,8 +170,6 @@ def test_generated_columns_follow_changes_of_what_they_are_made_of(generated: Sq
             "DELTA_INVALID_GENERATED_COLUMN_REFERENCES",
         ),
         ("c BIGINT GENERATED ALWAYS AS (sum(id))", "DELTA_AGGREGATE_IN_GENERATED_COLUMN"),
-        ("c BIGINT GENERATED ALWAYS AS IDENTITY", "UNSUPPORTED_FEATURE.HEADWATER"),
-        ("c INT DEFAULT 5", "UNSUPPORTED_FEATURE.HEADWATER"),
         ("c INT, CONSTRAINT k CHECK (id > 0)", "UNSUPPORTED_FEATURE.HEADWATER"),
     ],
 )

@@ -15,12 +15,12 @@ from headwater.connect.decode.base import Decoder
 from headwater.connect.decode.delta import found_table, name_or_path
 from headwater.connect.decode.delta_messages import chosen, pairs, unpacked
 from headwater.connect.proto import pb2
-from headwater.errors import IllegalArgumentError, unsupported
+from headwater.errors import unsupported
 from headwater.plan.commands import AlterTable, CloneTable, Command, CreateTable, Vacuum
 from headwater.plan.delta_tables import BuildDelta
 from headwater.plan.identifiers import parse_name
+from headwater.plan.upkeep import GenerateManifest
 
-_MANIFEST = "symlink_format_manifest"
 _MODES = {1: "create", 2: "create_if_not_exists", 3: "replace", 4: "create_or_replace"}
 
 
@@ -101,15 +101,12 @@ def _set(table: tuple[str, ...], properties: dict[str, str]) -> Command:
 
 
 def _drop_feature(decoder: Decoder, message: Any) -> Command:
-    found_table(decoder, message.table)
-    raise unsupported("DeltaTable.dropFeatureSupport")
+    arguments = (("feature", message.feature_name), ("truncate", message.truncate_history))
+    return AlterTable(found_table(decoder, message.table), "drop feature", arguments)
 
 
 def _generate(decoder: Decoder, message: Any) -> Command:
-    found_table(decoder, message.table)
-    if message.mode != _MANIFEST:
-        raise IllegalArgumentError("DELTA_MODE_NOT_SUPPORTED", mode=message.mode, supportedModes=_MANIFEST)
-    raise unsupported("DeltaTable.generate", "Athena and Trino read the Delta log itself.")
+    return GenerateManifest(found_table(decoder, message.table), message.mode)
 
 
 _COMMANDS: dict[str, Callable[[Decoder, Any], Command]] = {

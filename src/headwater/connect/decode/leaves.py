@@ -62,6 +62,21 @@ def read(decoder: Decoder, message: Any) -> Relation:
     )
 
 
+@relation("relation_changes")
+def relation_changes(_: Decoder, message: Any) -> ReadTable:
+    """`spark.read.changes`, `spark.readStream.changes`: the change data feed of a Delta table.
+
+    Its rows are as Delta recorded them: `computeUpdates` and modes that only drop carried-over rows change nothing.
+    """
+    given = dict(message.options)
+    folded = {key.lower(): value.lower() for key, value in given.items()}
+    if folded.get("deduplicationmode", "none") not in ("none", "dropcarryovers"):
+        raise unsupported("changes with deduplicationMode=netChanges", "Take the last change of each key yourself.")
+    kept = {key: value for key, value in given.items() if key.lower() not in ("deduplicationmode", "computeupdates")}
+    named = (*options(kept), ("readChangeFeed", "true"))
+    return ReadTable(parse_name(message.unparsed_identifier), named, message.is_streaming)
+
+
 @relation("local_relation")
 def local_relation(_: Decoder, message: Any) -> LocalData:
     """`createDataFrame`."""

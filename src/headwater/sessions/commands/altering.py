@@ -10,14 +10,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from pyspark.sql.types import StructField
+
 from headwater.catalog import Table
 from headwater.catalog.catalog import already_exists
 from headwater.crash import crash_point
 from headwater.errors import AnalysisError, unsupported
-from headwater.lake import alter
+from headwater.lake import alter, columns
+from headwater.lake.drop_feature import drop_feature
+from headwater.lake.identity import is_identity
 from headwater.lake.table import LakeTable
+from headwater.lake.zorder import column_path
 from headwater.plan.commands import AlterTable, CommentOn
-from headwater.sessions import stored
+from headwater.sessions import defaults, stored
 from headwater.sessions.commands.base import command
 from headwater.sessions.rules import RulesContext, check
 from headwater.sessions.saving import DELTA
@@ -48,21 +53,48 @@ def alter_table(node: AlterTable, session: Session) -> None:
 
 
 def _add_columns(table: Table, given: dict[str, Any], session: Session) -> None:
-    columns = [alter.NewColumn(path, field, position) for path, field, position in given["columns"]]
-    if any("CURRENT_DEFAULT" in column.field.metadata for column in columns):
+    added = [alter.NewColumn(path, field, position) for path, field, position in given["columns"]]
+    if any("CURRENT_DEFAULT" in column.field.metadata for column in added):
         raise AnalysisError("WRONG_COLUMN_DEFAULTS_FOR_DELTA_ALTER_TABLE_ADD_COLUMN_NOT_SUPPORTED")
-    if any("delta.generationExpression" in column.field.metadata for column in columns):
+    if any("delta.generationExpression" in column.field.metadata for column in added):
         raise unsupported("adding a generated column", "Create the table with it.")
-    alter.add_columns(stored.lake_of(table, session), columns)
+    if any(is_identity(column.field) for column in added):
+        raise unsupported("adding an identity column", "Create the table with it.")
+    alter.add_columns(stored.lake_of(table, session), added)
 
 
 def _alter_column(table: Table, given: dict[str, Any], session: Session) -> None:
     path = given["column"]
     if len(path) > 1 and given.get("nullable") is False:
         raise unsupported("SET NOT NULL of a struct's field")
+    if "type" in given and is_identity(columns.field_of(stored.lake_of(table, session).metadata.schema, path[:1])):
+        raise AnalysisError("DELTA_IDENTITY_COLUMNS_ALTER_COLUMN_NOT_SUPPORTED")
     changes = alter.Changes(given.get("comment"), given.get("nullable"), given.get("position"), given.get("type"))
     with session.connection() as connection:
         alter.change_column(stored.lake_of(table, session), path, changes, connection)
+
+
+def _set_default(table: Table, given: dict[str, Any], session: Session) -> None:
+    lake = stored.lake_of(table, session)
+    text = given["expression"]
+    if text is not None:
+        field = columns.field_of(lake.metadata.schema, given["column"])
+        made = StructField(field.name, field.dataType, field.nullable, {defaults.KEY: text})
+        defaults.check(made, "ALTER TABLE ALTER COLUMN", session)
+    columns.set_default(lake, given["column"], text)
+
+
+def _sync_identity(table: Table, given: dict[str, Any], session: Session) -> None:
+    with session.connection() as connection:
+        columns.sync_identity(stored.lake_of(table, session), given["column"], connection)
+
+
+def _cluster_by(table: Table, given: dict[str, Any], session: Session) -> None:
+    columns.cluster_by(stored.lake_of(table, session), tuple(map(column_path, given["columns"])))
+
+
+def _drop_feature(table: Table, given: dict[str, Any], session: Session) -> None:
+    drop_feature(stored.lake_of(table, session), given["feature"], truncate_history=given["truncate"])
 
 
 def _rename_column(table: Table, _: dict[str, Any], session: Session) -> None:
@@ -188,6 +220,10 @@ _CATALOG: dict[str, _Runner] = {"rename": _rename, "set location": _set_location
 _DELTA: dict[str, _Runner] = {
     "add columns": _add_columns,
     "alter column": _alter_column,
+    "set default": _set_default,
+    "cluster by": _cluster_by,
+    "drop feature": _drop_feature,
+    "sync identity": _sync_identity,
     "rename column": _rename_column,
     "drop columns": _drop_columns,
     "add constraint": _add_constraint,

@@ -7,11 +7,11 @@ result is one row of counts, as Databricks returns it.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql.types import BooleanType, LongType, NullType, StructField, StructType
+from pyspark.sql.types import BooleanType, DataType, LongType, NullType, StructField, StructType
 from sqlglot import exp
 
 from headwater.catalog import Table
@@ -19,7 +19,7 @@ from headwater.compile import Attribute, Resolved, compile_expression
 from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import Typed
 from headwater.lake import merge as lake
-from headwater.lake.schema import merge as merged_schema
+from headwater.lake.identity import check_changed, check_given
 from headwater.lake.transaction import Operation
 from headwater.plan.commands import Delete, Merge, MergeClause, Update
 from headwater.plan.expressions import Cast, Column, Expression, Literal, Subquery, SubqueryReference
@@ -27,6 +27,8 @@ from headwater.plan.relations import OneRow, Relation
 from headwater.sessions import once, stored
 from headwater.sessions.assigning import storable
 from headwater.sessions.commands.base import command
+from headwater.sessions.defaults import KEY, default_of, is_default
+from headwater.sessions.evolving import evolved, is_nested, reshaped
 from headwater.sessions.leaves import rows
 from headwater.sessions.pushing import of_target
 from headwater.sessions.saving import DELTA
@@ -44,6 +46,7 @@ _HISTORY = {
     "not_matched": "notMatchedPredicates",
     "not_matched_by_source": "notMatchedBySourcePredicates",
 }
+_BEFORE = "value_before_merge"
 _AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 
 
@@ -161,8 +164,7 @@ class _Names:
     def of(node: Merge, found: Table, table: StructType, source: Resolved, session: Session) -> _Names:
         """The names for a table's columns, new ones included, and a source's."""
         evolve = node.evolve or session.settings.flag(_AUTO_MERGE)
-        evolve = evolve and any(clause.star for clause in node.clauses)
-        schema = merged_schema(table, source.schema, grow=True) if evolve else table
+        schema = evolved(table, source.schema, node.clauses) if evolve else table
         qualifier = (node.alias,) if node.alias else found.full_name if found.database else (found.provider, found.name)
         target = tuple(
             Attribute(column.name, column.dataType, column.nullable, lake.target_column(index), (qualifier,))
@@ -188,19 +190,33 @@ class _Names:
         if node.kind == "delete":
             return lake.Clause(node.when, "delete", condition)
         given = self._starred(node) if node.star else self._assigned(node)
+        self._check_numbers(node, given)
         values = [self._value(index, given.get(index), node) for index in range(len(self.target))]
         return lake.Clause(node.when, node.kind, condition, tuple(values))
+
+    def _check_numbers(self, node: MergeClause, given: Iterable[int]) -> None:
+        """Raise if the clause gives values to an identity column that takes none."""
+        fields = [self.schema.fields[index] for index in given]
+        if node.kind == "insert":
+            check_given(StructType(fields), [field.name for field in fields])
+        else:
+            for field in fields:
+                check_changed(field)
 
     def _starred(self, node: MergeClause) -> dict[int, exp.Expr]:
         """Every column from the source's of the same name; with evolution a column the source lacks stays."""
         if node.when == "not_matched_by_source":
             raise unsupported("updateAll of rows that no source row matches", "Assign the columns.")
         named = {a.name.lower(): a for a in self.source}
+        left = {name.lower() for name in node.except_}
         given = {}
         for index, column in enumerate(self.target):
             found = named.get(column.name.lower())
+            if column.name.lower() in left:
+                continue
             if found is not None:
-                given[index] = self._stored(Column((found.name,)), self.source, column)
+                before = column if node.kind == "update" else None
+                given[index] = self._stored(Column((found.name,)), self.source, column, before)
             elif not self.evolve:
                 names = ", ".join(a.name for a in self.source)
                 raise AnalysisError(
@@ -214,6 +230,8 @@ class _Names:
             index = self._index(key, node)
             if index in given:
                 raise AnalysisError("DELTA_CONFLICT_SET_COLUMN", columnList=f"`{self.target[index].name}`")
+            if is_default(value):
+                value = default_of(self.schema.fields[index])
             given[index] = self._stored(value, self.scope(node.when), self.target[index])
         return given
 
@@ -225,12 +243,16 @@ class _Names:
             raise unsupported(f"{_clause_name(node)} of a struct's field", "Assign the whole struct.")
         return places[found.name]
 
-    def _stored(self, value: Expression, scope: Sequence[Attribute], column: Attribute) -> exp.Expr:
-        """The value in the column's type. Raises INCOMPATIBLE_DATA_FOR_TABLE."""
+    def _stored(
+        self, value: Expression, scope: Sequence[Attribute], column: Attribute, before: Attribute | None = None
+    ) -> exp.Expr:
+        """The value in the column's type, with the fields of `before` that it lacks. Raises INCOMPATIBLE_DATA…"""
         typed = self.compile(value, scope)
         kind = typed.type or NullType()
         if kind == column.type:
             return typed.sql
+        if self.evolve and is_nested(kind) and is_nested(column.type):
+            return self._reshaped(value, scope, kind, before or column, keeps=before is not None)
         if not storable(kind, column.type):
             raise AnalysisError(
                 "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST",
@@ -241,11 +263,22 @@ class _Names:
             )
         return self.compile(Cast(value, column.type, "ansi"), scope).sql
 
+    def _reshaped(
+        self, value: Expression, scope: Sequence[Attribute], kind: DataType, column: Attribute, *, keeps: bool
+    ) -> exp.Expr:
+        """A nested value by the names of its fields."""
+        old = replace(column, name=_BEFORE, qualifiers=())
+        before = Column((_BEFORE,)) if keeps else None
+        return self.compile(reshaped(value, kind, column.type, before), (*scope, old)).sql
+
     def _value(self, index: int, given: exp.Expr | None, node: MergeClause) -> exp.Expr:
-        """What a clause puts into a column: what it gives, else the value the row had, else null."""
+        """What a clause puts into a column: what it gives, else the value the row had, else the column's default."""
         if given is not None:
             return given
-        return exp.column(self.target[index].sql) if node.kind == "update" else exp.Null()
+        if node.kind == "update":
+            return exp.column(self.target[index].sql)
+        field = self.schema.fields[index]
+        return self.compile(default_of(field), ()).sql if KEY in (field.metadata or {}) else exp.Null()
 
 
 def _clause_name(node: MergeClause) -> str:

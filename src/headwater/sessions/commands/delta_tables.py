@@ -16,10 +16,10 @@ from headwater.errors import AnalysisError, unsupported
 from headwater.lake import create as lake
 from headwater.lake.rules import GENERATION
 from headwater.lake.table import LakeTable
+from headwater.lake.zorder import column_path
 from headwater.plan.delta_tables import BuildDelta, FindDelta, IsDeltaTable
 from headwater.plan.relations import LocalData, ReadTable
 from headwater.sessions.commands.base import command
-from headwater.sessions.commands.writing import check_unclustered
 from headwater.sessions.leaves import rows
 from headwater.sessions.saving import DELTA
 
@@ -83,8 +83,8 @@ def _build_at(path: str, node: BuildDelta, session: Session) -> None:
     schema = asked.schema or StructType()
     if any(GENERATION in (field.metadata or {}) for field in schema.fields):
         raise unsupported("a generated column of a table without a name", "Give the table a name.")
-    check_unclustered(asked.cluster_by)
-    made = lake.NewTable(schema, asked.partition_by, dict(asked.properties), asked.comment)
+    clustering = tuple(map(column_path, asked.cluster_by))
+    made = lake.NewTable(schema, asked.partition_by, dict(asked.properties), asked.comment, cluster_by=clustering)
     if there:
         lake.replace(table, made, "REPLACE TABLE" if node.mode == "replace" else "CREATE OR REPLACE TABLE")
     else:

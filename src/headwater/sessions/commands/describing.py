@@ -18,6 +18,7 @@ from headwater.plan.commands import Describe
 from headwater.plan.relations import ReadTable, Relation
 from headwater.sessions import stored
 from headwater.sessions.commands.base import command
+from headwater.sessions.defaults import KEY
 from headwater.sessions.history import detail, history
 from headwater.sessions.leaves import rows, text_schema
 from headwater.sessions.names import usage
@@ -67,7 +68,14 @@ def _table(node: Describe, session: Session) -> Relation:
         lines += [("# Partition Information", "", ""), ("# col_name", "data_type", "comment"), *_fields(chosen)]
     if node.extended:
         lines += [("", "", ""), ("# Detailed Table Information", "", ""), *_details(found, session)]
+        lines += [] if found.is_view else _defaults(stored.schema_of(found, session))
     return _columns(lines)
+
+
+def _defaults(schema: StructType) -> list[Row]:
+    """The columns with a DEFAULT, its text in the place of the comment, as Spark has it."""
+    found = [(f.name, f.dataType.simpleString(), f.metadata[KEY]) for f in schema.fields if KEY in (f.metadata or {})]
+    return [("", "", ""), ("# Column Default Values", "", ""), *found] if found else []
 
 
 def _details(table: Table, session: Session) -> list[Row]:

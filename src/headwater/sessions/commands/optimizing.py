@@ -47,6 +47,7 @@ def optimize(node: Optimize, session: Session) -> Relation:
         tuple(column_path(name) for name in node.zorder_by),
         node.full,
         limits=of_optimize(session.settings.lookup, table.metadata.configuration),
+        purge=node.purge,
         check_stats=(session.settings.lookup(_CHECK_STATS) or "true").lower() == "true",
     )
     with session.connection() as connection:

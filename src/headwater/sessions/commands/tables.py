@@ -15,11 +15,11 @@ from headwater.catalog import CATALOG, DEFAULT_DATABASE, GLOBAL_TEMP, Database, 
 from headwater.catalog.catalog import already_exists, not_found, schema_not_found
 from headwater.errors import AnalysisError, unsupported
 from headwater.io.formats import FormatOptions
+from headwater.lake.identity import is_identity
 from headwater.lake.rules import GENERATION
 from headwater.plan.commands import CacheTable, CreateSchema, CreateTable, DropObject, Use
-from headwater.sessions import stored
+from headwater.sessions import defaults, stored
 from headwater.sessions.commands.base import command
-from headwater.sessions.commands.writing import check_unclustered
 from headwater.sessions.rules import RulesContext, generation
 from headwater.sessions.saving import DELTA, check_format
 
@@ -32,7 +32,6 @@ _DEFAULT_FORMAT = "spark.sql.sources.default"
 @command(CreateTable)
 def create_table(node: CreateTable, session: Session) -> None:
     """CREATE [OR REPLACE] TABLE [AS]. Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
-    check_unclustered(node.cluster_by)
     before = session.catalog.stored(node.name)
     if before is not None and node.if_not_exists:
         return
@@ -68,8 +67,11 @@ def _check_definition(node: CreateTable, table: Table, session: Session) -> None
     """Raise if columns are computed by expressions that cannot be, or in a format that has none."""
     fields = node.schema.fields if node.schema is not None else []
     expressions = {f.name: (f.metadata or {}).get(GENERATION) for f in fields}
-    if any("CURRENT_DEFAULT" in (f.metadata or {}) for f in fields):
-        raise unsupported("a column with a DEFAULT", "Fill the column in the query that writes it.")
+    for field in fields:
+        defaults.check(field, "CREATE TABLE", session)
+    if any(map(is_identity, fields)) and table.provider != DELTA:
+        name = stored.display_name(table)
+        raise AnalysisError("UNSUPPORTED_FEATURE.TABLE_OPERATION", tableName=name, operation="identity columns")
     if not any(expressions.values()):
         return
     if table.provider != DELTA:
@@ -87,7 +89,17 @@ def _table(node: CreateTable, before: Table | None, session: Session) -> Table:
     if location is None and before is not None and before.kind == "EXTERNAL":
         location = before.location
     table = stored.define(node.name, provider, session, location=location, options=node.options)
-    return replace(table, partition_by=node.partition_by, properties=dict(node.properties), comment=node.comment)
+    if node.cluster_by and node.partition_by:
+        raise AnalysisError("SPECIFY_CLUSTER_BY_WITH_PARTITIONED_BY_IS_NOT_ALLOWED")
+    if node.cluster_by and provider != DELTA:
+        raise unsupported(f"clustering columns of a table of format {provider}", "Use a Delta table.")
+    return replace(
+        table,
+        partition_by=node.partition_by,
+        cluster_by=node.cluster_by,
+        properties=dict(node.properties),
+        comment=node.comment,
+    )
 
 
 @command(DropObject)

@@ -1,7 +1,7 @@
-"""`df.write`, `df.writeTo` and INSERT: rows into paths and tables.
+"""`df.write` and `df.writeTo`: rows into paths and tables.
 
 Invariants: what the mode forbids is refused before any row is computed; `saveAsTable` matches columns by name,
-`insertInto` and INSERT by position (unless BY NAME or a column list says otherwise).
+`insertInto` by position.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pyspark.sql.types import StructType
-
 from headwater.catalog import Table
 from headwater.catalog.catalog import already_exists, not_found
 from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
 from headwater.io.formats import FormatOptions
 from headwater.lake.table import LakeTable
-from headwater.plan.commands import Insert, Write, WriteTo
+from headwater.plan.commands import Write, WriteTo
 from headwater.plan.expressions import Column, Expression
 from headwater.plan.relations import Relation
 from headwater.sessions import stored
@@ -35,23 +33,17 @@ FILE_FORMATS = frozenset({"csv", "json", "orc", "parquet", "text"})
 @command(Write)
 def write(node: Write, session: Session) -> None:
     """Save to a path or a table."""
-    if (node.format or session.settings[_DEFAULT_FORMAT]).lower() not in FILE_FORMATS:
-        check_unclustered(node.cluster_by)
+    if node.cluster_by and node.partition_by:
+        raise AnalysisError("SPECIFY_CLUSTER_BY_WITH_PARTITIONED_BY_IS_NOT_ALLOWED")
+    name = (node.format or session.settings[_DEFAULT_FORMAT]).lower()
+    if node.cluster_by and not node.table and name not in (*FILE_FORMATS, DELTA):
+        raise unsupported(f"clustering columns of the format {name}", "Leave out clusterBy.")
     if node.insert:
         _insert_into(node, session)
     elif node.table:
         _save_as_table(node, session)
     else:
         _save_path(node, session)
-
-
-def check_unclustered(columns: tuple[str, ...]) -> None:
-    """Raise if a batch command asks for clustering columns: only a stream's table is made with them."""
-    if columns:
-        raise unsupported(
-            "clustering columns of a table that a stream does not make",
-            "Make the table by writeStream.clusterBy, or sort its files: OPTIMIZE … ZORDER BY.",
-        )
 
 
 def _save_path(node: Write, session: Session) -> None:
@@ -73,7 +65,7 @@ def _save_path(node: Write, session: Session) -> None:
     target = Target(
         name, folder, node.partition_by, FormatOptions(node.options), overwrite=node.mode == "overwrite" and there
     )
-    return save(node.input, target, session)
+    return save(node.input, replace(target, cluster_by=node.cluster_by), session)
 
 
 def _path_exists(name: str, uri: str) -> AnalysisError:
@@ -102,7 +94,7 @@ def _create(node: Write, session: Session) -> None:
     provider = check_format(node.format or session.settings[_DEFAULT_FORMAT])
     location = node.path or options.get("path")
     table = stored.define(node.table, provider, session, location=location, options=node.options)
-    table = replace(table, partition_by=node.partition_by)
+    table = replace(table, partition_by=node.partition_by, cluster_by=node.cluster_by)
     stored.create_from(node.input, table, session, node.options, replacing=node.mode == "overwrite")
 
 
@@ -114,7 +106,8 @@ def _append(node: Write, found: Table, session: Session) -> None:
     options = FormatOptions(node.options)
     target = stored.target_of(found, session, options)
     if found.provider == DELTA:
-        return save(node.input, replace(target, partition_by=node.partition_by), session)
+        target = replace(target, partition_by=node.partition_by, cluster_by=node.cluster_by)
+        return save(node.input, target, session)
     schema = stored.schema_of(found, session)
     return save(by_name(node.input, schema, stored.display_name(found), session), target, session)
 
@@ -123,7 +116,8 @@ def _overwrite(node: Write, found: Table, session: Session) -> None:
     provider = check_format(node.format or found.provider)
     if provider == DELTA == found.provider:
         target = stored.target_of(found, session, node.options, overwrite=True)
-        return save(node.input, replace(target, partition_by=node.partition_by), session)
+        target = replace(target, partition_by=node.partition_by, cluster_by=node.cluster_by)
+        return save(node.input, target, session)
     location = found.location if found.kind == "EXTERNAL" else None
     table = stored.define(node.table, provider, session, location=location, options=node.options)
     table = replace(table, partition_by=node.partition_by)
@@ -140,36 +134,9 @@ def _positioned(plan: Relation, found: Table, session: Session) -> Relation:
     return by_position(plan, stored.schema_of(found, session), stored.display_name(found), session)
 
 
-@command(Insert)
-def insert(node: Insert, session: Session) -> None:
-    """INSERT INTO and INSERT OVERWRITE."""
-    found = stored.existing(node.table, session)
-    schema, name = stored.schema_of(found, session), stored.display_name(found)
-    plan = node.query
-    if node.columns:
-        plan = by_position(plan, _chosen(schema, node.columns), name, session)
-    if node.columns or node.by_name:
-        schema = stored.written(schema, node.columns or session.resolve(plan).schema.names)
-        plan = by_name(plan, schema, name, session, fill=True)
-    else:
-        plan = by_position(plan, schema, name, session)
-    return save(plan, stored.target_of(found, session, overwrite=node.overwrite), session)
-
-
-def _chosen(schema: StructType, columns: tuple[str, ...]) -> StructType:
-    """The fields of the column list, in its order. Raises UNRESOLVED_COLUMN."""
-    fields = {field.name.lower(): field for field in schema.fields}
-    for name in columns:
-        if name.lower() not in fields:
-            known = ", ".join(f"`{field.name}`" for field in schema.fields)
-            raise AnalysisError("UNRESOLVED_COLUMN.WITH_SUGGESTION", objectName=f"`{name}`", proposal=known)
-    return StructType([fields[name.lower()] for name in columns])
-
-
 @command(WriteTo)
 def write_to(node: WriteTo, session: Session) -> None:
     """`df.writeTo(table)`."""
-    check_unclustered(node.cluster_by)
     found = stored.writable(node.table, session)
     if node.mode == "create":
         if found is not None:
@@ -183,10 +150,12 @@ def write_to(node: WriteTo, session: Session) -> None:
 
 
 def _write_to_existing(node: WriteTo, found: Table, session: Session) -> None:
-    if node.mode == "overwrite" and node.condition is not None and not _is_true(node.condition):
-        raise unsupported("overwriting the rows of a condition", "Use overwritePartitions(), or DELETE then append().")
     target = stored.target_of(found, session, node.options, overwrite=node.mode != "append")
     target = replace(target, dynamic=node.mode == "overwrite_partitions")
+    if node.mode == "overwrite" and node.condition is not None and not _is_true(node.condition):
+        if found.provider != DELTA:
+            raise unsupported(f"overwriting rows of a table of format {found.provider}", "Use a Delta table.")
+        target = replace(target, condition=node.condition)
     if found.provider == DELTA and target.options.flag("mergeSchema"):
         return save(node.input, target, session)
     schema = stored.written(stored.schema_of(found, session), session.resolve(node.input).schema.names)
@@ -202,7 +171,8 @@ def _write_to_new(node: WriteTo, session: Session, *, replacing: bool) -> None:
     location = dict(node.properties).get("location") or FormatOptions(node.options).get("path")
     table = stored.define(node.table, provider, session, location=location, options=node.options)
     properties = {key: value for key, value in node.properties if key != "location"}
-    table = replace(table, partition_by=tuple(map(_partition, node.partition_by)), properties=properties)
+    by = tuple(map(_partition, node.partition_by))
+    table = replace(table, partition_by=by, cluster_by=node.cluster_by, properties=properties)
     stored.create_from(node.input, table, session, node.options, replacing=replacing)
 
 

@@ -4,10 +4,12 @@ The kinds of change and their arguments:
 
     add columns         columns: (names, field, position) each       alter column     column, comment?, nullable?,
     rename column       column, name                                                  position?, type?
+    set default         column, expression (None: drop)              sync identity    column
     drop columns        columns                                      add constraint   name, expression
     set properties      properties                                   drop constraint  name, if_exists
     unset properties    keys                                         rename           name
-    set location        location
+    set location        location                                     cluster by       columns (empty: none)
+    drop feature        feature, truncate
 
 Invariant: a change that is not here is refused by its words.
 """
@@ -60,6 +62,12 @@ def _new_column(reader: Reader) -> tuple[object, ...]:
     return (*column(reader), position(reader))
 
 
+def _cluster(reader: Reader) -> _Change:
+    if reader.accept("AUTO"):
+        raise unsupported("CLUSTER BY AUTO", "Name the columns.")
+    return "cluster by", {"columns": () if reader.accept("NONE") else reader.listed(reader.quoted_names)}
+
+
 def _alter(reader: Reader) -> _Change:
     reader.accept("COLUMN")
     path = reader.names()
@@ -72,6 +80,12 @@ def _alter(reader: Reader) -> _Change:
         return "alter column", {**found, "nullable": False}
     if reader.accept("DROP", "NOT", "NULL"):
         return "alter column", {**found, "nullable": True}
+    if reader.accept("SET", "DEFAULT"):
+        return "set default", {**found, "expression": reader.rest()}
+    if reader.accept("DROP", "DEFAULT"):
+        return "set default", {**found, "expression": None}
+    if reader.accept("SYNC", "IDENTITY"):
+        return "sync identity", found
     where = position(reader)
     if where is None:
         _refuse(reader, "ALTER COLUMN …")
@@ -105,6 +119,9 @@ def _rename(reader: Reader) -> _Change:
 
 
 def _drop(reader: Reader) -> _Change:
+    if reader.accept("FEATURE"):
+        feature = reader.string() if reader.at_string() else reader.name()
+        return "drop feature", {"feature": feature, "truncate": reader.accept("TRUNCATE", "HISTORY")}
     if reader.accept("CONSTRAINT"):
         if_exists = reader.exists()
         return "drop constraint", {"name": reader.name(), "if_exists": if_exists}
@@ -143,6 +160,7 @@ def _refuse(reader: Reader, before: str) -> NoReturn:
 _KINDS = {
     "ADD": _add,
     "ALTER": _alter,
+    "CLUSTER BY": _cluster,
     "CHANGE": _change,
     "RENAME": _rename,
     "DROP": _drop,

@@ -83,7 +83,7 @@ def _clause(reader: Reader) -> MergeClause:
     if when != "not_matched" and reader.accept("UPDATE"):
         reader.expect("SET")
         if when == "matched" and reader.accept("*"):
-            return MergeClause(when, "update", condition, star=True)
+            return MergeClause(when, "update", condition, star=True, except_=_except(reader))
         return MergeClause(when, "update", condition, *_assignments(reader))
     if when != "not_matched":
         reader.fail()
@@ -106,13 +106,18 @@ def _side(reader: Reader) -> str:
 
 def _insert(reader: Reader, condition: Expression | None) -> MergeClause:
     if reader.accept("*"):
-        return MergeClause("not_matched", "insert", condition, star=True)
+        return MergeClause("not_matched", "insert", condition, star=True, except_=_except(reader))
     columns = reader.listed(reader.expression)
     reader.expect("VALUES")
     values = reader.listed(reader.expression)
     if len(columns) != len(values):
         raise ParseError("MERGE_INSERT_VALUE_COUNT_MISMATCH", actualCount=len(values), expectedCount=len(columns))
     return MergeClause("not_matched", "insert", condition, columns, values)
+
+
+def _except(reader: Reader) -> tuple[str, ...]:
+    """`EXCEPT (a, b)` of a star (Databricks)."""
+    return reader.name_list() if reader.accept("EXCEPT") else ()
 
 
 def _assignments(reader: Reader) -> tuple[tuple[Expression, ...], tuple[Expression, ...]]:

@@ -202,7 +202,7 @@ def _clause(reader: Reader, found: _Clauses) -> _Clauses:
     if reader.accept("CLUSTER BY"):
         if reader.accept("AUTO"):
             raise unsupported("CLUSTER BY AUTO", "Name the columns.")
-        return found if reader.accept("NONE") else replace(found, cluster_by=reader.name_list())
+        return found if reader.accept("NONE") else replace(found, cluster_by=reader.listed(reader.quoted_names))
     if reader.accept("LOCATION"):
         return replace(found, location=reader.string())
     if reader.accept("OPTIONS"):

@@ -5,15 +5,23 @@ Invariant: a parenthesis after the table name is a column list unless a query st
 
 from __future__ import annotations
 
+from typing import Any
+
 from headwater.errors import unsupported
 from headwater.plan.commands import Command, Insert, Write
+from headwater.plan.expressions import Expression
 from headwater.sql.reader import Reader
 from headwater.sql.statements.base import statement
 
 
 @statement("INSERT")
 def insert(reader: Reader) -> Command:
-    """INSERT INTO | OVERWRITE [TABLE] name [(columns) | BY NAME] query; INSERT OVERWRITE DIRECTORY 'path' USING …"""
+    """INSERT INTO | OVERWRITE [TABLE] name [PARTITION (…)] [(columns) | BY NAME] [REPLACE WHERE | USING …] query.
+
+    Also INSERT OVERWRITE DIRECTORY 'path' USING …
+    """
+    if reader.peek() == "WITH":
+        raise unsupported("INSERT WITH SCHEMA EVOLUTION", "Use df.write with mergeSchema.")
     word = reader.accept_any("INTO", "OVERWRITE") or reader.fail()
     overwrite = word == "OVERWRITE"
     local = reader.accept("LOCAL")
@@ -23,15 +31,46 @@ def insert(reader: Reader) -> Command:
         reader.fail()
     reader.accept("TABLE")
     name = reader.names()
-    if reader.peek() in ("PARTITION", "REPLACE", "WITH") and reader.peek(1) in ("(", "WHERE", "USING", "SCHEMA"):
-        raise unsupported(
-            f"INSERT … {reader.peek()} {reader.peek(1)}", "Use df.write with partitionBy or replaceWhere."
-        )
-    by_name = reader.accept("BY", "NAME")
-    columns: tuple[str, ...] = ()
+    partition = _partition(reader)
+    columns, by_name = _matching(reader)
+    replaced: dict[str, Any] = {}
+    if not overwrite and not partition and reader.accept("REPLACE"):
+        replaced = _replaced(reader)
+    return Insert(name, reader.query(), columns, overwrite, by_name, partition, **replaced)
+
+
+def _partition(reader: Reader) -> tuple[tuple[str, Expression | None], ...]:
+    """`PARTITION (a = 1, b)`."""
+    if not reader.accept("PARTITION"):
+        return ()
+    found = reader.listed(lambda: _value(reader))
+    if reader.exists(negated=True):
+        raise unsupported("INSERT OVERWRITE … IF NOT EXISTS", "Ask for the partition first.")
+    return found
+
+
+def _value(reader: Reader) -> tuple[str, Expression | None]:
+    name = reader.name()
+    return name, reader.expression() if reader.accept_any("=", "==") else None
+
+
+def _matching(reader: Reader) -> tuple[tuple[str, ...], bool]:
+    """The column list, or BY NAME."""
+    if reader.accept("BY", "NAME"):
+        return (), True
     if reader.peek() == "(" and reader.peek(1) not in ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "("):
-        columns = reader.name_list()
-    return Insert(name, reader.query(), columns, overwrite, by_name)
+        return reader.name_list(), False
+    return (), False
+
+
+def _replaced(reader: Reader) -> dict[str, Any]:
+    if reader.accept("WHERE"):
+        return {"replace_where": reader.expression()}
+    if reader.accept("USING"):
+        return {"replace_using": reader.name_list()}
+    if reader.peek() == "ON":
+        raise unsupported("INSERT … REPLACE ON", "Use REPLACE USING (columns) or REPLACE WHERE.")
+    return reader.fail()
 
 
 def _directory(reader: Reader) -> Command:

@@ -23,12 +23,8 @@ def optimize(reader: Reader) -> Command:
 def _columns(reader: Reader) -> tuple[str, ...]:
     """Columns, with or without parentheses around them, each as Spark prints it."""
     if reader.peek() == "(":
-        return reader.listed(lambda: _column(reader))
-    found = [_column(reader)]
+        return reader.listed(reader.quoted_names)
+    found = [reader.quoted_names()]
     while reader.accept(","):
-        found.append(_column(reader))
+        found.append(reader.quoted_names())
     return tuple(found)
-
-
-def _column(reader: Reader) -> str:
-    return ".".join("`" + part.replace("`", "``") + "`" for part in reader.names())

@@ -96,14 +96,17 @@ def test_generate_names_its_modes(spark: SparkSession) -> None:
     table = DeltaTable.createIfNotExists(spark).tableName("listed").addColumn("id", "INT").execute()
     with pytest.raises(PySparkException, match=r"'nope' is not supported\. Supported modes are: symlink"):
         table.generate("nope")
-    with pytest.raises(PySparkException, match=r"UNSUPPORTED_FEATURE.*DeltaTable.generate"):
-        table.generate("symlink_format_manifest")
+    table.generate("symlink_format_manifest")
+    assert "symlink" not in operations(table)[0]
 
 
-def test_dropping_a_feature_is_refused_by_name(spark: SparkSession) -> None:
+def test_a_feature_is_dropped(spark: SparkSession) -> None:
     table = DeltaTable.createIfNotExists(spark).tableName("dropped").addColumn("id", "INT").execute()
-    with pytest.raises(PySparkException, match=r"UNSUPPORTED_FEATURE.*DeltaTable\.dropFeatureSupport"):
+    with pytest.raises(PySparkException, match="DELTA_FEATURE_DROP_FEATURE_NOT_PRESENT"):
         table.dropFeatureSupport("timestampNtz")
+    table.addFeatureSupport("checkConstraints")
+    table.dropFeatureSupport("checkConstraints")
+    assert operations(table)[0] == "DROP FEATURE"
 
 
 def test_protocol_and_features(spark: SparkSession) -> None:
@@ -172,13 +175,15 @@ def test_generated_columns_and_what_is_refused_by_name(spark: SparkSession, tmp_
     table = builder.addColumn("twice", "INT", generatedAlwaysAs="id * 2").execute()
     table.merge(spark.sql("SELECT 4 AS id"), "false").whenNotMatchedInsert(values={"id": "4"}).execute()
     assert table.toDF().collect() == [(4, 8)]
-    refused = {
-        "identityColumns": builder.tableName("n").addColumn("n", "BIGINT", generatedAlwaysAs=IdentityGenerator(5, 2)),
-        "clustering columns": DeltaTable.create(spark).location(f"{tmp_path}/c").addColumn("id", "INT").clusterBy("id"),
-        "generated column": DeltaTable.create(spark)
-        .location(f"{tmp_path}/g")
-        .addColumn("id", "INT", generatedAlwaysAs="1"),
-    }
-    for name, asked in refused.items():
-        with pytest.raises(PySparkException, match=f"UNSUPPORTED_FEATURE.*{name}"):
-            asked.execute()
+    asked = DeltaTable.create(spark).location(f"{tmp_path}/g").addColumn("id", "INT", generatedAlwaysAs="1")
+    with pytest.raises(PySparkException, match=r"UNSUPPORTED_FEATURE.*generated column"):
+        asked.execute()
+
+
+def test_the_builder_makes_identity_and_clustering_columns(spark: SparkSession, tmp_path: Path) -> None:
+    builder = DeltaTable.create(spark).location(f"{tmp_path}/n").addColumn("v", "INT").clusterBy("v")
+    builder = builder.addColumn("n", "BIGINT", generatedAlwaysAs=IdentityGenerator(5, 2))
+    table = builder.addColumn("m", "BIGINT", generatedByDefaultAs=IdentityGenerator()).execute()
+    spark.sql("SELECT 1 AS v UNION ALL SELECT 2").write.format("delta").mode("append").save(f"{tmp_path}/n")
+    assert sorted(table.toDF().select("n", "m").collect()) == [(5, 1), (7, 2)]
+    assert table.detail().first().clusteringColumns == ["v"]

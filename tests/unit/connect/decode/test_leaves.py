@@ -32,6 +32,15 @@ def test_a_read_without_a_format_takes_the_default() -> None:
     assert decoded == p.ReadSource("parquet", None, (), ("/x",))
 
 
+def test_changes_are_a_read_of_the_feed() -> None:
+    feed = ("readChangeFeed", "true")
+    reader = offline().read.option("startingVersion", 2).option("deduplicationMode", "dropCarryovers")
+    assert relation_of(reader.changes("a.b")) == p.ReadTable(("a", "b"), (("startingVersion", "2"), feed), False)
+    assert relation_of(offline().readStream.changes("t")) == p.ReadTable(("t",), (feed,), True)
+    with pytest.raises(UnsupportedError, match="netChanges"):
+        relation_of(offline().read.option("deduplicationMode", "netChanges").changes("t"))
+
+
 def test_a_stream_is_marked() -> None:
     plan = relation_of(offline().readStream.format("rate").load())
     assert (plan.format, plan.streaming) == ("rate", True)

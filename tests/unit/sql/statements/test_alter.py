@@ -75,7 +75,7 @@ def test_other_changes(text: str, made: tuple[str, dict[str, object]]) -> None:
     [
         ("TABLE t ADD PARTITION (a = 1)", "ADD PARTITION"),
         ("TABLE t ADD CONSTRAINT k PRIMARY KEY (a)", "ADD CONSTRAINT … PRIMARY"),
-        ("TABLE t CLUSTER BY (a)", "CLUSTER BY"),
+        ("TABLE t CLUSTER BY AUTO", "CLUSTER BY"),
         ("TABLE t SET SERDE 'x'", "SET SERDE"),
         ("VIEW v AS SELECT 1", "ALTER VIEW"),
     ],

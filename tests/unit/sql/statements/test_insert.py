@@ -41,8 +41,20 @@ def test_a_directory() -> None:
     assert (made.format, made.mode, made.path, made.options) == ("parquet", "overwrite", "/x", (("a", "b"),))
 
 
+def test_a_partition_and_what_is_replaced() -> None:
+    made = insert("INSERT OVERWRITE t PARTITION (a = 1, b) (c) SELECT 1, 2")
+    assert (made.partition[0][0], made.partition[1], made.columns) == ("a", ("b", None), ("c",))
+    assert insert("INSERT INTO t REPLACE WHERE a = 1 SELECT 1").replace_where is not None
+    assert insert("INSERT INTO t BY NAME REPLACE USING (a, b) SELECT 1").replace_using == ("a", "b")
+
+
 @pytest.mark.parametrize(
-    "text", ["INSERT INTO t PARTITION (a = 1) SELECT 1", "INSERT INTO t REPLACE WHERE a = 1 SELECT 1"]
+    "text",
+    [
+        "INSERT OVERWRITE t PARTITION (a = 1) IF NOT EXISTS SELECT 1",
+        "INSERT INTO t REPLACE ON a = 1 SELECT 1",
+        "INSERT WITH SCHEMA EVOLUTION INTO t SELECT 1",
+    ],
 )
 def test_what_is_missing_is_refused_by_name(text: str) -> None:
     with pytest.raises(UnsupportedError):

@@ -57,7 +57,9 @@ def test_queries_and_commands_are_explained() -> None:
     assert (type(command.input), command.mode) == (Insert, "extended")
 
 
-@pytest.mark.parametrize("text", ["SHOW GRANTS ON t", "DESCRIBE t a", "EXPLAIN MSCK t", "SHOW TABLE EXTENDED LIKE 't'"])
+@pytest.mark.parametrize(
+    "text", ["SHOW GRANTS ON t", "DESCRIBE t a", "EXPLAIN CALL p()", "SHOW TABLE EXTENDED LIKE 't'"]
+)
 def test_what_is_missing_is_refused_by_name(text: str) -> None:
     with pytest.raises(UnsupportedError):
         parse_statement(text)

@@ -1,0 +1,86 @@
+"""MERGE WITH SCHEMA EVOLUTION: what the table's columns become, and how the source's values fit them.
+
+Invariants: only what a clause assigns makes columns or fields; fields of structs go by name, at any depth of structs
+and arrays; of a row that is updated by `*` a struct keeps the fields that the source does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
+
+from headwater.lake.schema import merge
+from headwater.plan.commands import MergeClause
+from headwater.plan.expressions import (
+    Call,
+    Cast,
+    Column,
+    Expression,
+    ExtractValue,
+    Lambda,
+    LambdaVariable,
+    Literal,
+)
+
+
+def evolved(table: StructType, source: StructType, clauses: Iterable[MergeClause]) -> StructType:
+    """The table's columns with what the clauses bring. Raises DELTA_FAILED_TO_MERGE_FIELDS."""
+    known = {field.name.lower(): field for field in table.fields}
+    stars = [clause for clause in clauses if clause.star]
+    assigned = {
+        key.parts[-1].lower() for clause in clauses for key in clause.columns if isinstance(key, Column) and key.parts
+    }
+    brought = [
+        field
+        for field in source.fields
+        if any(field.name.lower() not in _left_out(clause) for clause in stars)
+        or (field.name.lower() in assigned and _is_new(field, known.get(field.name.lower())))
+    ]
+    return merge(table, StructType(brought), grow=True)
+
+
+def _left_out(clause: MergeClause) -> set[str]:
+    return {name.lower() for name in clause.except_}
+
+
+def _is_new(field: StructField, old: StructField | None) -> bool:
+    """Whether an assignment of its own may change the table for the column: a new one, or nested ones on both sides."""
+    nested = (StructType, ArrayType)
+    return old is None or (isinstance(field.dataType, nested) and isinstance(old.dataType, nested))
+
+
+def is_nested(kind: DataType) -> bool:
+    """Whether values of the type have fields that go by name."""
+    return isinstance(kind, StructType) or (isinstance(kind, ArrayType) and is_nested(kind.elementType))
+
+
+def reshaped(value: Expression, given: DataType, wanted: DataType, before: Expression | None = None) -> Expression:
+    """The value in the type `wanted`: fields that it lacks are those of `before`, or null."""
+    if given == wanted:
+        return value
+    if isinstance(given, StructType) and isinstance(wanted, StructType):
+        return _reshaped_struct(value, given, wanted, before)
+    if isinstance(given, ArrayType) and isinstance(wanted, ArrayType):
+        item = LambdaVariable("item")
+        return Call("transform", (value, Lambda(reshaped(item, given.elementType, wanted.elementType), ("item",))))
+    return Cast(value, wanted, "ansi")
+
+
+def _reshaped_struct(value: Expression, given: StructType, wanted: StructType, before: Expression | None) -> Expression:
+    names = {field.name.lower(): field for field in given.fields}
+    parts: list[Expression] = []
+    for field in wanted.fields:
+        old = None if before is None else _field(before, field.name)
+        found = names.get(field.name.lower())
+        if found is not None:
+            part = reshaped(_field(value, found.name), found.dataType, field.dataType, old)
+        else:
+            part = Literal(None, NullType()) if old is None else old
+        parts += [Literal(field.name, StringType()), Cast(part, field.dataType, "ansi")]
+    nothing = Cast(Literal(None, NullType()), wanted, "ansi")
+    return Call("if", (Call("isnull", (value,)), nothing, Call("named_struct", tuple(parts))))
+
+
+def _field(value: Expression, name: str) -> Expression:
+    return ExtractValue(value, Literal(name, StringType()))
