@@ -25,12 +25,6 @@ if TYPE_CHECKING:
 
 MODE = "symlink_format_manifest"
 FOLDER = "_symlink_format_manifest"
-_SWITCH = "delta.compatibility.symlinkFormatManifest.enabled"
-
-
-def is_automatic(metadata: Metadata | None) -> bool:
-    """Whether every commit of the table renews its manifests."""
-    return metadata is not None and metadata.configuration.get(_SWITCH, "false").lower() == "true"
 
 
 def generate(table: LakeTable, storage: Storage, uri: Callable[[str], str]) -> None:
