@@ -75,7 +75,7 @@ docs: $(VENV)/.dev              ## regenerate the generated reference pages
 
 lock:                           ## renew the locked versions (needs `uv` on the path)
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
-	    pyproject.toml -o requirements/runtime.lock --upgrade
+	    pyproject.toml -o requirements/runtime.lock --constraint requirements/constraints.txt --upgrade
 	uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command "make lock" \
 	    --extra dev pyproject.toml -o requirements/dev.lock --constraint requirements/runtime.lock --upgrade
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import duckdb
 import pyarrow as pa
@@ -90,6 +92,10 @@ class Database:
         if memory_limit is not None:
             settings["memory_limit"] = memory_limit
         self._root = duckdb.connect(":memory:", config=settings)
+        with _registering:
+            _databases.add(self)
+            for filesystem in _filesystems:
+                self._root.register_filesystem(filesystem)
 
     def connect(self, time_zone: str = "UTC") -> Connection:
         """A new connection whose SQL functions work in `time_zone` (an IANA name)."""
@@ -97,9 +103,26 @@ class Database:
         connection.execute("SET TimeZone = ?", [time_zone])
         return connection
 
+    def read_through(self, filesystem: Any) -> None:
+        """Read the paths of a filesystem's protocol through it."""
+        self._root.register_filesystem(filesystem)
+
     def close(self) -> None:
         """Close the database; connections still open keep it alive until they close."""
         self._root.close()
+
+
+_databases: WeakSet[Database] = WeakSet()
+_filesystems: list[Any] = []
+_registering = threading.Lock()
+
+
+def register_filesystem(filesystem: Any) -> None:
+    """Let every database, open now or later, read the paths of an fsspec filesystem's protocol through it."""
+    with _registering:
+        _filesystems.append(filesystem)
+        for database in _databases:
+            database.read_through(filesystem)
 
 
 def run(connection: Connection, text: str) -> list[Any]:

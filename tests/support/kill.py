@@ -35,6 +35,7 @@ class Job:
 
     Attributes:
         folder: holds `in` (or the Delta table `in`), `out`, `checkpoint`.
+        place: holds `out` and `checkpoint` instead, if given, such as `s3://bucket/x`.
         source: `json`, `cloudFiles` or `delta`.
         mode: `append`, or `complete` for a count by `k`.
         crash: named point, `name:hit`.
@@ -52,6 +53,7 @@ class Job:
     kill_after_ms: int | None = None
     sink: str = "delta"
     operator: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True)
@@ -194,9 +196,10 @@ def command(job: Job) -> Any:
         plan = STEPPING[job.operator](plan)
     if job.operator in JOINS:
         plan = joined_with_itself(plan, job.operator)
-    checkpoint = (("checkpointLocation", f"{job.folder}/checkpoint"),)
+    place = job.place or job.folder
+    checkpoint = (("checkpointLocation", f"{place}/checkpoint"),)
     trigger = Trigger("available_now")
-    return StartStream(plan, job.sink, checkpoint, job.mode, trigger, path=f"{job.folder}/out")  # type: ignore[arg-type]
+    return StartStream(plan, job.sink, checkpoint, job.mode, trigger, path=f"{place}/out")  # type: ignore[arg-type]
 
 
 # ── the truth ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -238,12 +241,12 @@ class Feed:
         table = pa.table({"id": pa.array(ids, pa.int64()), "k": pa.array(keys, pa.string())})
         write_deltalake(str(self.folder / "in"), table, mode="append")
 
-    def check(self, mode: str = "append", sink: str = "delta", operator: str = "") -> None:
+    def check(self, mode: str = "append", sink: str = "delta", operator: str = "", place: str = "") -> None:
         """The output holds exactly what was fed: nothing lost, nothing doubled, nothing changed."""
         from support.joining import JOINS, answer
 
         read = read_delta if sink == "delta" else read_logged
-        found = Counter(read(self.folder / "out", ("id", "k") if mode == "append" else ("k", "n")))
+        found = Counter(read(f"{place or self.folder}/out", ("id", "k") if mode == "append" else ("k", "n")))
         first = {"dedupe": KEYS, "limit": LIMIT}.get(operator, len(self.written))
         rows = answer(self.written, operator) if operator in JOINS else self.written[:first]
         wanted = Counter(rows if mode == "append" else Counter(k for _, k in self.written).items())
@@ -252,19 +255,21 @@ class Feed:
         assert not doubled, f"doubled or changed {sorted(doubled)[:10]} ({len(doubled)})"
 
 
-def read_delta(path: Path, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+def read_delta(path: str | Path, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """The rows of a Delta table as another library reads it."""
     from deltalake import DeltaTable
 
-    table = DeltaTable(str(path)).to_pyarrow_table()
+    from headwater.io.s3 import delta_options
+
+    table = DeltaTable(str(path), storage_options=delta_options(str(path))).to_pyarrow_table()
     return list(zip(*(table.column(name).to_pylist() for name in columns), strict=True))
 
 
-def read_logged(path: Path, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
+def read_logged(path: str | Path, columns: tuple[str, ...]) -> list[tuple[Any, ...]]:
     """The rows of the Parquet files that the log `_spark_metadata` of a folder names."""
     import pyarrow.parquet as pq
 
-    log = path / "_spark_metadata"
+    log = Path(path) / "_spark_metadata"
     named: set[str] = set()
     for entry in log.iterdir():
         if not entry.name.startswith("."):

@@ -33,6 +33,7 @@ from pyspark.sql.types import (
 from headwater.catalog.metastore import Metastore
 from headwater.catalog.model import CATALOG, INFORMATION_SCHEMA, Table
 from headwater.errors import SparkError
+from headwater.io.paths import as_uri
 from headwater.plan.relations import LocalData, Relation, SubqueryAlias
 from headwater.types.arrow import arrow_schema
 
@@ -110,7 +111,7 @@ def _tables(metastore: Metastore, _: Describe) -> Iterator[Row]:
             table.comment,
             table.created_ms * 1000 or None,
             table.provider.upper() or None,
-            "file:" + table.location if table.location else None,
+            as_uri(table.location) if table.location else None,
         )
 
 

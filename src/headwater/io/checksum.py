@@ -1,7 +1,7 @@
 """Files with Hadoop's checksum beside them: `NAME` and `.NAME.crc`, as Spark keeps its logs.
 
 Invariants: the file is created first and never overwritten; the side file is checked when it is whole, and never
-required, so it is not flushed either.
+required, so it is not flushed either. Objects in S3 have none: S3 keeps checksums of its own, as Spark leaves to it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import struct
 import zlib
 
 from headwater.errors import RuntimeSparkError
+from headwater.io.paths import is_remote
 from headwater.io.storage import Storage
 
 _CHUNK = 512
@@ -19,11 +20,16 @@ _HEADER = b"crc\0" + struct.pack(">I", _CHUNK)
 def create_checked(storage: Storage, path: str, data: bytes) -> None:
     """Create `path`, then its side file. Raises FileExistsError."""
     storage.create(path, data)
+    if is_remote(path):
+        return
     storage.replace(side_file(path), checksum(data), durable=False)
 
 
 def replace_checked(storage: Storage, path: str, data: bytes) -> None:
     """Create or overwrite `path`, then its side file; a side file of older bytes goes first."""
+    if is_remote(path):
+        storage.replace(path, data)
+        return
     storage.delete(side_file(path))
     storage.replace(path, data)
     storage.replace(side_file(path), checksum(data), durable=False)
@@ -40,6 +46,8 @@ def read_checked(storage: Storage, path: str) -> bytes:
 
 def matches(storage: Storage, path: str, data: bytes) -> bool:
     """Whether the side file, if there is a whole one, belongs to `data`."""
+    if is_remote(path):
+        return True
     try:
         side = storage.read(side_file(path))
     except FileNotFoundError:
@@ -51,7 +59,8 @@ def matches(storage: Storage, path: str, data: bytes) -> bool:
 def delete_checked(storage: Storage, path: str) -> None:
     """Delete `path` and its side file."""
     storage.delete(path)
-    storage.delete(side_file(path))
+    if not is_remote(path):
+        storage.delete(side_file(path))
 
 
 def checksum(data: bytes) -> bytes:

@@ -67,9 +67,29 @@ class LocalStorage:
         with open(path, "rb") as file:
             return file.read()
 
+    def fetch(self, path: str) -> tuple[bytes, int]:
+        """See `Storage.fetch`."""
+        with open(path, "rb", buffering=0) as file:
+            return file.readall(), os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+
     def exists(self, path: str) -> bool:
         """See `Storage.exists`."""
         return os.path.exists(path)
+
+    def status(self, path: str) -> FileStatus | None:
+        """See `Storage.status`."""
+        try:
+            return status(path, os.stat(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def identity(self, path: str) -> object:
+        """See `Storage.identity`."""
+        try:
+            found = os.stat(path)
+        except OSError:
+            return None
+        return found.st_ino, found.st_size, found.st_mtime_ns
 
     def list(self, folder: str) -> list[str]:
         """See `Storage.list`."""
@@ -77,6 +97,14 @@ class LocalStorage:
             return os.listdir(folder)
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def times(self, folder: str) -> dict[str, int]:
+        """See `Storage.times`."""
+        try:
+            entries = list(os.scandir(folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        return {entry.name: entry.stat().st_mtime_ns // 1_000_000 for entry in entries if entry.is_file()}
 
     def walk(self, folder: str) -> Iterator[FileStatus]:
         """See `Storage.walk`."""

@@ -1,10 +1,11 @@
-"""Where a path of the user's program lies on this machine: URI and path prefixes mapped to folders.
+"""Where a path of the user's program lies: URI and path prefixes mapped to folders, or to places in S3.
 
-`s3://bucket/x`, `dbfs:/x`, `/mnt/x`, `/Volumes/x` and plain paths all end as one absolute local path; the user's
-own spelling is kept by `uri`, so logs and checkpoints say the same on a laptop and on a cluster.
+`s3://bucket/x`, `dbfs:/x`, `/mnt/x`, `/Volumes/x` and plain paths all end as one absolute local path, or as
+`s3://bucket/x` where no row of the table says otherwise; the user's own spelling is kept by `uri`, so logs and
+checkpoints say the same on a laptop and on a cluster.
 
-Invariants: `file:` paths are never mapped; the longest prefix wins and prefixes match whole path segments;
-`local(uri(path)) == local(path)`.
+Invariants: `file:` paths are never mapped; the longest prefix wins and prefixes match whole path segments, a mount
+wins over a bucket of that name; `local(uri(path)) == local(path)`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from headwater.errors import IllegalArgumentError, unsupported
+from headwater.io.paths import REMOTE, as_uri, is_remote
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):(.*)$", re.DOTALL)
 _URI_SAFE = "/_-!.~'()*,;:$&+=@"
@@ -26,12 +28,12 @@ class Mounts:
     """The mount table.
 
     Args:
-        rows: prefix (`s3://bucket`, `/FileStore`, `dbfs:/mnt/raw`) to folder; relative folders count from the
-            working directory.
+        rows: prefix (`s3://bucket`, `/FileStore`, `dbfs:/mnt/raw`) to folder or `s3://bucket/prefix`; relative
+            folders count from the working directory.
     """
 
     def __init__(self, rows: Mapping[str, str] | None = None) -> None:
-        pairs = [(_canonical(prefix).rstrip("/"), os.path.abspath(folder)) for prefix, folder in (rows or {}).items()]
+        pairs = [(_canonical(prefix).rstrip("/"), _place(folder)) for prefix, folder in (rows or {}).items()]
         self._rows = sorted(pairs, key=lambda row: len(row[0]), reverse=True)
 
     @classmethod
@@ -40,7 +42,7 @@ class Mounts:
         rows: dict[str, str] = {}
         if toml_path is not None:
             base = os.path.dirname(os.path.abspath(toml_path))
-            rows = {prefix: os.path.join(base, folder) for prefix, folder in _table(toml_path).items()}
+            rows = {prefix: _place(folder, base) for prefix, folder in _table(toml_path).items()}
         return cls({**rows, **(extra or {})})
 
     @property
@@ -49,14 +51,17 @@ class Mounts:
         return dict(self._rows)
 
     def local(self, path: str) -> str:
-        """The absolute local path. Raises UNSUPPORTED_FEATURE for a remote URI without a mount."""
+        """The absolute local path, or `s3://bucket/key`. Raises UNSUPPORTED_FEATURE for other URIs without a mount."""
         canonical = _canonical(path)
         if canonical.startswith("file:"):
             return os.path.abspath(canonical[len("file:") :])
         row = self._row(canonical)
         if row is not None:
             prefix, folder = row
-            return os.path.normpath(os.path.join(folder, canonical[len(prefix) :].lstrip("/")))
+            below = canonical[len(prefix) :].strip("/")
+            return f"{folder}/{below}".rstrip("/") if is_remote(folder) else os.path.normpath(f"{folder}/{below}")
+        if is_remote(canonical):
+            return canonical.rstrip("/")
         scheme = _SCHEME.match(canonical)
         if scheme is not None:
             raise unsupported(
@@ -69,7 +74,7 @@ class Mounts:
         """The path as Spark prints it, not percent-encoded: `file:/data/in`, `s3://bucket/x`, `dbfs:/mnt/x`."""
         canonical = _canonical(path)
         if self._row(canonical) is None or canonical.startswith("file:"):
-            return "file:" + self.local(path)
+            return as_uri(self.local(path))
         return canonical if _SCHEME.match(canonical) else "dbfs:" + canonical
 
     def _row(self, canonical: str) -> tuple[str, str] | None:
@@ -108,6 +113,14 @@ def _canonical(path: str) -> str:
     if scheme == "dbfs":
         return "/" + rest.lstrip("/")
     return f"{'s3' if scheme in {'s3a', 's3n'} else scheme}:{rest}"
+
+
+def _place(folder: str, base: str = "") -> str:
+    """Where a row leads: a place in S3, or an absolute folder."""
+    canonical = _canonical(folder)
+    if is_remote(canonical):
+        return REMOTE + canonical[len(REMOTE) :].strip("/")
+    return os.path.abspath(os.path.join(base, folder))
 
 
 def _root(uri: str) -> str:

@@ -18,7 +18,7 @@ class FileStatus:
     """A file as a listing shows it.
 
     Attributes:
-        path: the storage's own absolute path (local: what `open` takes).
+        path: the storage's own absolute path (local: what `open` takes; in S3 `s3://bucket/key`).
         size: bytes.
         modified_ms: modification time, milliseconds since the epoch.
         uri: the path as the user and Spark write it (`file:///…`, `s3://…`).
@@ -45,12 +45,28 @@ class Storage(Protocol):
         """All bytes. Raises FileNotFoundError."""
         ...
 
+    def fetch(self, path: str) -> tuple[bytes, int]:
+        """All bytes, and the modification time in milliseconds since the epoch. Raises FileNotFoundError."""
+        ...
+
     def exists(self, path: str) -> bool:
         """Whether a file or folder is there."""
         ...
 
+    def status(self, path: str) -> FileStatus | None:
+        """Size and time of a file; None if it is not there."""
+        ...
+
+    def identity(self, path: str) -> object:
+        """What tells a file from another that came later in its place; None if it is not there."""
+        ...
+
     def list(self, folder: str) -> list[str]:
         """Names of the direct children; empty if the folder is not there."""
+        ...
+
+    def times(self, folder: str) -> dict[str, int]:
+        """The files directly in a folder by name, with their modification times in milliseconds since the epoch."""
         ...
 
     def walk(self, folder: str) -> Iterator[FileStatus]:
@@ -62,5 +78,5 @@ class Storage(Protocol):
         ...
 
     def move(self, source: str, target: str) -> None:
-        """Rename a file, making the target's folders."""
+        """Rename a file, making the target's folders; a local file that is to lie in S3 is uploaded."""
         ...

@@ -10,9 +10,9 @@ import os
 from sqlglot import exp
 
 from headwater.duck import Connection
-from headwater.lake.actions import ChangeFile, Metadata, decode_path
+from headwater.lake.actions import ChangeFile, Metadata
 from headwater.lake.change_feed import FOLDER, recorded_metadata
-from headwater.lake.files import FileWriter, flush
+from headwater.lake.files import FileWriter
 
 
 def write(
@@ -24,15 +24,5 @@ def write(
     """
     wanted = recorded_metadata(metadata)
     target = os.path.join(folder, FOLDER)
-    files = FileWriter(target, wanted, durable).write(connection, rows, wanted.schema)
-    return tuple(ChangeFile(_named(target, file.path, durable), file.partition_values, file.size) for file in files)
-
-
-def _named(folder: str, path: str, durable: bool) -> str:
-    """The file's path in the table, once it has the name that files of changes have."""
-    parent, name = os.path.split(path)
-    target = os.path.join(parent, name.replace("part-", "cdc-", 1))
-    os.rename(os.path.join(folder, decode_path(path)), os.path.join(folder, decode_path(target)))
-    if durable:
-        flush(os.path.join(folder, decode_path(parent)))
-    return f"{FOLDER}/{target}"
+    files = FileWriter(target, wanted, durable, prefix="cdc").write(connection, rows, wanted.schema)
+    return tuple(ChangeFile(f"{FOLDER}/{file.path}", file.partition_values, file.size) for file in files)

@@ -16,6 +16,8 @@ import threading
 import time
 from collections.abc import Mapping
 
+from headwater.io.paths import is_remote
+from headwater.io.s3 import delta_options
 from headwater.lake.files import flush
 from headwater.lake.log import LogState
 from headwater.log import logger
@@ -79,15 +81,20 @@ def write(path: str, version: int) -> None:
     """Write the checkpoint of `version` and clean up log files older than the table keeps."""
     from deltalake import DeltaTable
 
-    table = DeltaTable(path, version=version)
+    table = DeltaTable(path, version=version, storage_options=delta_options(path))
     table.create_checkpoint()
-    log = os.path.join(path, "_delta_log")
+    if not is_remote(path):
+        _flush(os.path.join(path, "_delta_log"), version)
+    if table.metadata().configuration.get("delta.enableExpiredLogCleanup", "true").lower() == "true":
+        table.cleanup_metadata()
+    if not is_remote(path):
+        _sweep(os.path.join(path, "_delta_log"))
+
+
+def _flush(log: str, version: int) -> None:
     for name in (f"{version:020}.checkpoint.parquet", "_last_checkpoint", ""):
         with contextlib.suppress(FileNotFoundError):
             flush(os.path.join(log, name))
-    if table.metadata().configuration.get("delta.enableExpiredLogCleanup", "true").lower() == "true":
-        table.cleanup_metadata()
-    _sweep(log)
 
 
 def _sweep(folder: str) -> None:

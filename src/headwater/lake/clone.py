@@ -7,13 +7,13 @@ nor its row ids.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from headwater.crash import crash_point
 from headwater.errors import SparkError
 from headwater.io.mounts import quote_uri
+from headwater.io.paths import absolute, as_uri
 from headwater.lake.actions import AddFile, DomainMetadata, new_table_id
 from headwater.lake.features import check_writable, raised
 from headwater.lake.log import LogState
@@ -106,7 +106,7 @@ def _absolute(folder: str, file: AddFile) -> AddFile:
 
 
 def _uri(path: str) -> str:
-    return quote_uri("file:" + os.path.abspath(path))
+    return quote_uri(as_uri(absolute(path)))
 
 
 def _domains(state: LogState) -> list[DomainMetadata]:

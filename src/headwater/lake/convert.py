@@ -33,6 +33,8 @@ from headwater.duck import Connection, sql_text
 from headwater.errors import AnalysisError, FileReadError, RuntimeSparkError, SparkError
 from headwater.io.mounts import quote_uri
 from headwater.io.partitions import folder_values
+from headwater.io.paths import as_uri
+from headwater.io.s3_files import opened
 from headwater.io.storage import FileStatus, Storage
 from headwater.lake.actions import AddFile, Metadata, encode_path
 from headwater.lake.plan import new_table
@@ -131,7 +133,7 @@ def _partition_values(
     file: FileStatus, root: str, columns: StructType, connection: Connection
 ) -> dict[str, str | None]:
     found = folder_values(os.path.dirname(file.path), frozenset((root,)))
-    where = quote_uri("file:" + file.path)
+    where = quote_uri(as_uri(file.path))
     if len(found) != len(columns.fields):
         raise AnalysisError(
             "DELTA_UNEXPECTED_NUM_PARTITION_COLUMNS_FROM_FILE_NAME",
@@ -174,15 +176,15 @@ def _stored(file: FileStatus) -> StructType:
     import pyarrow.parquet as pq
 
     try:
-        opened = pq.ParquetFile(file.path)
+        parquet = pq.ParquetFile(opened(file.path))
     except (pa.ArrowInvalid, OSError) as cause:
-        raise FileReadError("FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER", path=quote_uri("file:" + file.path)) from cause
-    written = (opened.metadata.metadata or {}).get(_SPARK_SCHEMA)
+        raise FileReadError("FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER", path=quote_uri(as_uri(file.path))) from cause
+    written = (parquet.metadata.metadata or {}).get(_SPARK_SCHEMA)
     if written is not None:
         return as_nullable(StructType.fromJson(json.loads(written)))
-    columns = [opened.schema.column(index) for index in range(len(opened.schema))]
+    columns = [parquet.schema.column(index) for index in range(len(parquet.schema))]
     old = {column.path.split(".")[0] for column in columns if column.physical_type == "INT96"}
-    schema = as_nullable(from_arrow(opened.schema_arrow))
+    schema = as_nullable(from_arrow(parquet.schema_arrow))
     return StructType([_as_instants(one) if one.name in old else one for one in schema.fields])
 
 

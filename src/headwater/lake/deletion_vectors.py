@@ -20,6 +20,8 @@ from functools import lru_cache
 from typing import Any
 
 from headwater.errors import SparkError, unsupported
+from headwater.io.paths import as_remote
+from headwater.io.routing import read_range
 from headwater.lake.actions import decode_path
 
 BLOCK_BITS = 16
@@ -61,7 +63,7 @@ def _relative(text: str) -> tuple[str, str]:
 
 def _local(uri: str) -> str:
     plain = decode_path(uri)
-    return "/" + plain[len("file:") :].lstrip("/") if plain.startswith("file:") else plain
+    return "/" + plain[len("file:") :].lstrip("/") if plain.startswith("file:") else as_remote(plain)
 
 
 def _z85(text: str) -> bytes:
@@ -70,9 +72,7 @@ def _z85(text: str) -> bytes:
 
 @lru_cache(maxsize=256)
 def _stored(path: str, offset: int, size: int, rows: int) -> Blocks:
-    with open(path, "rb") as file:
-        file.seek(offset)
-        data = file.read(size + 8)
+    data = read_range(path, offset, offset + size + 8)
     if len(data) < size + 8 or struct.unpack_from(">i", data)[0] != size:
         raise SparkError("DELTA_DELETION_VECTOR_SIZE_MISMATCH")
     if zlib.crc32(data[4 : size + 4]) != struct.unpack_from(">I", data, size + 4)[0]:

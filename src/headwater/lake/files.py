@@ -1,7 +1,9 @@
 """Writing rows as the Parquet files of a Delta table: DuckDB writes them under their final names.
 
-Invariants: a file is on disk for good (fsync, if asked) before it is returned, so a commit never names a file
-that a power cut can take back; no rows, no file; nothing is read or changed in the log.
+Files for S3 are written to a local folder first and uploaded (`io.staging`).
+
+Invariants: a file is on disk for good (fsync, if asked), or in S3, before it is returned, so a commit never names a
+file that a power cut can take back; no rows, no file; nothing is read or changed in the log.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from sqlglot import exp
 
 from headwater.duck import Connection, DuckError, Printed, sql_text
 from headwater.errors import SparkError
+from headwater.io.paths import is_remote
+from headwater.io.staging import Stage, staged
 from headwater.lake.actions import AddFile, Metadata, encode_path
 from headwater.lake.file_sizes import Sizes
 from headwater.lake.rules import NO_RULES, Rules, row_column
@@ -36,12 +40,16 @@ class FileWriter:
         metadata: the table's schema and partitioning.
         durable: flush files and folders to the disk.
         rules: what the rows must meet and what they compute.
+        prefix: begins the files' names.
     """
 
-    def __init__(self, folder: str, metadata: Metadata, durable: bool = True, rules: Rules = NO_RULES) -> None:
+    def __init__(
+        self, folder: str, metadata: Metadata, durable: bool = True, rules: Rules = NO_RULES, prefix: str = "part"
+    ) -> None:
         self.folder = folder
         self.metadata = metadata
-        self.durable = durable
+        self.durable = durable and not is_remote(folder)
+        self.prefix = prefix
         self.rules = rules
         self._printed: tuple[exp.Query, StructType, Printed] | None = None
 
@@ -53,27 +61,33 @@ class FileWriter:
         There is one file per partition unless `sizes` ends it earlier. Raises DELTA_NOT_NULL_CONSTRAINT_VIOLATED,
         and TASK_WRITE_FAILED naming the folder if the disk refuses.
         """
-        partitions = self.metadata.partition_columns
+        try:
+            with staged(self.folder) as stage:
+                return self._written(connection, self._rows(query, data), sizes, stage)
+        except OSError as cause:
+            raise SparkError("TASK_WRITE_FAILED", path=self.folder, reason=str(cause)) from cause
+
+    def _written(self, connection: Connection, rows: Printed, sizes: Sizes, stage: Stage) -> list[AddFile]:
+        partitions, folder = self.metadata.partition_columns, stage.folder
         # A name that no other write has: the folders of file numbers are taken away as soon as they are empty.
         number = None if sizes.records is None else f"headwater_file_{uuid.uuid4().hex}"
         several = bool(partitions or number or sizes.bytes)
-        target = self.folder if several else os.path.join(self.folder, _file_name(str(uuid.uuid4())) + ".parquet")
-        rows = self._rows(query, data)
+        name = _file_name(self.prefix, "{uuid}" if several else str(uuid.uuid4()))
+        target = folder if several else os.path.join(folder, name + ".parquet")
         if number is not None:
             rows = _numbered(rows, number, sizes, partitions)
         try:
-            os.makedirs(self.folder, exist_ok=True)
-            copy = _copy(rows, target, (*partitions, number) if number else partitions, sizes.bytes)
+            copy = _copy(rows, target, (*partitions, number) if number else partitions, (name, sizes.bytes))
             reports = connection.execute(sql_text(copy)).fetchall()
             if number is not None:
                 reports = _moved_up(reports)
-        except OSError as cause:
-            raise SparkError("TASK_WRITE_FAILED", path=self.folder, reason=str(cause)) from cause
         except DuckError as cause:
             raise self._failure(cause, target) from cause
-        files = [self._added(*report[:6]) for report in reports if report[1]]
+        written = [(os.path.relpath(report[0], folder), report) for report in reports if report[1]]
+        files = [self._added(name, *report[:6]) for name, report in written]
         if self.durable:
-            _flush(os.path.join(self.folder, report[0]) for report in reports)
+            _flush(report[0] for report in reports)
+        stage.publish([name for name, _ in written])
         return files
 
     def check(self, connection: Connection, query: exp.Query, data: StructType) -> None:
@@ -98,13 +112,12 @@ class FileWriter:
         self._printed = (query, data, printed)
         return printed
 
-    def _added(
-        self, path: str, rows: int, size: int, _footer: int, columns: Mapping[str, Any], keys: Mapping[str, Any] | None
-    ) -> AddFile:
+    def _added(self, name: str, *report: Any) -> AddFile:
+        path, rows, size, _footer, columns, keys = report
         values = {name: (keys or {}).get(name) for name in self.metadata.partition_columns}
         indexed = int(self.metadata.configuration.get(_INDEXED_COLUMNS, "32"))
         return AddFile(
-            encode_path(os.path.relpath(path, self.folder)),
+            encode_path(name),
             values,
             size,
             os.stat(path).st_mtime_ns // 1_000_000,
@@ -220,8 +233,9 @@ def _moved_up(reports: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
     return moved
 
 
-def _copy(rows: Printed, target: str, partitions: Sequence[str], size: int | None = None) -> exp.Copy:
-    """`size`: bytes at which a file is ended."""
+def _copy(rows: Printed, target: str, partitions: Sequence[str], file: tuple[str, int | None]) -> exp.Copy:
+    """`file`: what files are named after where there may be several, and the bytes at which one is ended."""
+    name, size = file
     options: dict[str, exp.Expression | None] = {
         "FORMAT": exp.var("parquet"),
         "COMPRESSION": exp.var("snappy"),
@@ -231,7 +245,7 @@ def _copy(rows: Printed, target: str, partitions: Sequence[str], size: int | Non
         columns = [exp.column(name, quoted=True) for name in partitions]
         options["PARTITION_BY"] = exp.Tuple(expressions=columns)
     if partitions or size:
-        options["FILENAME_PATTERN"] = exp.Literal.string(_file_name("{uuid}"))
+        options["FILENAME_PATTERN"] = exp.Literal.string(name)
         options["APPEND"] = exp.true()
     if not partitions:
         options["WRITE_EMPTY_FILE"] = exp.false()
@@ -241,8 +255,8 @@ def _copy(rows: Printed, target: str, partitions: Sequence[str], size: int | Non
     return exp.Copy(this=exp.Subquery(this=rows.copy()), kind=False, files=[exp.Literal.string(target)], params=params)
 
 
-def _file_name(unique: str) -> str:
-    return f"part-00000-{unique}-c000.snappy"
+def _file_name(prefix: str, unique: str) -> str:
+    return f"{prefix}-00000-{unique}-c000.snappy"
 
 
 def _flush(paths: Iterable[str]) -> None:

@@ -6,12 +6,12 @@ new handle. Who needs a version that nobody else moves (a stream) opens a handle
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from weakref import WeakKeyDictionary
 
 from headwater.clock import Clock
+from headwater.io.paths import absolute
 from headwater.io.storage import Storage
 from headwater.lake.table import LakeTable
 
@@ -26,7 +26,7 @@ def shared(path: str, storage: Storage, clock: Clock) -> LakeTable:
 
     Each storage keeps the handles of the tables that were used last.
     """
-    key = os.path.abspath(path)
+    key = absolute(path)
     with _lock:
         table = _kept.setdefault(storage, OrderedDict()).get(key)
     if table is not None and table.clock is clock and table.log.is_current(table.version):

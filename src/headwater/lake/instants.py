@@ -14,6 +14,8 @@ from functools import lru_cache
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType, TimestampNTZType, TimestampType
 from sqlglot import exp
 
+from headwater.io.s3_files import opened
+
 
 def has_instants(kind: DataType) -> bool:
     """Whether there is a `timestamp` anywhere in the type."""
@@ -34,7 +36,7 @@ def holds_int96(path: str) -> bool:
     import pyarrow.parquet as pq
 
     try:
-        columns = pq.read_metadata(path).schema
+        columns = pq.read_metadata(opened(path)).schema
     except (OSError, pa.ArrowException):
         return False
     return any(columns.column(index).physical_type == "INT96" for index in range(len(columns)))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from headwater.errors import AnalysisError, SparkError
@@ -84,6 +84,11 @@ class DeltaLog:
         self._storage = storage
         self._newest: tuple[int, object] = (-1, None)
 
+    @property
+    def storage(self) -> Storage:
+        """Where it lies."""
+        return self._storage
+
     def exists(self) -> bool:
         """Whether there is at least one version."""
         names = self._storage.list(self.folder)
@@ -136,20 +141,15 @@ class DeltaLog:
 
     def _identity(self, version: int) -> object:
         """What tells one file of a commit from another that came later in its place; None if it is not there."""
-        try:
-            found = os.stat(self._commit_path(version))
-        except OSError:
-            return None
-        return found.st_ino, found.st_size, found.st_mtime_ns
+        return self._storage.identity(self._commit_path(version))
 
     def commit(self, version: int) -> Commit | None:
         """The commit that made `version`, or None if its file is not there."""
-        path = self._commit_path(version)
         try:
-            data = self._storage.read(path)
+            data, modified_ms = self._storage.fetch(self._commit_path(version))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return parse_commit(version, data, _modified_ms(path))
+        return parse_commit(version, data, modified_ms)
 
     def commits(self, first: int, last: int) -> Iterator[Commit]:
         """The commits `first` to `last`, both included. Raises if one has been cleaned away."""
@@ -174,10 +174,11 @@ class DeltaLog:
         It is the time in the commit since the table has `inCommitTimestamp`, before that the file's own.
         """
         times: list[tuple[int, int]] = []
-        first, last = self.versions()
+        modified = self._storage.times(self.folder)
+        first, last = _ends(modified)
         inside = self._in_commit_times(first, last)
         for version in range(first, last + 1):
-            found = inside.get(version) or _modified_ms(self._commit_path(version))
+            found = inside.get(version) or modified.get(f"{version:020}.json", 0)
             times.append((version, max(found, times[-1][1] + 1 if times else 0)))
         return times
 
@@ -194,8 +195,7 @@ class DeltaLog:
 
     def versions(self) -> tuple[int, int]:
         """The first and last version whose commit file is there; (-1, -1) without any."""
-        found = sorted(int(match[1]) for match in map(_COMMIT.match, self._storage.list(self.folder)) if match)
-        return (found[0], found[-1]) if found else (-1, -1)
+        return _ends(self._storage.list(self.folder))
 
     def _commit_path(self, version: int) -> str:
         return os.path.join(self.folder, f"{version:020}.json")
@@ -261,8 +261,7 @@ def _last_commit(names: list[str]) -> int:
     return int(newest[:20]) if newest else -1
 
 
-def _modified_ms(path: str) -> int:
-    try:
-        return os.stat(path).st_mtime_ns // 1_000_000
-    except OSError:
-        return 0
+def _ends(names: Iterable[str]) -> tuple[int, int]:
+    """The first and last version that has a commit file; (-1, -1) without any."""
+    found = sorted(int(match[1]) for match in map(_COMMIT.match, names) if match)
+    return (found[0], found[-1]) if found else (-1, -1)

@@ -6,7 +6,6 @@ are named before anything changes; the protocol is never lowered; identity colum
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ from pyspark.sql.types import StructField, StructType
 
 from headwater.crash import crash_point
 from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.io.routing import exists
 from headwater.lake.actions import AddFile, DomainMetadata, Metadata, Protocol
 from headwater.lake.features import check_writable, raised
 from headwater.lake.log import LogState
@@ -116,7 +116,7 @@ def _size(files: Iterable[AddFile]) -> int:
 
 
 def _check_there(path: str, files: Iterable[AddFile], version: int) -> None:
-    gone = [file.path for file in files if not os.path.exists(local_path(path, file))]
+    gone = [file.path for file in files if not exists(local_path(path, file))]
     if gone:
         raise IllegalArgumentError(
             "_LEGACY_ERROR_TEMP_3102",

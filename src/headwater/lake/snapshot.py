@@ -16,6 +16,7 @@ from functools import cached_property
 from pyspark.sql.types import ArrayType, BinaryType, DataType, StructField, StructType
 from sqlglot import exp
 
+from headwater.io.paths import as_remote, is_remote
 from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
 from headwater.lake.bounds import Statistics
 from headwater.lake.deletion_vectors import BLOCK_BITS, deleted_rows
@@ -289,4 +290,5 @@ def local_path(table: str, file: AddFile) -> str:
     plain = decode_path(file.path)
     if plain.startswith("file:"):
         return "/" + plain[len("file:") :].lstrip("/")
-    return plain if os.path.isabs(plain) else os.path.join(table, plain)
+    plain = as_remote(plain)
+    return plain if os.path.isabs(plain) or is_remote(plain) else os.path.join(table, plain)

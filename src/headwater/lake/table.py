@@ -11,7 +11,6 @@ untouched by later commits. A handle may be used by several threads.
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -25,7 +24,8 @@ from headwater.clock import Clock, SystemClock
 from headwater.crash import crash_point
 from headwater.duck import Connection
 from headwater.errors import AnalysisError
-from headwater.io.local import LocalStorage
+from headwater.io import paths
+from headwater.io.routing import RoutedStorage
 from headwater.io.storage import Storage
 from headwater.lake import checkpoint, identity, replace
 from headwater.lake.actions import AddFile, ChangeFile, Commit, Metadata
@@ -60,7 +60,7 @@ def _lock_of(path: str, what: str = "commit") -> threading.RLock:
     Those that change rows queue up (`what`: `change`) for all of their work, so that they never conflict.
     """
     with _locks_guard:
-        return _locks.setdefault((os.path.realpath(path), what), threading.RLock())
+        return _locks.setdefault((paths.real(path), what), threading.RLock())
 
 
 class LakeTable:
@@ -84,7 +84,7 @@ class LakeTable:
     @classmethod
     def at(cls, path: str, storage: Storage | None = None, clock: Clock | None = None) -> LakeTable:
         """A handle on `path` whether or not a table is there (`version` -1: the first write makes it)."""
-        table = cls(os.path.abspath(path), storage or LocalStorage(), clock or SystemClock())
+        table = cls(paths.absolute(path), storage or RoutedStorage(), clock or SystemClock())
         with table._lock:
             table._state = table._log.load()
         return table
@@ -100,7 +100,7 @@ class LakeTable:
     @staticmethod
     def exists(path: str) -> bool:
         """Whether a Delta table is in the folder `path`."""
-        return DeltaLog(path, LocalStorage()).exists()
+        return DeltaLog(path, RoutedStorage()).exists()
 
     @classmethod
     def create(

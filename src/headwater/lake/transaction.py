@@ -24,6 +24,7 @@ from typing import Any
 from headwater.clock import Clock
 from headwater.crash import crash_point
 from headwater.errors import ConcurrentWriteError, SparkError
+from headwater.io.routing import remove
 from headwater.lake.actions import (
     AddFile,
     ChangeFile,
@@ -180,7 +181,7 @@ def discard(table_path: str, files: Iterable[AddFile | ChangeFile]) -> None:
     """Delete data files that no version names."""
     for file in files:
         with contextlib.suppress(OSError):
-            os.unlink(os.path.join(table_path, decode_path(file.path)))
+            remove(os.path.join(table_path, decode_path(file.path)))
 
 
 def _attempt(log: DeltaLog, state: LogState, draft: Draft, clock: Clock) -> WriteResult | None:

@@ -22,6 +22,8 @@ from typing import Any
 
 from headwater.crash import crash_point
 from headwater.errors import ConcurrentWriteError, IllegalArgumentError, SparkError
+from headwater.io.paths import is_remote, real
+from headwater.io.routing import remove_all
 from headwater.io.storage import Storage
 from headwater.lake.actions import AddFile, ChangeFile, Metadata, RemoveFile, parse_remove
 from headwater.lake.features import check_writable
@@ -35,6 +37,7 @@ HOUR_MS = 3_600_000
 _DEFAULT_MS = 7 * 24 * HOUR_MS
 _LAST_VACUUM = "_last_vacuum_info"
 _WATERMARK = "latestCommitVersionOutsideOfRetentionWindow"
+_AT_ONCE = 1000
 _SHOWN = ("_delta_index", "_change_data")
 _CHECKPOINT = re.compile(r"^(\d{20})\.checkpoint\.")
 _UNITS_MS = {
@@ -112,8 +115,8 @@ def find(table: LakeTable, asked: Vacuum) -> Waste:
     Raises DELTA_VACUUM_RETENTION_PERIOD_NEGATIVE, DELTA_VACUUM_RETENTION_PERIOD_TOO_SHORT, DELTA_CANNOT_VACUUM_LITE,
     and errors of features that are not here.
     """
-    root = os.path.realpath(table.path)
-    listed = None if asked.lite else _Listing(root, table.partition_by)
+    root = real(table.path)
+    listed = None if asked.lite else _listing(root, table)
     state = table.newest()
     if state.metadata is None or state.protocol is None:
         raise SparkError("DELTA_TRUNCATED_TRANSACTION_LOG", path=table.log.folder, version=0)
@@ -141,7 +144,7 @@ def vacuum(table: LakeTable, asked: Vacuum, storage: Storage) -> Waste:
             _log(table, _start(table, asked, waste))
         crash_point("lake.vacuum_begun")
         try:
-            deleted = sum(map(_delete, waste.paths))
+            deleted = _delete_all(table.path, waste.paths)
         except OSError:
             if asked.logged:
                 _log(table, _end("FAILED"))
@@ -167,11 +170,16 @@ def _check_retention(asked: Vacuum, least_ms: int) -> None:
         raise IllegalArgumentError("DELTA_VACUUM_RETENTION_PERIOD_TOO_SHORT", configuredRetentionHours=hours)
 
 
+def _listing(root: str, table: LakeTable) -> _Listing:
+    return (_ObjectListing if is_remote(root) else _Listing)(root, table.partition_by, table.log.storage)
+
+
 class _Listing:
     """The folder as it is: files with size and time (milliseconds), and empty folders with their time."""
 
-    def __init__(self, root: str, partition_by: Iterable[str]) -> None:
+    def __init__(self, root: str, partition_by: Iterable[str], storage: Storage) -> None:
         self._keys = tuple(f"{name}=" for name in partition_by)
+        self._storage = storage
         self.files: list[tuple[str, int, int]] = []
         self.empty: list[tuple[str, int]] = []
         self.folder_count = 1
@@ -197,6 +205,20 @@ class _Listing:
         return name.startswith(("_", ".")) and not name.startswith((*_SHOWN, *self._keys))
 
 
+class _ObjectListing(_Listing):
+    """The same of a table in S3, where a folder is what keys have in common and is never empty."""
+
+    def _walk(self, folder: str) -> bool:
+        folders: set[str] = set()
+        for file in self._storage.walk(folder):
+            parts = file.path[len(folder) + 1 :].split("/")
+            if not any(map(self._hidden, parts)):
+                self.files.append((file.path, file.size, file.modified_ms))
+                folders.update("/".join(parts[:depth]) for depth in range(1, len(parts)))
+        self.folder_count += len(folders)
+        return True
+
+
 def _kept(table: LakeTable, state: LogState, root: str, cutoff: int) -> set[str]:
     """Absolute paths of files that a version within the retention names."""
     kept: set[str] = set()
@@ -211,7 +233,7 @@ def _absolute(root: str, file: AddFile | RemoveFile | ChangeFile) -> str:
     path = local_path(root, AddFile(file.path, {}, 0, 0))
     folder, name = os.path.split(path)
     # A link in place of a data file is the file; folders may be reached in several ways.
-    return os.path.join(os.path.realpath(folder), name)
+    return os.path.join(real(folder), name)
 
 
 def vector_paths(root: str, file: AddFile | RemoveFile) -> Iterator[str]:
@@ -221,7 +243,7 @@ def vector_paths(root: str, file: AddFile | RemoveFile) -> Iterator[str]:
     if vector.get("storageType") == "u":
         code = base64.b85decode(text[-20:].translate(_Z85_AS_B85))
         name = f"deletion_vector_{uuid.UUID(bytes=code)}.bin"
-        yield os.path.join(os.path.realpath(os.path.join(root, text[:-20])), name)
+        yield os.path.join(real(os.path.join(root, text[:-20])), name)
     elif vector.get("storageType") == "p":
         yield _absolute(root, RemoveFile(text, None))
 
@@ -232,28 +254,29 @@ def _tombstones(log: DeltaLog, cutoff: int) -> Iterator[RemoveFile]:
         commit = log.commit(version) if at >= cutoff else None
         if commit is not None:
             yield from commit.removes
-    for path in _checkpoint_files(log.folder):
-        for remove in _removes_of(path):
-            if (remove.deletion_timestamp or 0) >= cutoff:
-                yield remove
+    for path in _checkpoint_files(log):
+        for gone in _removes_of(log.storage.read(path)):
+            if (gone.deletion_timestamp or 0) >= cutoff:
+                yield gone
 
 
-def _checkpoint_files(folder: str) -> list[str]:
+def _checkpoint_files(log: DeltaLog) -> list[str]:
     """The Parquet files of the newest checkpoint, of any kind."""
     found: dict[int, list[str]] = {}
-    for name in os.listdir(folder):
+    for name in log.storage.list(log.folder):
         match = _CHECKPOINT.match(name)
         if match and name.endswith(".parquet"):
-            found.setdefault(int(match[1]), []).append(os.path.join(folder, name))
-    sidecars = os.path.join(folder, "_sidecars")
-    more = [os.path.join(sidecars, name) for name in os.listdir(sidecars)] if os.path.isdir(sidecars) else []
+            found.setdefault(int(match[1]), []).append(os.path.join(log.folder, name))
+    sidecars = os.path.join(log.folder, "_sidecars")
+    more = [os.path.join(sidecars, name) for name in log.storage.list(sidecars)]
     return [*found.get(max(found, default=-1), []), *(path for path in more if path.endswith(".parquet"))]
 
 
-def _removes_of(path: str) -> Iterator[RemoveFile]:
+def _removes_of(data: bytes) -> Iterator[RemoveFile]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path)
+    file = pq.ParquetFile(pa.BufferReader(data))
     if "remove" not in file.schema_arrow.names:
         return
     for batch in file.iter_batches(columns=["remove"]):
@@ -278,21 +301,39 @@ def _logged_waste(table: LakeTable, root: str, watermark: int | None, kept: set[
         gone = [_absolute(root, file) for file in removed]
         gone += [vector for file in commit.removes for vector in vector_paths(root, file)]
         for path in gone:
-            if path not in kept and path.startswith(root + os.sep) and os.path.lexists(path):
-                found[path] = os.lstat(path).st_size
+            size = None if path in kept or not path.startswith(root + os.sep) else _size(table, path)
+            if size is not None:
+                found[path] = size
     return found
+
+
+def _size(table: LakeTable, path: str) -> int | None:
+    """Of the file itself, not of what a link leads to; None if it is not there."""
+    if is_remote(path):
+        found = table.log.storage.status(path)
+        return None if found is None else found.size
+    return os.lstat(path).st_size if os.path.lexists(path) else None
 
 
 def _last_watermark(log: DeltaLog) -> int | None:
     try:
-        with open(os.path.join(log.folder, _LAST_VACUUM), "rb") as file:
-            found = json.load(file).get(_WATERMARK)
+        found = json.loads(log.storage.read(os.path.join(log.folder, _LAST_VACUUM))).get(_WATERMARK)
     except (OSError, ValueError, AttributeError):
         return None
     return int(found) if found is not None else None
 
 
 # ── deleting ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _delete_all(root: str, paths: list[str]) -> int:
+    """How many were deleted."""
+    if not is_remote(root):
+        return sum(map(_delete, paths))
+    for start in range(0, len(paths), _AT_ONCE):
+        remove_all(paths[start : start + _AT_ONCE])
+        crash_point("lake.file_deleted")
+    return len(paths)
 
 
 def _delete(path: str) -> bool:

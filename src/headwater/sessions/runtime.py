@@ -13,10 +13,11 @@ from typing import Any
 from headwater.catalog import Metastore, Views
 from headwater.clock import Clock, SystemClock
 from headwater.duck import Database
-from headwater.errors import IllegalArgumentError
+from headwater.errors import IllegalArgumentError, unsupported
 from headwater.functions import kernels
-from headwater.io.local import LocalStorage
 from headwater.io.mounts import Mounts
+from headwater.io.paths import is_remote
+from headwater.io.routing import RoutedStorage
 from headwater.io.storage import Storage
 from headwater.settings import SETTINGS
 
@@ -79,7 +80,13 @@ class Runtime:
         mounts = mounts or Mounts(rows)
         if warehouse is not None:
             settings["spark.sql.warehouse.dir"] = warehouse
-        folder = os.path.abspath(mounts.local(_setting(settings, "spark.sql.warehouse.dir")))
+        folder = mounts.local(_setting(settings, "spark.sql.warehouse.dir"))
+        if is_remote(folder):
+            raise unsupported(
+                f"a warehouse in S3 (`{folder}`): its catalog is a local database",
+                "Keep the warehouse in a folder and give databases and tables a LOCATION 's3://…'.",
+            )
+        folder = os.path.abspath(folder)
         durability = _setting(settings, "headwater.durability")
         if durability not in _DURABILITY:
             raise IllegalArgumentError(
@@ -88,7 +95,7 @@ class Runtime:
                 confValue=durability,
                 confType=" or ".join(_DURABILITY),
             )
-        storage = LocalStorage(durability)  # type: ignore[arg-type]
+        storage = RoutedStorage(durability)  # type: ignore[arg-type]
         return cls(database or Database(), storage, clock or SystemClock(), mounts, folder, settings)
 
     def close(self) -> None:

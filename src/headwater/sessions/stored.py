@@ -6,7 +6,6 @@ what its log says.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +18,8 @@ from headwater.catalog import PathTable, Table, quoted
 from headwater.catalog.catalog import already_exists, not_found
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
+from headwater.io.paths import real
+from headwater.io.routing import make_folder
 from headwater.lake import create as lake
 from headwater.lake.file_sizes import of_write
 from headwater.lake.handles import shared
@@ -183,7 +184,7 @@ def create_from(
 def _creating(table: Table) -> Iterator[None]:
     """Threads that make a table in one folder queue up: who fails takes away what is in the folder."""
     with _guard:
-        lock = _folders.setdefault(os.path.realpath(table.location or ""), threading.RLock())
+        lock = _folders.setdefault(real(table.location or ""), threading.RLock())
     with lock:
         yield
 
@@ -264,7 +265,7 @@ def _create_empty(table: Table, schema: StructType | None, session: Session, *, 
         schema = schema_of(replace(table, schema=None), session)
     if replacing and table.kind == "MANAGED" and table.location:
         session.runtime.storage.delete(table.location)
-    os.makedirs(table.location or "", exist_ok=True)
+    make_folder(table.location or "")
     session.catalog.add_table(replace(table, schema=_stored_schema(schema, table.partition_by)), replace=replacing)
 
 

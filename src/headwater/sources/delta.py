@@ -21,6 +21,7 @@ from sqlglot import exp
 from headwater.duck import Connection
 from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
 from headwater.io.formats.base import FormatOptions
+from headwater.io.routing import exists
 from headwater.lake import change_feed
 from headwater.lake.change_feed import Change
 from headwater.lake.event_order import EventOrder, needed
@@ -353,7 +354,7 @@ def _shared(path: str, context: SourceContext) -> LakeTable:
 def _there(table: LakeTable, path: str) -> LakeTable:
     if table.version >= 0:
         return table
-    if os.path.exists(table.path):
+    if exists(table.path):
         raise AnalysisError("DELTA_MISSING_DELTA_TABLE", tableName=f"`{path}`")
     raise AnalysisError("DELTA_PATH_DOES_NOT_EXIST", path=f"`{path}`")
 

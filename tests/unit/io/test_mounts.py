@@ -51,9 +51,9 @@ def test_a_path_is_printed_as_spark_prints_it(mounts, path, uri):
     assert mounts.local(uri) == mounts.local(path)
 
 
-def test_an_unmounted_bucket_says_how_to_mount_it(mounts):
-    with pytest.raises(UnsupportedError, match=r"--mount s3://other="):
-        mounts.local("s3://other/events/")
+def test_a_store_that_is_not_spoken_to_says_how_to_mount_it(mounts):
+    with pytest.raises(UnsupportedError, match=r"--mount gs://other="):
+        mounts.local("gs://other/events/")
 
 
 def test_mounts_are_read_from_headwater_toml_relative_to_it(tmp_path):
@@ -71,3 +71,26 @@ def test_encoding_a_path_for_a_log_can_be_undone(path):
 def test_a_path_in_a_log_is_encoded_as_java_does():
     assert encode_uri("file:/a b/ü=1/x%.json") == "file:///a%20b/ü=1/x%25.json"
     assert encode_uri("s3://raw/a b") == "s3://raw/a%20b"
+
+
+@pytest.mark.parametrize(
+    ("path", "place", "uri"),
+    [
+        ("s3a://other/events/", "s3://other/events", "s3://other/events"),
+        ("s3://other", "s3://other", "s3://other"),
+        ("s3://rawest/x", "s3://rawest/x", "s3://rawest/x"),
+        ("/lake/x", "s3://prod/lake/x", "dbfs:/lake/x"),
+        ("dbfs:/lake/", "s3://prod/lake", "dbfs:/lake"),
+        ("s3://old/a/b", "s3://prod/old/a/b", "s3://old/a/b"),
+    ],
+)
+def test_what_is_not_mounted_lies_in_s3_and_a_mount_may_lead_there(path, place, uri):
+    mounts = Mounts({"s3://raw": "/data/raw", "/lake": "s3a://prod/lake/", "s3://old": "s3://prod/old"})
+    assert mounts.local(path) == place
+    assert mounts.uri(path).rstrip("/") == uri
+    assert mounts.local(mounts.uri(path)) == place
+
+
+def test_a_row_of_the_file_may_lead_to_s3(tmp_path):
+    (tmp_path / "headwater.toml").write_text('[mounts]\n"/mnt/raw" = "s3://raw/in"\n')
+    assert Mounts.load(str(tmp_path / "headwater.toml")).local("/mnt/raw/x") == "s3://raw/in/x"

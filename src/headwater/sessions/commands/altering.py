@@ -16,6 +16,7 @@ from headwater.catalog import Table
 from headwater.catalog.catalog import already_exists
 from headwater.crash import crash_point
 from headwater.errors import AnalysisError, unsupported
+from headwater.io.paths import is_remote
 from headwater.lake import alter, columns
 from headwater.lake.drop_feature import drop_feature
 from headwater.lake.identity import is_identity
@@ -171,6 +172,7 @@ def _rename(table: Table, given: dict[str, Any], session: Session) -> None:
         raise already_exists((*table.full_name[:1], database, name))
     moved = replace(table, database=database, name=name)
     if table.kind == "MANAGED":
+        _check_movable(table, parts, session)
         moved = replace(moved, location=_free_folder(parts, session))
     session.catalog.add_table(moved)
     try:
@@ -182,6 +184,14 @@ def _rename(table: Table, given: dict[str, Any], session: Session) -> None:
         session.catalog.metastore.drop_table(database, name)
         raise
     session.catalog.metastore.drop_table(table.database, table.name)
+
+
+def _check_movable(table: Table, parts: tuple[str, ...], session: Session) -> None:
+    if is_remote(table.location or "") or is_remote(session.catalog.managed_location(parts)):
+        raise unsupported(
+            "renaming a managed table whose files lie in S3: no folder there can be renamed at once",
+            "Give the table a LOCATION when it is made: then its name alone changes.",
+        )
 
 
 def _free_folder(parts: tuple[str, ...], session: Session) -> str:

@@ -5,7 +5,6 @@ Invariants: a Delta table is left as it is; the catalog calls a table Delta once
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from pyspark.sql.types import StructType
 
 from headwater.catalog import Table, quoted
 from headwater.errors import AnalysisError
+from headwater.io.routing import is_folder
 from headwater.lake.convert import Conversion
 from headwater.lake.convert import convert as convert_files
 from headwater.lake.table import LakeTable
@@ -36,7 +36,7 @@ def convert(node: ConvertToDelta, session: Session) -> None:
             "DELTA_CONVERT_NON_PARQUET_TABLE", sourceName=found.provider, tableId=stored.display_name(found)
         )
     folder = found.location or ""
-    if not os.path.isdir(folder):
+    if not is_folder(folder):
         raise AnalysisError("DELTA_PATH_DOES_NOT_EXIST", path=stored.uri(found, session))
     asked = _asked(node, found)
     table = LakeTable.at(folder, session.runtime.storage, session.runtime.clock)
