@@ -13,7 +13,10 @@ from dataclasses import replace
 from headwater.errors import FileReadError
 from headwater.io.compact_log import CompactLog, Line
 from headwater.io.file_queue import FileQueue
+from headwater.io.local import status
 from headwater.io.mounts import Mounts, decode_uri, encode_uri
+from headwater.io.paths import is_remote
+from headwater.io.s3 import s3_storage
 from headwater.io.storage import FileStatus, Storage
 
 
@@ -99,9 +102,21 @@ def _line(file: FileStatus, number: int) -> Line:
 
 
 def _now(file: FileStatus, missing_ok: bool) -> FileStatus | None:
+    found = _object(file) if is_remote(file.path) else _local(file.path)
+    if found is not None:
+        return replace(file, size=found.size)
+    if missing_ok:
+        return None
+    raise FileReadError("FAILED_READ_FILE.FILE_NOT_EXIST", path=encode_uri(file.uri))
+
+
+def _object(file: FileStatus) -> FileStatus | None:
+    """What the listing said of it a moment ago: asking again would cost a request for each object."""
+    return file if file.size >= 0 else s3_storage().status(file.path)
+
+
+def _local(path: str) -> FileStatus | None:
     try:
-        return replace(file, size=os.stat(file.path).st_size)
-    except FileNotFoundError as cause:
-        if missing_ok:
-            return None
-        raise FileReadError("FAILED_READ_FILE.FILE_NOT_EXIST", path=encode_uri(file.uri)) from cause
+        return status(path, os.stat(path))
+    except FileNotFoundError:
+        return None

@@ -1,7 +1,8 @@
 """New files of a folder, found again and again without looking at the old ones, and handed out under limits.
 
 A folder whose modification time has not changed is not listed; of a listed folder only names that were never seen
-are looked at. So a trigger costs the same after a million files as after ten.
+are looked at. So a trigger costs the same after a million files as after ten. In S3 a trigger lists all objects, a
+thousand with each request.
 
 Invariants: a path is handed out once per queue, `remember`ed paths never; order is by modification time, then path
 (newest first on request); files older than `max_age_ms` before the newest one are passed over for good.
@@ -13,10 +14,11 @@ import itertools
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from headwater.io.listing import ListingOptions, expand, glob_pattern, hidden, is_glob, spelled
+from headwater.io.listing import ListingOptions, expand, glob_pattern, hidden, is_glob, spelled, visible
 from headwater.io.mounts import Mounts
+from headwater.io.paths import is_remote
 from headwater.io.storage import FileStatus
 
 _SETTLED_NS = 2_000_000_000
@@ -83,7 +85,9 @@ class FileQueue:
         """Look for new files."""
         for pattern, origin in self._roots:
             for root in expand(pattern):
-                if os.path.isdir(root):
+                if is_remote(root):
+                    self._take_in(root, origin)
+                elif os.path.isdir(root):
                     self._visit(root, origin)
                 elif not is_glob(pattern) or self._counts(os.path.basename(root)):
                     self._offer(root, origin)
@@ -115,6 +119,15 @@ class FileQueue:
             files = sorted(self._pending.values(), key=lambda file: (file.modified_ms, file.path))
             self._ordered = files[::-1] if self._options.latest_first else files
         return self._ordered
+
+    def _take_in(self, root: str, origin: tuple[str, str]) -> None:
+        """Objects at or below `root`."""
+        local, uri = origin
+        for file in visible(root):
+            new = self._key(file.path) not in self._given and file.path not in self._pending
+            if new and file.modified_ms >= self._oldest and self._counts(os.path.basename(file.path)):
+                self._pending[file.path] = replace(file, uri=uri + file.path[len(local) :])
+                self._ordered = None
 
     def _visit(self, path: str, origin: tuple[str, str]) -> None:
         folder = self._folders.setdefault(path, _Folder())

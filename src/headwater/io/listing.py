@@ -1,7 +1,7 @@
 """Which files a path means: Hadoop globs, Spark's hidden-file rule, the listing options of its readers.
 
-Invariants: one `scandir` per folder and no `stat` beyond the files returned; a file that vanishes while it is
-listed is left out; results are sorted by path.
+Invariants: one `scandir` per folder and no `stat` beyond the files returned, in S3 one request for a thousand objects;
+a file that vanishes while it is listed is left out; results are sorted by path.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from headwater.errors import AnalysisError, IllegalArgumentError
 from headwater.io.formats.base import FormatOptions
+from headwater.io.local import status
 from headwater.io.mounts import Mounts
+from headwater.io.paths import REMOTE, bucket_and_key, is_remote
+from headwater.io.routing import exists, names_in
+from headwater.io.s3 import s3_storage
 from headwater.io.storage import FileStatus
 
 _GLOB = re.compile(r"[*?\[{]")
@@ -77,17 +81,16 @@ def list_files(
         local, uri = spelled(mounts, path)
         for match in matches:
             roots.append(match)
-            for entry_path, stat in _walk(match):
-                if _wanted(entry_path, stat, options):
-                    modified = stat.st_mtime_ns // 1_000_000
-                    found[entry_path] = FileStatus(entry_path, stat.st_size, modified, uri + entry_path[len(local) :])
+            for file in visible(match):
+                if _wanted(file, options):
+                    found[file.path] = replace(file, uri=uri + file.path[len(local) :])
     return Listing(tuple(found[path] for path in sorted(found)), tuple(dict.fromkeys(roots)))
 
 
 def expand(pattern: str) -> list[str]:
-    """The existing local paths that a Hadoop glob matches, sorted; a plain path matches itself if it exists."""
-    if not _GLOB.search(pattern) or os.path.exists(pattern):
-        return [pattern] if os.path.exists(pattern) else []
+    """The existing paths that a Hadoop glob matches, sorted; a plain path matches itself if it exists."""
+    if not _GLOB.search(pattern) or exists(pattern):
+        return [pattern] if exists(pattern) else []
     found = {path for alternative in _braces(pattern) for path in _expand_segments(alternative)}
     return sorted(found)
 
@@ -115,22 +118,21 @@ def _braces(pattern: str) -> Iterator[str]:
 
 
 def _expand_segments(pattern: str) -> Iterator[str]:
-    segments = pattern.strip("/").split("/")
     level = ["/"]
-    for segment in segments:
+    if is_remote(pattern):
+        bucket, pattern = bucket_and_key(pattern)
+        level = [REMOTE + bucket]
+    for segment in pattern.strip("/").split("/"):
         if _GLOB.search(segment):
             level = [os.path.join(folder, name) for folder in level for name in _matching(folder, segment)]
         else:
-            level = [path for folder in level if os.path.lexists(path := os.path.join(folder, segment))]
-    yield from (path for path in level if os.path.exists(path))
+            level = [os.path.join(folder, segment) for folder in level]
+    yield from (path for path in level if exists(path))
 
 
 def _matching(folder: str, segment: str) -> list[str]:
     pattern = glob_pattern(segment)
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
+    names = names_in(folder)
     return sorted(name for name in names if not hidden(name) and pattern.fullmatch(name))
 
 
@@ -159,12 +161,26 @@ def _translate(glob: str) -> Iterator[str]:
             yield {"*": "[^/]*", "?": "[^/]"}.get(char, re.escape(char))
 
 
-def _walk(path: str) -> Iterator[tuple[str, os.stat_result]]:
+def visible(path: str) -> Iterator[FileStatus]:
     """Files at or below `path`; hidden folders and files below it are passed over."""
+    return _objects(path) if is_remote(path) else _walk(path)
+
+
+def _objects(path: str) -> Iterator[FileStatus]:
+    storage = s3_storage()
+    single = storage.status(path)
+    if single is not None:
+        yield single
+    for file in storage.walk(path):
+        if not any(map(hidden, file.path[len(path) + 1 :].split("/"))):
+            yield file
+
+
+def _walk(path: str) -> Iterator[FileStatus]:
     try:
         entries = list(os.scandir(path))
     except NotADirectoryError:
-        yield path, os.stat(path)
+        yield status(path, os.stat(path))
         return
     except FileNotFoundError:
         return
@@ -175,18 +191,17 @@ def _walk(path: str) -> Iterator[tuple[str, os.stat_result]]:
             if entry.is_dir():
                 yield from _walk(entry.path)
             elif entry.is_file():
-                yield entry.path, entry.stat()
+                yield status(entry.path, entry.stat())
         except FileNotFoundError:
             continue
 
 
-def _wanted(path: str, stat: os.stat_result, options: ListingOptions) -> bool:
-    modified = stat.st_mtime_ns // 1_000_000
-    if options.name_glob is not None and not glob_pattern(options.name_glob).fullmatch(os.path.basename(path)):
+def _wanted(file: FileStatus, options: ListingOptions) -> bool:
+    if options.name_glob is not None and not glob_pattern(options.name_glob).fullmatch(os.path.basename(file.path)):
         return False
-    if options.before_ms is not None and modified >= options.before_ms:
+    if options.before_ms is not None and file.modified_ms >= options.before_ms:
         return False
-    return options.after_ms is None or modified > options.after_ms
+    return options.after_ms is None or file.modified_ms > options.after_ms
 
 
 def is_glob(path: str) -> bool:
@@ -197,7 +212,7 @@ def is_glob(path: str) -> bool:
 def spelled(mounts: Mounts, path: str) -> tuple[str, str]:
     """The fixed part of a user's path, local and as the user's URI: swap one for the other in a file's path."""
     match = _GLOB.search(path)
-    fixed = path if match is None or os.path.exists(mounts.local(path)) else path[: match.start()].rpartition("/")[0]
+    fixed = path if match is None or exists(mounts.local(path)) else path[: match.start()].rpartition("/")[0]
     return mounts.local(fixed or "/").rstrip("/"), mounts.uri(fixed or "/").rstrip("/")
 
 

@@ -62,8 +62,14 @@ class RoutedStorage(LocalStorage):
         s3_storage().delete(path) if path.startswith(REMOTE) else super().delete(path)
 
     def move(self, source: str, target: str) -> None:
-        """See `Storage.move`; a local file may become an object."""
-        s3_storage().move(source, target) if target.startswith(REMOTE) else super().move(source, target)
+        """See `Storage.move`; a local file may become an object, and an object a local file."""
+        if target.startswith(REMOTE):
+            s3_storage().move(source, target)
+        elif source.startswith(REMOTE):
+            super().replace(target, s3_storage().read(source))
+            s3_storage().delete_all([source])
+        else:
+            super().move(source, target)
 
 
 def remove(path: str) -> None:
@@ -87,6 +93,21 @@ def is_folder(path: str) -> bool:
 def exists(path: str) -> bool:
     """Whether a file, object or folder is there."""
     return s3_storage().exists(path) if path.startswith(REMOTE) else os.path.exists(path)
+
+
+def may_come(path: str) -> bool:
+    """Whether a stream can wait for files in a folder: locally it must be there, in S3 it comes with its objects."""
+    return path.startswith(REMOTE) or os.path.exists(path)
+
+
+def names_in(folder: str) -> list[str]:
+    """The names of what lies in a folder; none if it is none or may not be looked into."""
+    if folder.startswith(REMOTE):
+        return s3_storage().list(folder)
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def make_folder(path: str) -> None:

@@ -248,9 +248,17 @@ class S3Storage:
         return store, key
 
 
-@cache
+_making = threading.Lock()
+
+
 def s3_storage() -> S3Storage:
     """The one of this process."""
+    with _making:
+        return _the_storage()
+
+
+@cache
+def _the_storage() -> S3Storage:
     from headwater.io.s3_files import register
 
     storage = S3Storage()

@@ -9,20 +9,25 @@ opening to its end, or an error; a handle may be read by several threads, each a
 
 from __future__ import annotations
 
+import gzip
 import io
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cache
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from headwater import duck
 from headwater.io.paths import is_remote
+from headwater.io.storage import FileStatus
 
 if TYPE_CHECKING:
     from headwater.io.s3 import S3Storage
 
+T = TypeVar("T")
+_AT_ONCE = 16
 _KNOWN_SECONDS = 2.0
 _MOST_KNOWN = 4096
 
@@ -34,6 +39,22 @@ def opened(path: str) -> str | IO[bytes]:
     from headwater.io.s3 import s3_storage
 
     return io.BufferedReader(ObjectFile(s3_storage(), path), 1 << 16)
+
+
+def reading(path: str) -> IO[bytes]:
+    """The file or object, open, and unpacked if its name ends in `.gz`. Raises FileNotFoundError."""
+    if path.endswith(".gz"):
+        return cast("IO[bytes]", gzip.open(opened(path), "rb"))
+    found = opened(path)
+    return open(found, "rb") if isinstance(found, str) else found
+
+
+def of_each(files: Sequence[FileStatus], ask: Callable[[FileStatus], T]) -> list[T]:
+    """What `ask` says of each file, in order; objects are asked for side by side, as each waits for the network."""
+    if len(files) < 2 or not is_remote(files[0].path):
+        return [ask(file) for file in files]
+    with ThreadPoolExecutor(min(len(files), _AT_ONCE), "headwater-s3") as pool:
+        return list(pool.map(ask, files))
 
 
 class ObjectFile(io.RawIOBase):

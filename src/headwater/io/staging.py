@@ -48,6 +48,13 @@ class Stage:
             raise
 
 
+def staging_folder(target: str, name: str) -> str:
+    """Where files are written that are then moved into `target`: below `name` in it, for S3 in a new local folder."""
+    if is_remote(target):
+        return tempfile.mkdtemp(prefix="headwater-upload-")
+    return os.path.join(target, name)
+
+
 @contextmanager
 def staged(target: str) -> Iterator[Stage]:
     """A stage for the files of `target`; a local target is made if it is not there."""

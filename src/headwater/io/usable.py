@@ -9,8 +9,6 @@ file is passed over whole, where Spark would keep the rows before the damage.
 
 from __future__ import annotations
 
-import gzip
-import os
 import zlib
 from collections.abc import Mapping, Sequence
 
@@ -18,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from headwater.io.formats.base import FormatOptions
+from headwater.io.routing import exists
+from headwater.io.s3_files import opened, reading
 from headwater.io.storage import FileStatus
 from headwater.log import logger
 
@@ -36,7 +36,7 @@ def usable(
     """The files to read, in order."""
     kept = list(files)
     if ignores_missing(options, settings):
-        kept = [file for file in kept if _told(os.path.exists(file.path), file, "it has gone")]
+        kept = [file for file in kept if _told(exists(file.path), file, "it has gone")]
     if _wish("ignoreCorruptFiles", options, settings):
         kept = [file for file in kept if _told(_sound(file.path, file_format), file, "it is corrupt")]
     return tuple(kept)
@@ -57,9 +57,9 @@ def _sound(path: str, file_format: str) -> bool:
     """Whether the file can be read to its end. A file that has gone is not corrupt: the scan says so."""
     try:
         if file_format == "parquet":
-            pq.read_schema(path)
+            pq.read_schema(opened(path))
         elif path.endswith(".gz"):
-            with gzip.open(path) as stream:
+            with reading(path) as stream:
                 while stream.read(_CHUNK):
                     pass
     except FileNotFoundError:

@@ -23,6 +23,9 @@ from headwater.errors import AnalysisError, unsupported
 from headwater.io.data_files import EXTENSIONS, extension, spark_folder
 from headwater.io.formats import FormatOptions, formats
 from headwater.io.formats.writing import copy_rows
+from headwater.io.paths import is_remote
+from headwater.io.routing import is_folder
+from headwater.io.staging import staging_folder
 from headwater.io.storage import Storage
 
 TEMPORARY = "_temporary"
@@ -97,7 +100,7 @@ class FileSave:
         self._storage = storage
         self._job = str(uuid.uuid4())
         self._made = False
-        self._staging = os.path.join(target.folder, TEMPORARY, self._job)
+        self._staging = staging_folder(target.folder, os.path.join(TEMPORARY, self._job))
         query, schema = named(resolved, target.partition_by), resolved.schema
         self.copy = copy_rows(query, schema, target.format, self._staging_target(), target.options, target.partition_by)
 
@@ -127,6 +130,8 @@ class FileSave:
     def _remove_staging(self) -> None:
         self._storage.delete(self._staging)
         temporary = os.path.dirname(self._staging)
+        if is_remote(self._target.folder):
+            return
         if not self._storage.list(temporary):
             self._storage.delete(temporary)
 
@@ -141,14 +146,14 @@ class FileSave:
             folder = spark_folder(os.path.relpath(os.path.dirname(status.path), self._staging))
             number = numbers[folder] = numbers.get(folder, -1) + 1
             name = f"part-{number:05d}-{self._job}{suffix}"
-            yield status.path, os.path.normpath(os.path.join(self._target.folder, folder, name))
+            yield status.path, os.path.join(self._target.folder, folder, name)
 
     def _replaced(self, folders: set[str]) -> list[str]:
         if not self._target.overwrite:
             return []
         root = self._target.folder
         if self._target.dynamic and self._target.partition_by:
-            return sorted(folder for folder in folders if os.path.isdir(folder))
+            return sorted(folder for folder in folders if is_folder(folder))
         temporary = os.path.join(root, TEMPORARY)
         left = [os.path.join(temporary, name) for name in self._storage.list(temporary) if name != self._job]
         return left + [os.path.join(root, name) for name in self._storage.list(root) if name != TEMPORARY]

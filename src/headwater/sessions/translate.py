@@ -149,6 +149,10 @@ def _missing_file(found: re.Match[str]) -> SparkError:
     return FileReadError("FAILED_READ_FILE.FILE_NOT_EXIST", path=found["path"])
 
 
+def _s3_failed(found: re.Match[str]) -> SparkError:
+    return SparkError("S3_REQUEST_FAILED", path=found["path"], reason=found["reason"])
+
+
 def _disk_full(found: re.Match[str]) -> SparkError:
     file = _UNWRITTEN.search(found.string)
     reason = f"could not write {file[1]}" if file else found.string.strip().splitlines()[0]
@@ -193,6 +197,8 @@ _RULES: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]], ...
         (r"Out of Range Error: (?P<text>.*)", _any_overflow),
         (r"No files found that match the pattern " + _QUOTED, _missing_file),
         (r"Cannot open file " + _QUOTED + r": No such file", _missing_file),
+        (r"No such file or directory: " + _QUOTED, _missing_file),
+        (r"\[S3_REQUEST_FAILED\] A request for (?P<path>.+?) failed: (?P<reason>.+?)\. Check", _s3_failed),
         (r"not utf-8 encoded.*?file = (?P<path>[^\n]+)", _bad_encoding),
         (r"GZIP stream: (?P<path>[^\n]+)", _bad_file),
         (r"(?:[Ff]ile |reading )" + _QUOTED, _bad_file),

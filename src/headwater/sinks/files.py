@@ -24,6 +24,8 @@ from headwater.io.compact_log import CompactLog, Line
 from headwater.io.data_files import extension, spark_folder
 from headwater.io.formats.writing import copy_rows
 from headwater.io.mounts import encode_uri
+from headwater.io.paths import is_remote
+from headwater.io.staging import staging_folder
 from headwater.io.storage import FileStatus, Storage
 from headwater.io.written import LOG_FOLDER
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
@@ -48,7 +50,7 @@ class FileSink:
         if latest is not None and batch.batch_id <= latest:
             return SinkResult()
         job = str(uuid.uuid4())
-        staging = os.path.join(self._folder, _TEMPORARY, job)
+        staging = staging_folder(self._folder, os.path.join(_TEMPORARY, job))
         os.makedirs(staging, exist_ok=True)
         try:
             rows = self._write(batch, staging)
@@ -84,6 +86,8 @@ class FileSink:
 
     def _discard(self, staging: str) -> None:
         self._storage.delete(staging)
+        if is_remote(self._folder):
+            return
         if not self._storage.list(os.path.dirname(staging)):
             self._storage.delete(os.path.dirname(staging))
 

@@ -28,6 +28,8 @@ from headwater.io.formats.scan import FILE_FIELD, file_names, nothing
 from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, assign, discover, merge_schema
+from headwater.io.paths import bucket_and_key, is_remote
+from headwater.io.routing import is_folder, may_come
 from headwater.io.storage import FileStatus
 from headwater.io.usable import ignores_missing, usable
 from headwater.io.written import written_files
@@ -89,7 +91,7 @@ class FileProvider:
         if request.schema is None and not infer and self._name != "text":
             raise IllegalArgumentError("STREAMING_SCHEMA_REQUIRED")
         for path in paths:
-            if not is_glob(path) and not os.path.exists(context.mounts.local(path)):
+            if not is_glob(path) and not may_come(context.mounts.local(path)):
                 raise AnalysisError("PATH_NOT_FOUND", path=context.mounts.local(path))
         listing = _list(request, context, missing_ok=True)
         data = request.schema or self._infer(listing.files, request, context)
@@ -265,7 +267,12 @@ class FileStream:
             storage.delete(file.path)
         else:
             archive = self._mounts.local(cast(str, self._options.archive))
-            storage.move(file.path, archive + file.path)
+            storage.move(file.path, f"{archive}/{_below_root(file.path)}")
+
+
+def _below_root(path: str) -> str:
+    """The path without the root of its filesystem, or without its bucket."""
+    return bucket_and_key(path)[1] if is_remote(path) else path.lstrip("/")
 
 
 def _bytes(files: Sequence[FileStatus]) -> int:
@@ -318,7 +325,7 @@ def _bases(request: SourceRequest, mounts: Mounts) -> list[str]:
     if given is not None:
         return [mounts.local(given)]
     matches = [match for path in _paths(request) for match in expand(mounts.local(path))]
-    return [match if os.path.isdir(match) else os.path.dirname(match) for match in matches]
+    return [match if is_folder(match) else os.path.dirname(match) for match in matches]
 
 
 def _clean(options: FormatOptions) -> tuple[str, str | None]:

@@ -6,7 +6,6 @@ are made unique as Spark makes them.
 
 from __future__ import annotations
 
-import gzip
 from collections import Counter
 from collections.abc import Sequence
 
@@ -31,6 +30,7 @@ from headwater.io.formats.base import FormatOptions, ScanRequest
 from headwater.io.formats.cells import CellRules, from_text
 from headwater.io.formats.csv_dialect import CELLS, CsvDialect
 from headwater.io.formats.scan import call, name, subquery
+from headwater.io.s3_files import reading
 from headwater.io.storage import FileStatus
 
 _WIDEST = 38
@@ -64,8 +64,7 @@ def unique_names(cells: Sequence[str | None], dialect: CsvDialect) -> list[str]:
 
 def header_of(file: FileStatus, dialect: CsvDialect) -> tuple[str, ...]:
     """The column names in a file's first line; empty for an empty file."""
-    opener = gzip.open if file.path.endswith(".gz") else open
-    with opener(file.path, "rb") as stream:
+    with reading(file.path) as stream:
         start = stream.read() if dialect.line_end else stream.readline()
     line = start.decode(dialect.encoding, "replace").lstrip("\ufeff")
     line = line.split(dialect.line_end)[0] if dialect.line_end else line.rstrip("\r\n")

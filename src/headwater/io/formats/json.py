@@ -9,7 +9,6 @@ of another type than its field is null, and the fields around it are read.
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -27,6 +26,8 @@ from headwater.io.formats.json_values import raw_type, typed
 from headwater.io.formats.modes import ReadMode
 from headwater.io.formats.refusals import refuse
 from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, nothing, reader
+from headwater.io.paths import is_remote
+from headwater.io.s3_files import of_each, reading
 from headwater.io.storage import FileStatus
 
 _BOM = b"\xef\xbb\xbf"
@@ -50,7 +51,7 @@ class Json:
         mode = ReadMode.of(request.options, request.schema)
         if request.rescue is not None:
             return attach(request, json_rescue.scan(request, mode))
-        if mode.careful or _needs_text(request.options) or any(_unusual(file, request) for file in request.files):
+        if mode.careful or _needs_text(request.options) or _any_unusual(request):
             return attach(request, json_careful.scan(request, mode))
         return attach(request, _plain(request))
 
@@ -103,11 +104,16 @@ def _needs_text(options: FormatOptions) -> bool:
     return options.flag("multiLine") or odd_bytes or Leniency.of(options).asked
 
 
+def _any_unusual(request: ScanRequest) -> bool:
+    if request.files and is_remote(request.files[0].path):
+        return any(of_each(request.files, lambda file: _unusual(file, request)))
+    return any(_unusual(file, request) for file in request.files)
+
+
 def _unusual(file: FileStatus, request: ScanRequest) -> bool:
     """Whether `read_json` would lose rows: the file begins with a byte order mark, an array or a single-quoted name."""
-    opener = gzip.open if file.path.endswith(".gz") else open
     try:
-        with opener(file.path, "rb") as stream:
+        with reading(file.path) as stream:
             start: bytes = stream.read(64)
     except (OSError, EOFError):
         return False  # the scan itself says what is wrong with the file

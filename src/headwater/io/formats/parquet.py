@@ -21,6 +21,7 @@ from headwater.io.formats.cells import FRACTIONS, INTEGERS
 from headwater.io.formats.cells import cast as try_cast
 from headwater.io.formats.rescue import misfit, pair, rescued_object, union
 from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, nothing, reader, struct_of
+from headwater.io.s3_files import of_each, opened
 from headwater.io.storage import FileStatus
 from headwater.types.arrow import from_arrow
 from headwater.types.duck import duck_name, from_duck, to_duck
@@ -50,8 +51,7 @@ class Parquet:
             return nothing(request.schema)
         if request.rescue is not None:
             return attach(request, _rescuing(request))
-        for file in request.files:
-            _check_types(file, request.schema)
+        of_each(request.files, lambda file: _check_types(file, request.schema))
         table = reader(
             "read_parquet",
             [file.path for file in request.files],
@@ -76,7 +76,7 @@ formats.register("parquet")(Parquet())
 def columns_of(file: FileStatus) -> StructType:
     """The columns a file stores. Raises FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER naming it."""
     try:
-        return cast(StructType, from_arrow(pq.read_schema(file.path)))
+        return cast(StructType, from_arrow(pq.read_schema(opened(file.path))))
     except (pa.ArrowInvalid, OSError) as cause:
         raise _unreadable([file], cause) from cause
 
@@ -140,8 +140,7 @@ def _schema(schema: StructType) -> exp.Map:
 def _rescuing(request: ScanRequest) -> exp.Select:
     """One scan per distinct set of stored columns, all rows together."""
     groups: dict[str, tuple[StructType, list[FileStatus]]] = {}
-    for file in request.files:
-        stored = columns_of(file)
+    for file, stored in zip(request.files, of_each(request.files, columns_of), strict=True):
         groups.setdefault(stored.json(), (stored, []))[1].append(file)
     return union([_scan(request, stored, files) for stored, files in groups.values()])
 

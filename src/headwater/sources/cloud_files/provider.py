@@ -17,6 +17,7 @@ from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
 from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, discover, merge_schema
+from headwater.io.routing import is_folder, may_come
 from headwater.sources.base import BatchInput, SourceContext, SourceRequest
 from headwater.sources.cloud_files.options import CloudOptions
 from headwater.sources.cloud_files.schema import SchemaLog, infer
@@ -47,7 +48,7 @@ class CloudFilesProvider:
             raise IllegalArgumentError("PATH_NOT_SPECIFIED")
         mounts = cast(Mounts, context.mounts)
         for path in request.paths:
-            if not is_glob(path) and not os.path.exists(mounts.local(path)):
+            if not is_glob(path) and not may_come(mounts.local(path)):
                 raise AnalysisError("PATH_NOT_FOUND", path=mounts.uri(path))
         listing = list_files(mounts, request.paths, ListingOptions.of(options.reader), missing_ok=True)
         log = self._log(request, context, options)
@@ -107,7 +108,7 @@ def bases(request: SourceRequest, mounts: Mounts) -> list[str]:
     if given is not None:
         return [mounts.local(given)]
     matches = [match for path in request.paths for match in expand(mounts.local(path))]
-    return [match if os.path.isdir(match) else os.path.dirname(match) for match in matches]
+    return [match if is_folder(match) else os.path.dirname(match) for match in matches]
 
 
 def _path_key(request: SourceRequest, mounts: Mounts) -> str:

@@ -1,0 +1,149 @@
+"""Files in S3 as batches and streams: every format, folders as partitions, Auto Loader, what goes missing."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.s3_server import Emulator, emulated
+from support.server import spark_session
+
+if TYPE_CHECKING:
+    from pyspark.sql.connect.session import SparkSession
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Emulator]:
+    with emulated() as one:
+        one.bucket("box")
+        yield one
+
+
+@pytest.fixture(scope="module")
+def spark(server: Emulator) -> Iterator[SparkSession]:
+    with spark_session() as session:
+        yield session
+
+
+def put(server: Emulator, key: str, *rows: dict[str, Any]) -> None:
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    server.client("s3").put_object(Bucket="box", Key=key, Body=gzip.compress(text) if key.endswith(".gz") else text)
+
+
+def rows(frame: Any) -> list[tuple[Any, ...]]:
+    return sorted(map(tuple, frame.collect()), key=repr)
+
+
+def test_json_with_folders_as_partitions_globs_and_hidden_names(spark: SparkSession, server: Emulator) -> None:
+    put(server, "json/day=1/a.json", {"id": 1}, {"id": 2})
+    put(server, "json/day=2/b.json.gz", {"id": 3})
+    put(server, "json/day=2/_hidden.json", {"id": 9})
+    put(server, "json/_tmp/c.json", {"id": 9})
+    assert rows(spark.read.json("s3a://box/json")) == [(1, 1), (2, 1), (3, 2)]
+    assert rows(spark.read.json("s3://box/json/day=*/[a]*.json").select("id")) == [(1,), (2,)]
+    assert rows(spark.read.json("s3://box/json/{day=2,none}/").select("id")) == [(3,)]
+    found = spark.read.json("s3://box/json").selectExpr("id", "_metadata.file_path", "_metadata.file_size")
+    assert rows(found.where("id = 1")) == [(1, "s3://box/json/day=1/a.json", 20)]
+
+
+def test_every_format_is_written_and_read(spark: SparkSession, server: Emulator) -> None:
+    frame = spark.range(50).selectExpr("id", "concat('row ', id) AS name", "id % 2 AS part")
+    for name in ("parquet", "json", "csv"):
+        place = f"s3://box/formats/{name}"
+        frame.write.partitionBy("part").format(name).option("header", True).save(place)
+        back = spark.read.format(name).option("header", True).option("inferSchema", True).load(place)
+        assert rows(back.select("id", "name", "part")) == rows(frame)
+        assert f"formats/{name}/_SUCCESS" in server.keys("box", f"formats/{name}/")
+        assert not [key for key in server.keys("box", f"formats/{name}/") if "_temporary" in key]
+    spark.createDataFrame([("é",), ("b",)], "value string").write.text("s3://box/formats/text")
+    assert rows(spark.read.text("s3://box/formats/text")) == [("b",), ("é",)]
+    frame.limit(3).write.mode("overwrite").parquet("s3://box/formats/parquet")
+    assert spark.read.parquet("s3://box/formats/parquet").count() == 3
+
+
+def test_a_stream_of_files_gives_each_object_once(spark: SparkSession, server: Emulator) -> None:
+    def run() -> None:
+        stream = spark.readStream.schema("id bigint").option("maxFilesPerTrigger", 1).json("s3://box/stream/in")
+        query = (
+            stream.writeStream.format("delta")
+            .option("checkpointLocation", "s3://box/stream/checkpoint")
+            .trigger(availableNow=True)
+            .start("s3://box/stream/out")
+        )
+        query.awaitTermination()
+
+    put(server, "stream/in/a.json", {"id": 1})
+    put(server, "stream/in/deep/b.json", {"id": 2})
+    run()
+    put(server, "stream/in/c.json", {"id": 3})
+    run()
+    assert rows(spark.read.format("delta").load("s3://box/stream/out")) == [(1,), (2,), (3,)]
+
+
+def test_auto_loader_infers_keeps_and_evolves_its_schema_in_s3(spark: SparkSession, server: Emulator) -> None:
+    def start() -> Any:
+        stream = (
+            spark.readStream.format("cloudFiles")
+            .option("cloudFiles.format", "json")
+            .option("cloudFiles.schemaLocation", "s3://box/loader/schema")
+            .load("s3://box/loader/in")
+        )
+        return (
+            stream.writeStream.format("delta")
+            .option("checkpointLocation", "s3://box/loader/checkpoint")
+            .option("mergeSchema", True)
+            .trigger(availableNow=True)
+            .start("s3://box/loader/out")
+        )
+
+    put(server, "loader/in/2026/a.json", {"id": 1})
+    start().awaitTermination()
+    put(server, "loader/in/2026/b.json", {"id": 2, "name": "new"})
+    with pytest.raises(Exception, match="UNKNOWN_FIELD_EXCEPTION"):
+        start().awaitTermination()
+    start().awaitTermination()
+    found = spark.read.format("delta").load("s3://box/loader/out").select("id", "name")
+    assert rows(found) == [("1", None), ("2", "new")]
+    assert server.keys("box", "loader/schema/_schemas/")
+
+
+def test_clean_source_archives_and_deletes_objects(spark: SparkSession, server: Emulator) -> None:
+    archive = {"cleanSource": "archive", "sourceArchiveDir": "s3://box/archive"}
+    options = {"archive": archive, "delete": {"cleanSource": "delete"}}
+    for how, given in options.items():
+        for number in range(3):
+            put(server, f"clean/{how}/{number}.json", {"id": number})
+        for _ in range(2):
+            stream = spark.readStream.schema("id bigint").option("maxFilesPerTrigger", 1).options(**given)
+            query = (
+                stream.json(f"s3://box/clean/{how}").writeStream.format("noop")
+                .option("checkpointLocation", f"s3://box/clean-checkpoint/{how}")
+                .trigger(availableNow=True).start()
+            )  # fmt: skip
+            query.awaitTermination()
+        assert len(server.keys("box", f"clean/{how}/")) <= 1
+    assert len(server.keys("box", "archive/clean/archive/")) >= 2
+
+
+@pytest.mark.parametrize("name", ["json", "parquet"])
+def test_a_stream_into_files_has_its_log_in_s3(spark: SparkSession, server: Emulator, name: str) -> None:
+    place = f"s3://box/sink/{name}"
+    put(server, f"sink/in-{name}/a.json", {"id": 1}, {"id": 2})
+    stream = spark.readStream.schema("id bigint").json(f"s3://box/sink/in-{name}")
+    for _ in range(2):
+        query = (
+            stream.writeStream.format(name).option("checkpointLocation", f"{place}-checkpoint")
+            .trigger(availableNow=True).start(place)
+        )  # fmt: skip
+        query.awaitTermination()
+    assert rows(spark.read.format(name).load(place)) == [(1,), (2,)]
+    assert server.keys("box", f"sink/{name}/_spark_metadata/") == [f"sink/{name}/_spark_metadata/0"]
+
+
+def test_a_path_without_objects_is_not_found(spark: SparkSession) -> None:
+    with pytest.raises(Exception, match=r"PATH_NOT_FOUND.*s3://box/none"):
+        spark.read.json("s3://box/none").collect()
