@@ -10,6 +10,7 @@ stays unknown is an error, never a success; no message holds more of a server's 
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -350,6 +351,7 @@ def _translated(path: str, cause: Exception) -> Exception:
 def _failed(path: str, reason: str, *, final: bool = False) -> S3Error:
     error = S3Error("S3_REQUEST_FAILED", path=path, reason=reason)
     error.final = final
+    error.errno = errno.EACCES if final else errno.EIO
     return error
 
 

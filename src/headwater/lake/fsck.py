@@ -5,9 +5,8 @@ Invariants: no file is touched; a table that lacks nothing gets no commit; rows 
 
 from __future__ import annotations
 
-import os
-
 from headwater.crash import crash_point
+from headwater.io.routing import exists
 from headwater.lake.actions import AddFile
 from headwater.lake.snapshot import local_path
 from headwater.lake.table import LakeTable
@@ -16,7 +15,7 @@ from headwater.lake.transaction import Draft, Operation
 
 def missing(table: LakeTable) -> list[AddFile]:
     """The live files that are not where the log says, by path."""
-    found = [file for file in table.newest().files.values() if not os.path.exists(local_path(table.path, file))]
+    found = [file for file in table.newest().files.values() if not exists(local_path(table.path, file))]
     return sorted(found, key=lambda file: file.path)
 
 

@@ -18,6 +18,7 @@ from headwater.crash import crash_point
 from headwater.errors import AnalysisError, ConcurrentWriteError, unsupported
 from headwater.io.formats import FormatOptions
 from headwater.io.listing import ListingOptions, list_files
+from headwater.io.routing import is_folder
 from headwater.io.storage import FileStatus
 from headwater.io.usable import usable
 from headwater.lake.copied import LIST, LOADS, CopyLists, ListName, Loaded
@@ -149,7 +150,7 @@ class _Copy:
         node, session = self._node, self._session
         options = dict(node.format_options)
         folder = session.runtime.mounts.local(node.path)
-        if os.path.isdir(folder) and not node.files and node.pattern is None:
+        if is_folder(folder) and not node.files and node.pattern is None:
             options.setdefault("basePath", node.path)
         read = ReadSource(node.format, None, tuple(options.items()), tuple(file.uri for file in files))
         relation: Relation = read if node.query is None else map_reads(node.query, lambda _: read)
