@@ -69,8 +69,7 @@ class LocalStorage:
 
     def fetch(self, path: str) -> tuple[bytes, int]:
         """See `Storage.fetch`."""
-        with open(path, "rb", buffering=0) as file:
-            return file.readall(), os.fstat(file.fileno()).st_mtime_ns // 1_000_000
+        return self.read(path), os.stat(path).st_mtime_ns // 1_000_000
 
     def exists(self, path: str) -> bool:
         """See `Storage.exists`."""
