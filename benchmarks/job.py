@@ -1,7 +1,8 @@
 """A measured job as a user would write it: a query of `queries.py` over JSON files, all there are now, then end.
 
 Run by `headwater run` or, for comparison, by genuine Spark's Python with `SPARK_REMOTE` unset. Arguments: QUERY INPUT
-OUTPUT FILES_PER_BATCH FORMAT. Prints one JSON line with the wall seconds and the milliseconds of each batch.
+OUTPUT FILES_PER_BATCH FORMAT [REPORTS]. Prints one JSON line with the wall seconds and the milliseconds of each batch,
+or of the last REPORTS.
 """
 
 import json
@@ -14,12 +15,12 @@ from pyspark.sql import SparkSession
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import queries
 
-name, source, output, files_per_batch, target = sys.argv[1:6]
+name, source, output, files_per_batch, target, kept = [*sys.argv[1:], "100000"][:6]
 spark = (
     SparkSession.builder.master("local[2]")
     .config("spark.sql.shuffle.partitions", "2")
     .config("spark.sql.session.timeZone", "UTC")
-    .config("spark.sql.streaming.numRecentProgressUpdates", "100000")
+    .config("spark.sql.streaming.numRecentProgressUpdates", kept)
     .config(
         "spark.sql.streaming.stateStore.providerClass",
         "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider",

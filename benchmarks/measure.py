@@ -25,6 +25,8 @@ class Run:
     peak_mb: float
     seen: dict[str, float] = field(default_factory=dict)
     """Seconds after the start at which each watched path appeared."""
+    memory_mb: list[float] = field(default_factory=list)
+    """Resident memory in MB, sampled evenly over the run."""
 
 
 def run(command: list[str], *, watch: dict[str, Path] | None = None, timeout: float = 600) -> Run:
@@ -43,7 +45,8 @@ def run(command: list[str], *, watch: dict[str, Path] | None = None, timeout: fl
         msg = f"{' '.join(command)} ended with {process.returncode}:\n{err[-3000:]}"
         raise RuntimeError(msg)
     lines = [line for line in out.splitlines() if line.startswith("{")]
-    return Run(json.loads(lines[-1]) if lines else {}, wall, sampler.peak / 1e6, sampler.seen)
+    memory = [taken / 1e6 for taken in sampler.memory]
+    return Run(json.loads(lines[-1]) if lines else {}, wall, max(memory), sampler.seen, memory)
 
 
 class _Sampler(threading.Thread):
@@ -52,11 +55,11 @@ class _Sampler(threading.Thread):
     def __init__(self, root: int, began: float, watch: dict[str, Path]) -> None:
         super().__init__(daemon=True)
         self._root, self._began, self._watch = root, began, watch
-        self.peak, self.seen, self.done = 0, {}, threading.Event()
+        self.memory, self.seen, self.done = [0], {}, threading.Event()
 
     def run(self) -> None:
         while not self.done.wait(SAMPLE_SECONDS):
-            self.peak = max(self.peak, sum(_resident(pid) for pid in _tree(self._root)))
+            self.memory.append(sum(_resident(pid) for pid in _tree(self._root)))
             for name, path in self._watch.items():
                 if name not in self.seen and path.exists():
                     self.seen[name] = time.perf_counter() - self._began

@@ -26,6 +26,7 @@ from headwater.plan.relations import (
     WithWatermark,
 )
 from headwater.state.store import StateStore
+from headwater.streaming.operators import aggregate as operator
 from support.stream import StreamTest
 
 SCHEMA = StructType([StructField("k", StringType()), StructField("v", LongType())])
@@ -240,6 +241,7 @@ STEPS = [
 ]
 
 
+@pytest.mark.parametrize("small", [0, 1000])
 @pytest.mark.parametrize("restart", [False, True])
 @pytest.mark.parametrize(
     ("mode", "rows"),
@@ -249,8 +251,14 @@ STEPS = [
     ],
 )
 def test_groups_go_on_by_mode_and_late_ones_are_dropped(
-    events: StreamTest, mode: str, rows: list[tuple[int, int]], restart: bool
+    events: StreamTest,
+    mode: str,
+    rows: list[tuple[int, int]],
+    restart: bool,
+    small: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(operator, "_SMALL", small)
     events.plan(windowed, mode).start()
     dropped = 0
     for step in STEPS:

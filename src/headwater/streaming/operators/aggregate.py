@@ -2,7 +2,8 @@
 
     batch    SELECT keys, aggregate EXPORT_STATE FROM input GROUP BY keys; no table, where only `changes` asks for it
     changes  SELECT keys, combine(batch, state) FROM batch LEFT JOIN state; to be removed are those groups that the
-             watermark has passed, and what else of the state it has passed; late groups are marked
+             watermark has passed, and what else of the state it has passed; late groups are marked. Where the state is
+             small one FULL JOIN finds both
 
 Update mode gives the groups that were updated, append mode those that are removed; complete mode gives the whole state,
 and drops and evicts nothing. A group is late if its event time is at or before the watermark of the batch before.
@@ -31,6 +32,7 @@ from headwater.state.table import ROW, StateTable
 from headwater.streaming.folding import FIGURES, EventQuery, carrying, event_times, figures, is_timed, timed
 from headwater.streaming.operators.aggregation import Aggregation, Counters, since
 from headwater.streaming.operators.base import Moment, OperatorPlan, Site, at_or_before, stateful
+from headwater.streaming.operators.measures import Measure
 from headwater.streaming.operators.session_window import SessionPlan
 from headwater.streaming.progress import StateReport
 from headwater.streaming.statements import column, create, named, run, same, table
@@ -43,6 +45,8 @@ _PASSED_OVER = "_passed_over"
 """Whether a group of the batch is late, or was to have an event time and has none."""
 _PASSED = "_passed"
 """Whether the watermark has passed a group of the batch."""
+_SMALL = 50_000
+"""Rows of state up to which one pass over all of it costs less than planning a second join, which reads but few."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,8 @@ class StreamingAggregate:
         with self._plan.exporting():
             run(connection, self._texts.batch)
         self._state.prepare(connection)
-        for text in (self._texts.changed, self._texts.changed_and_gone, self._texts.output):
+        texts = self._texts
+        for text in (texts.changed, texts.changed_and_gone, texts.changed_and_gone_at_once, texts.output):
             run(connection, text)
 
     def restore(self, connection: Connection, version: int, ids: Sequence[str]) -> None:
@@ -148,7 +153,9 @@ class StreamingAggregate:
         self._state.settle()
         # if the watermark stands where it stood, nothing that old is left or came in
         evicts = texts.evicts and moment.late_ms != moment.eviction_ms
-        some = run(connection, texts.changed_and_gone if evicts else texts.changed)
+        small = self._state.rows <= _SMALL
+        going = texts.changed_and_gone_at_once if small else texts.changed_and_gone
+        some = run(connection, going if evicts else texts.changed)
         if texts.at_once:
             moment.ran()
         updates_ms, begin = since(begin), time.perf_counter()
@@ -230,22 +237,54 @@ class _Texts:
         """Fills the same, those that the watermark has passed marked, and the rest of what it has passed."""
         if not self.evicts:
             return self.changed
-        passed = exp.Coalesce(this=exp.Paren(this=self._passed()), expressions=[exp.false()])
-        return self.state.filling(exp.union(self._updated(passed), self._left(), distinct=False))
+        return self.state.filling(exp.union(self._updated(self._passed_or_not()), self._left(), distinct=False))
+
+    @cached_property
+    def changed_and_gone_at_once(self) -> str:
+        """Fills the same in one pass over all of the state."""
+        if not self.evicts:
+            return self.changed
+        found = exp.Not(this=self._absent.copy())
+        query = self._joined(self._passed_or_not(), "full").where(exp.or_(found, self._passed(_OLD)))
+        return self.state.filling(query)
 
     def _updated(self, passed: exp.Expr) -> exp.Select:
-        plan = self._plan
-        fresh = column(ROW, _OLD).is_(exp.null())
-        states = [
-            named(exp.case().when(fresh.copy(), new).else_(measure.combined(old, new.copy())), measure.name)
-            for measure in plan.measures
-            for old, new in [(column(measure.name, _OLD), column(measure.name, _NEW))]
-        ]
-        columns = [*(column(name, _NEW) for name in plan.keys), *states, *self._flags()]
+        return self._joined(passed, "left")
+
+    def _joined(self, passed: exp.Expr, kind: str) -> exp.Select:
+        """The batch's groups and what the state knows of them; `full`: and what the state has beside."""
+        plan, everything = self._plan, kind == "full"
+        keys: list[exp.Expr] = [column(name, _NEW) for name in plan.keys]
+        if everything:
+            keys = [named(self._either(name), name) for name in plan.keys]
+        states = [named(self._combined(measure, everything), measure.name) for measure in plan.measures]
+        flags = self._flags_of_all() if everything else self._flags()
         groups = plan.aggregated.subquery() if self.at_once else self._batch_rows.copy()
         marked = exp.select("*", named(self._passed_over(), _PASSED_OVER), named(passed, _PASSED)).from_(groups)
-        query = exp.select(*columns, *(column(name, _NEW) for name in self._events)).from_(marked.subquery(_NEW))
-        return query.join(table(self.state.relation, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type="left")
+        columns = [*keys, *states, *flags, *(column(name, _NEW) for name in self._events)]
+        query = exp.select(*columns).from_(marked.subquery(_NEW))
+        return query.join(table(self.state.relation, _OLD), on=same(list(plan.keys), _OLD, _NEW), join_type=kind)
+
+    @property
+    def _absent(self) -> exp.Expr:
+        """Whether a row of a full join has no group of the batch."""
+        return column(_PASSED_OVER, _NEW).is_(exp.null())
+
+    def _either(self, name: str) -> exp.Expr:
+        return exp.case().when(self._absent, column(name, _OLD)).else_(column(name, _NEW))
+
+    def _combined(self, measure: Measure, everything: bool) -> exp.Expr:
+        old, new = column(measure.name, _OLD), column(measure.name, _NEW)
+        state = exp.case().when(self._absent, old.copy()) if everything else exp.case()
+        return state.when(column(ROW, _OLD).is_(exp.null()), new).else_(measure.combined(old, new.copy()))
+
+    def _flags_of_all(self) -> list[exp.Expr]:
+        """The flags of a full join's rows: what is of the state alone is to be removed."""
+        flags, alone = self._flags(), [exp.true(), column(ROW, _OLD), exp.false(), exp.false()]
+        cases = (
+            exp.case().when(self._absent, old).else_(flag.unalias()) for old, flag in zip(alone, flags, strict=True)
+        )
+        return [named(case, flag.alias_or_name) for case, flag in zip(cases, flags, strict=True)]
 
     def _flags(self) -> list[exp.Expr]:
         """A group that is passed over stands for nothing in the state: it is removed, if it ever was there."""
@@ -275,6 +314,9 @@ class _Texts:
         query = query.from_(table(self.state.relation, _OLD)).where(self._passed(_OLD))
         batch = table(self._batch_rows.copy(), _NEW)
         return query.join(batch, on=same(list(self._plan.keys), _OLD, _NEW), join_type="anti")
+
+    def _passed_or_not(self) -> exp.Expr:
+        return exp.Coalesce(this=exp.Paren(this=self._passed()), expressions=[exp.false()])
 
     def _passed(self, alias: str | None = None) -> exp.Expression:
         assert self._plan.event is not None
