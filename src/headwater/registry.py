@@ -1,11 +1,11 @@
 """Register by decorator, discover by directory.
 
 Connectors, functions, decoders, operators and commands each live in a module of a package and register
-themselves by decorator; the registry imports the package's modules when it is first asked. Adding one
-touches its own file and its test, nothing else.
+themselves by decorator; the registry imports the package's modules when it is asked, until it has found the name: a
+module of that name first, folders last. Adding one touches its own file and its test, nothing else.
 
-Invariants: a name has one owner (a second registration raises and names both); look-ups do not depend on
-import order.
+Invariants: a name has one owner (a second registration raises and names both, once both are imported); look-ups do not
+depend on import order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Registry(Generic[T]):
         self._package = package
         self._fold = fold
         self._entries: dict[str, T] = {}
-        self._loaded = False
+        self._unloaded: list[pkgutil.ModuleInfo] | None = None
 
     def register(self, *names: str) -> Callable[[T], T]:
         """Decorator: enter the decorated thing under each of `names`."""
@@ -49,8 +49,10 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T | None:
         """The thing registered as `name`, or None."""
-        self._load()
-        return self._entries.get(self._key(name))
+        key = self._key(name)
+        while key not in self._entries and self._load_next(key):
+            pass
+        return self._entries.get(key)
 
     def names(self) -> list[str]:
         """All registered names, sorted."""
@@ -66,12 +68,23 @@ class Registry(Generic[T]):
         return name.lower() if self._fold else name
 
     def _load(self) -> None:
-        if self._loaded:
-            return
-        package = importlib.import_module(self._package)
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{self._package}.{module.name}")
-        self._loaded = True
+        while self._load_next(""):
+            pass
+
+    def _load_next(self, key: str) -> bool:
+        """Import one more module, that named like `key` if it is to come; False if there is none."""
+        if self._unloaded is None:
+            package = importlib.import_module(self._package)
+            self._unloaded = sorted(pkgutil.iter_modules(package.__path__), key=lambda one: one.ispkg)
+        if not self._unloaded:
+            return False
+        wanted = key.lower()
+        like = (one for one in self._unloaded if one.name.replace("_", "") == wanted)
+        module = next(like, self._unloaded[0])
+        importlib.import_module(f"{self._package}.{module.name}")  # it may register here itself: it is taken off after
+        if module in self._unloaded:
+            self._unloaded.remove(module)
+        return True
 
 
 def _place(thing: object) -> str:
