@@ -38,9 +38,12 @@ root = (SparkSession.builder.master("local[1]").config("spark.jars", {jars!r})
     .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
     .config("spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog").getOrCreate())
 root.sparkContext.setLogLevel("OFF")
+hadoop = root._jvm.org.apache.hadoop.fs
+files = hadoop.FileSystem.get(root._jsc.hadoopConfiguration())
 for line in sys.stdin:
     question = json.loads(line)
     os.chdir(question["folder"])
+    files.setWorkingDirectory(hadoop.Path(question["folder"]))
     spark = root.newSession()
     scope = {{"__name__": "__main__", "spark": spark, "json": json, "sys": sys, "answer": None}}
     SparkSession._instantiatedSession = spark
