@@ -32,6 +32,12 @@ REPLACED = {
 }
 """What `INSERT … REPLACE WHERE` of the operations does, which is `replaceWhere` of a DataFrame's write here."""
 
+OWN_WAYS = {
+    ("set property", "vacuum"): "its two log entries change nothing, so they follow whatever has been committed",
+    ("stream q", "stream q"): "a batch that is there already is passed over, which adds nothing either",
+}
+"""Where a loser that Delta refuses goes on here, with the same rows."""
+
 
 class Writer:
     """A server of its own, with the table under a name."""
@@ -122,6 +128,9 @@ def test_a_pair_ends_as_with_delta(
         error = caught
     found = sorted((list(row) for row in rows(LakeTable.open(path))), key=repr)
     assert found == pair["rows"]
+    if (pair["winner"], pair["loser"]) in OWN_WAYS:
+        assert (error, pair["error"] is None) == (None, False)
+        return
     assert outcome_of(error) == recorded(pair["error"])
     if error is not None and error.condition.startswith("DELTA_CONCURRENT"):
         assert str(error.parameters["operation"]) in str(error)

@@ -160,9 +160,9 @@ def _with_metadata(winner: Commit, draft: Draft, read: Definition) -> Draft:
 
 
 def _same_definition(winner: Commit, draft: Draft) -> bool:
-    """Whether the other writer has made the very table, or columns, that this write was about to make."""
+    """Whether the other writer has made the very table, or columns, that this write was about to make for its rows."""
     wanted, made = draft.metadata, winner.metadata
-    if wanted is None or made is None or draft.reads.anything:
+    if wanted is None or made is None or draft.reads.anything or not (draft.adds or draft.txn):
         return False
     if MARK in wanted.schema_text:  # both may have given the same numbers
         return False

@@ -16,11 +16,11 @@ from functools import cached_property
 from pyspark.sql.types import ArrayType, BinaryType, DataType, StructField, StructType
 from sqlglot import exp
 
+from headwater.io.instants import has_instants, holds_int96, in_utc, without_zone
 from headwater.io.paths import as_remote, is_remote
 from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
 from headwater.lake.bounds import Statistics
 from headwater.lake.deletion_vectors import BLOCK_BITS, deleted_rows
-from headwater.lake.instants import has_instants, holds_int96, in_utc, without_zone
 from headwater.lake.mapping import Mode, file_key, mode_of, partition_of, physical_type, renamed, user_schema
 from headwater.lake.pruning import matching
 from headwater.plan.expressions import Expression

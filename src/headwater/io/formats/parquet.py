@@ -21,6 +21,7 @@ from headwater.io.formats.cells import FRACTIONS, INTEGERS
 from headwater.io.formats.cells import cast as try_cast
 from headwater.io.formats.rescue import misfit, pair, rescued_object, union
 from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, nothing, reader, struct_of
+from headwater.io.instants import has_instants, in_utc, int96_columns, with_zone, without_zone
 from headwater.io.s3_files import of_each, opened
 from headwater.io.storage import FileStatus
 from headwater.types.arrow import from_arrow
@@ -43,7 +44,9 @@ class Parquet:
             rows = connection.execute(f"DESCRIBE {sql_text(exp.select('*').from_(table))}").fetchall()
         except DuckError as cause:
             raise _unreadable(chosen, cause) from cause
-        return StructType([StructField(row[0], from_duck(row[1]), True) for row in rows])
+        instants = frozenset[str]().union(*map(int96_columns, chosen))
+        fields = [StructField(row[0], from_duck(row[1]), True) for row in rows]
+        return StructType([_placed(field, instants) for field in fields])
 
     def scan(self, request: ScanRequest) -> exp.Query:
         """See `Format.scan`."""
@@ -52,16 +55,10 @@ class Parquet:
         if request.rescue is not None:
             return attach(request, _rescuing(request))
         of_each(request.files, lambda file: _check_types(file, request.schema))
-        table = reader(
-            "read_parquet",
-            [file.path for file in request.files],
-            schema=_schema(request.schema),
-            **({"filename": FILE} if needs_file(request) else {}),
-        )
-        columns: list[exp.Expr] = [name(field.name) for field in request.schema.fields]
-        if needs_file(request):
-            columns.append(name(FILE))
-        return attach(request, exp.select(*columns).from_(table))
+        groups: dict[frozenset[str], list[str]] = {}
+        for file in request.files:
+            groups.setdefault(int96_columns(file), []).append(file.path)
+        return attach(request, union([_read(request, paths, instants) for instants, paths in groups.items()]))
 
     def copy_options(self, options: FormatOptions) -> dict[str, exp.Expression]:
         """See `Format.copy_options`."""
@@ -76,9 +73,34 @@ formats.register("parquet")(Parquet())
 def columns_of(file: FileStatus) -> StructType:
     """The columns a file stores. Raises FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER naming it."""
     try:
-        return cast(StructType, from_arrow(pq.read_schema(opened(file.path))))
+        stored = cast(StructType, from_arrow(pq.read_schema(opened(file.path))))
     except (pa.ArrowInvalid, OSError) as cause:
         raise _unreadable([file], cause) from cause
+    instants = int96_columns(file)
+    return StructType([_placed(field, instants) for field in stored.fields]) if instants else stored
+
+
+def _placed(field: StructField, instants: frozenset[str]) -> StructField:
+    """A stored column; INT96 are instants, as in Spark."""
+    if field.name not in instants:
+        return field
+    return StructField(field.name, with_zone(field.dataType), field.nullable, field.metadata)
+
+
+def _read(request: ScanRequest, paths: Sequence[str], instants: frozenset[str]) -> exp.Select:
+    """The wanted columns of files that hold INT96 in the columns `instants`."""
+    folded = {column.lower() for column in instants}
+    fields = request.schema.fields
+    old = {f.name for f in fields if f.name.lower() in folded and has_instants(f.dataType)}
+    found = [StructField(f.name, without_zone(f.dataType) if f.name in old else f.dataType) for f in fields]
+    extra = {"filename": FILE} if needs_file(request) else {}
+    table = reader("read_parquet", list(paths), schema=_schema(StructType(found)), **extra)
+    columns: list[exp.Expr] = [
+        aliased(in_utc(name(f.name), f.dataType), f.name) if f.name in old else name(f.name) for f in fields
+    ]
+    if needs_file(request):
+        columns.append(name(FILE))
+    return exp.select(*columns).from_(table)
 
 
 _WIDER: dict[str, tuple[str, ...]] = {
@@ -139,9 +161,9 @@ def _schema(schema: StructType) -> exp.Map:
 
 def _rescuing(request: ScanRequest) -> exp.Select:
     """One scan per distinct set of stored columns, all rows together."""
-    groups: dict[str, tuple[StructType, list[FileStatus]]] = {}
+    groups: dict[tuple[str, frozenset[str]], tuple[StructType, list[FileStatus]]] = {}
     for file, stored in zip(request.files, of_each(request.files, columns_of), strict=True):
-        groups.setdefault(stored.json(), (stored, []))[1].append(file)
+        groups.setdefault((stored.json(), int96_columns(file)), (stored, []))[1].append(file)
     return union([_scan(request, stored, files) for stored, files in groups.values()])
 
 
@@ -166,4 +188,13 @@ def _scan(request: ScanRequest, stored: StructType, files: Sequence[FileStatus])
     if needs_file(request):
         columns.append(name(FILE))
     table = reader("read_parquet", [file.path for file in files], filename=FILE)
-    return exp.select(*columns).from_(table)
+    return exp.select(*columns).from_(_in_utc(table, stored, int96_columns(files[0])))
+
+
+def _in_utc(table: exp.Expr, stored: StructType, instants: frozenset[str]) -> exp.Expr:
+    """The rows of a scan with its INT96 columns as instants."""
+    if not instants:
+        return table
+    placed = [aliased(in_utc(name(f.name), f.dataType), f.name) for f in stored.fields if f.name in instants]
+    query = exp.Select(expressions=[exp.Star(replace=placed)], from_=exp.From(this=table))
+    return exp.Subquery(this=query, alias=exp.TableAlias(this=exp.to_identifier("placed_")))

@@ -11,11 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from sqlglot import exp
 
+from headwater.duck import sql_text
+from headwater.io.formats.base import FormatOptions, ScanRequest, formats
+from headwater.io.instants import has_instants, holds_int96, in_utc, without_zone
+from headwater.io.storage import FileStatus
 from headwater.lake.actions import AddFile, Commit, Metadata, Protocol
-from headwater.lake.instants import has_instants, holds_int96, in_utc, without_zone
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema, parse_type
 from support.lake import connection, query, rows
+from support.sql_session import Sql
 
 NOON = datetime(2024, 7, 1, 12, 0, 0, 123456, UTC)
 NESTED = "at timestamp, s struct<a:timestamp,n:int>, l array<array<timestamp>>, m map<timestamp,struct<b:timestamp>>"
@@ -76,3 +80,50 @@ def test_what_holds_no_instant_is_left_alone() -> None:
     assert not has_instants(kind)
     assert in_utc(value, kind) is value
     assert without_zone(kind).simpleString() == kind.simpleString()
+
+
+ZONES = ("UTC", "America/New_York", "Asia/Tokyo")
+
+
+def test_plain_files_of_both_kinds_hold_instants_too(tmp_path: Path) -> None:
+    sql = Sql(str(tmp_path / "warehouse"))
+    data = pa.Table.from_pylist([WHOLE, EMPTY, HALF], pa.schema(list(TYPES.items())))
+    for name, int96 in (("old", True), ("new", False)):
+        pq.write_table(data, tmp_path / f"{name}.parquet", use_deprecated_int96_timestamps=int96)
+    (tmp_path / "both").mkdir()
+    for name in ("old", "new"):
+        (tmp_path / "both" / f"{name}.parquet").write_bytes((tmp_path / f"{name}.parquet").read_bytes())
+    for zone in ZONES:
+        sql(f"SET spark.sql.session.timeZone = {zone}")
+        old, new = (sql(f"SELECT * FROM parquet.`{tmp_path / name}.parquet`") for name in ("old", "new"))
+        assert old == new
+        assert old[0][0] == NOON
+        both = sql(f"SELECT count(*), count(DISTINCT at), max(unix_micros(at)) FROM parquet.`{tmp_path / 'both'}`")
+        assert both == [(6, 1, 1_719_835_200_123_456)]
+    assert sql(f"SELECT typeof(at), typeof(s) FROM parquet.`{tmp_path / 'old.parquet'}` LIMIT 1") == [
+        ("timestamp", "struct<a:timestamp,n:int>")
+    ]
+
+
+def test_the_rescued_data_column_leaves_instants_as_they_are(tmp_path: Path) -> None:
+    data = pa.table({"at": pa.array([NOON], pa.timestamp("us", "UTC")), "more": pa.array([1])})
+    pq.write_table(data, tmp_path / "old.parquet", use_deprecated_int96_timestamps=True)
+    status = FileStatus(str(tmp_path / "old.parquet"), 1, 1)
+    request = ScanRequest((status,), parse_schema("at timestamp, _r string"), FormatOptions({}), rescue="_r")
+    for zone in ZONES:
+        reader = connection(zone)
+        found = reader.execute(sql_text(formats.get("parquet").scan(request))).fetchall()
+        assert found[0][0] == NOON
+
+
+def test_files_that_spark_wrote_are_read_as_the_table_that_it_read(tmp_path: Path) -> None:
+    data = Path(__file__).parents[2] / "data" / "delta_acceptance"
+    sql = Sql(str(tmp_path / "warehouse"))
+    for zone in ZONES:
+        sql(f"SET spark.sql.session.timeZone = {zone}")
+        for name, column in (("times_of_other_zones", "at"), ("all_primitive_types", "timestamp")):
+            table = data / name / "table"
+            asked = f"SELECT unix_micros({column}) FROM {{}} ORDER BY 1"
+            below = "*/*.parquet" if name == "times_of_other_zones" else "*.parquet"
+            plain = sql(asked.format(f"parquet.`{table}/{below}`"))
+            assert plain == sql(asked.format(f"delta.`{table}`")) != []

@@ -3,8 +3,8 @@
 INT96 does not say that it counts from midnight in UTC, so DuckDB takes it for a time without a zone and would read it
 in the session's. Files that hold it are read as such times, which are then placed in UTC.
 
-Invariants: a file is looked into once, for a data file never changes; a file that cannot be opened is left to the
-reader to tell of.
+Invariants: a file is looked into once: a table's data file never changes, another counts as changed by its size and
+time; a file that cannot be opened is left to the reader to tell of.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 from sqlglot import exp
 
 from headwater.io.s3_files import opened
+from headwater.io.storage import FileStatus
 
 
 def has_instants(kind: DataType) -> bool:
@@ -30,16 +31,43 @@ def has_instants(kind: DataType) -> bool:
 
 @lru_cache(maxsize=1 << 16)
 def holds_int96(path: str) -> bool:
-    """Whether the Parquet file at `path` has an INT96 column."""
+    """Whether the Parquet file at `path`, which never changes, has an INT96 column."""
+    return bool(_int96_columns(path))
+
+
+@lru_cache(maxsize=1 << 16)
+def int96_columns(file: FileStatus) -> frozenset[str]:
+    """The top-level columns of a Parquet file that hold INT96."""
+    return _int96_columns(file.path)
+
+
+def _int96_columns(path: str) -> frozenset[str]:
     # Loaded on use: most tables have no column that could be one.
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        columns = pq.read_metadata(opened(path)).schema
+        schema = pq.read_metadata(opened(path)).schema
     except (OSError, pa.ArrowException):
-        return False
-    return any(columns.column(index).physical_type == "INT96" for index in range(len(columns)))
+        return frozenset()
+    columns = (schema.column(index) for index in range(len(schema)))
+    paths = [column.path for column in columns if column.physical_type == "INT96"]
+    if not paths:
+        return frozenset()
+    names = schema.to_arrow_schema().names
+    return frozenset(name for name in names if any(one == name or one.startswith(name + ".") for one in paths))
+
+
+def with_zone(kind: DataType) -> DataType:
+    """The type of which `without_zone` was read."""
+    if isinstance(kind, StructType):
+        fields = [StructField(f.name, with_zone(f.dataType), f.nullable, f.metadata) for f in kind.fields]
+        return StructType(fields)
+    if isinstance(kind, ArrayType):
+        return ArrayType(with_zone(kind.elementType), kind.containsNull)
+    if isinstance(kind, MapType):
+        return MapType(with_zone(kind.keyType), with_zone(kind.valueType), kind.valueContainsNull)
+    return TimestampType() if isinstance(kind, TimestampNTZType) else kind
 
 
 def without_zone(kind: DataType) -> DataType:
