@@ -131,8 +131,9 @@ class Merging:
 
         Raises DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE.
         """
-        files = self._candidates(files)
-        self.reads = reads(files, self._partitions().first)
+        partitions = self._partitions()
+        files = self._candidates(partitions.possible(files))
+        self.reads = reads(files, partitions.first)
         self._run(_temporary(_PAIRS, self._pairs(files)))
         self._check_cardinality()
         names = {row[0] for row in self._run(exp.select(_FILE).distinct().from_(_PAIRS).where(_taken(_CLAUSE)))}

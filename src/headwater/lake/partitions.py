@@ -89,13 +89,16 @@ class PartitionPredicate:
         met = {partition_of(partitions[place]) for (place,) in self.connection.execute(sql_text(query)).fetchall()}
         return tuple(file for file in files if partition_of(file) in met)
 
-    def first(self, files: Sequence[AddFile]) -> AddFile | None:
-        """The first of the files that it means; of files that it cannot be computed for, any."""
+    def possible(self, files: Sequence[AddFile]) -> tuple[AddFile, ...]:
+        """As `matching`; all of the files if it cannot be computed for them."""
         try:
-            found = self.matching(files)
+            return self.matching(files)
         except DuckError:
-            found = tuple(files)
-        return found[0] if found else None
+            return tuple(files)
+
+    def first(self, files: Sequence[AddFile]) -> AddFile | None:
+        """The first of the files that it may mean."""
+        return next(iter(self.possible(files)), None)
 
     def _values(self, partitions: Sequence[AddFile]) -> exp.Query:
         rows: list[exp.Query] = [self._row(place, file) for place, file in enumerate(partitions)]
