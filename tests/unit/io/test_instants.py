@@ -127,3 +127,13 @@ def test_files_that_spark_wrote_are_read_as_the_table_that_it_read(tmp_path: Pat
             below = "*/*.parquet" if name == "times_of_other_zones" else "*.parquet"
             plain = sql(asked.format(f"parquet.`{table}/{below}`"))
             assert plain == sql(asked.format(f"delta.`{table}`")) != []
+
+
+def test_a_plain_file_that_is_written_anew_is_looked_into_again(tmp_path: Path) -> None:
+    sql = Sql(str(tmp_path / "warehouse"))
+    sql("SET spark.sql.session.timeZone = Asia/Tokyo")
+    path = tmp_path / "f.parquet"
+    for count, int96 in ((1, True), (2, False), (3, True)):
+        data = pa.table({"at": pa.array([NOON] * count, pa.timestamp("us", "UTC"))})
+        pq.write_table(data, path, use_deprecated_int96_timestamps=int96)
+        assert sql(f"SELECT at FROM parquet.`{path}`") == [(NOON,)] * count
