@@ -271,9 +271,6 @@ def test_a_table_made_anew_at_the_same_place_is_another_table(table: LakeTable, 
         ({"maxBytesPerTrigger": "lots"}, "DELTA_ILLEGAL_OPTION.*maxBytesPerTrigger"),
         ({"startingVersion": 1, "startingTimestamp": "2024-01-01"}, "DELTA_STARTING_VERSION_AND_TIMESTAMP_BOTH_SET"),
         ({"withEventTimeOrder": "true"}, "UNSUPPORTED_FEATURE.*withEventTimeOrder"),
-        ({"schemaTrackingLocation": "x"}, "UNSUPPORTED_FEATURE.*schemaTrackingLocation"),
-        ({"streamingSourceTrackingId": "x"}, "UNSUPPORTED_FEATURE.*streamingSourceTrackingId"),
-        ({"allowSourceColumnDrop": "always"}, "UNSUPPORTED_FEATURE.*allowSourceColumnDrop"),
     ],
 )
 def test_impossible_options_are_refused_by_name(table: LakeTable, options: dict[str, object], message: str) -> None:

@@ -11,22 +11,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StringType, StructField, StructType, VarcharType
 from sqlglot import exp
 
 from headwater.crash import crash_point
 from headwater.duck import Connection, sql_text
 from headwater.errors import AnalysisError
 from headwater.lake.actions import Metadata
+from headwater.lake.column_ids import assigned
 from headwater.lake.conflicts import NOTHING, whole
-from headwater.lake.features import check_mapping, check_writable, raised
+from headwater.lake.features import check_writable, raised
 from headwater.lake.log import LogState
+from headwater.lake.mapping import mode_of, user_schema
 from headwater.lake.properties import CONSTRAINT, checked, kept
 from headwater.lake.rules import Check, constraints, row_column
-from headwater.lake.schema import check_storable
+from headwater.lake.schema import CHAR_VARCHAR, check_storable
 from headwater.lake.snapshot import read_files
 from headwater.lake.transaction import Draft, Operation, WriteResult
-from headwater.types.ddl import type_sql
+from headwater.lake.widening import NO_WIDENING, Widening, enabled, retyped, type_at
+from headwater.types.ddl import parse_type, type_sql
 
 if TYPE_CHECKING:
     from headwater.lake.table import LakeTable
@@ -57,8 +60,8 @@ class Changes:
 # ── columns ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def with_columns(schema: StructType, columns: Sequence[NewColumn]) -> StructType:
-    """The schema with columns added.
+def with_columns(schema: StructType, columns: Sequence[NewColumn], *, mapped: bool = False) -> StructType:
+    """The schema with columns added; `mapped`: the table maps its columns, so that any name will do.
 
     Raises FIELD_ALREADY_EXISTS, FIELD_NOT_FOUND, UNRESOLVED_COLUMN, DELTA_OPERATION_NOT_ALLOWED for NOT NULL, and what
     Delta cannot store.
@@ -67,37 +70,56 @@ def with_columns(schema: StructType, columns: Sequence[NewColumn]) -> StructType
         if not column.field.nullable:
             raise AnalysisError("DELTA_OPERATION_NOT_ALLOWED", operation="NOT NULL in ALTER TABLE ADD COLUMNS")
         schema = _with_column(schema, column)
-    check_storable(schema)
+    check_storable(schema, mapped=mapped)
     return schema
 
 
 def _with_column(schema: StructType, column: NewColumn) -> StructType:
-    return _edited(schema, column.path, lambda struct: _inserted(struct, column, schema))
+    return edited(schema, column.path, lambda struct: _inserted(struct, column, schema))
 
 
-def changed(schema: StructType, path: Path, changes: Changes) -> tuple[StructType, StructField]:
+def changed(
+    schema: StructType, path: Path, changes: Changes, rule: Widening = NO_WIDENING
+) -> tuple[StructType, StructField]:
     """The schema with a column changed, and the column. Raises Spark's and Delta's errors of ALTER COLUMN."""
     found: list[StructField] = []
+    text = _text_type(schema, path, changes.type)
+    if changes.type is not None and text is None:
+        schema, kind = retyped(schema, path, changes.type, rule)
+        if not isinstance(type_at(schema, path[:-1]), StructType):
+            return schema, StructField(path[-1], kind)
 
     def change(struct: StructType) -> StructType:
         index = place(struct, path[-1], path)
         old = struct.fields[index]
-        if changes.type is not None and changes.type != old.dataType:
-            raise AnalysisError(
-                "DELTA_UNSUPPORTED_ALTER_TABLE_CHANGE_COL_OP",
-                fieldPath=".".join(path),
-                oldField=type_sql(old.dataType),
-                newField=type_sql(changes.type),
-            )
         metadata = {**(old.metadata or {})}
         if changes.comment is not None:
             metadata["comment"] = changes.comment
+        if text is not None:
+            metadata = {key: value for key, value in metadata.items() if key != CHAR_VARCHAR} | text
         nullable = old.nullable if changes.nullable is None else changes.nullable
         found.append(StructField(old.name, old.dataType, nullable, metadata))
         fields = [*struct.fields[:index], found[0], *struct.fields[index + 1 :]]
         return _moved(fields, index, changes.position)
 
-    return _edited(schema, path, change), found[0]
+    return edited(schema, path, change), found[0]
+
+
+def _text_type(schema: StructType, path: Path, new: DataType | None) -> dict[str, str] | None:
+    """What a text column that may become longer remembers of its length then; None if that is not asked for."""
+    around = type_at(schema, path[:-1])
+    if not isinstance(new, StringType | VarcharType) or not isinstance(around, StructType):
+        return None
+    found = [field for field in around.fields if field.name.lower() == path[-1].lower()]
+    written = (found[0].metadata or {}).get(CHAR_VARCHAR) if found else None
+    if written is None:
+        return None
+    if isinstance(new, StringType):
+        return {}
+    old = parse_type(written)
+    if isinstance(old, VarcharType) and old.length <= new.length:
+        return {CHAR_VARCHAR: new.simpleString()}
+    return None
 
 
 def place(struct: StructType, name: str, path: Path) -> int:
@@ -110,11 +132,11 @@ def place(struct: StructType, name: str, path: Path) -> int:
     raise AnalysisError("UNRESOLVED_COLUMN.WITH_SUGGESTION", objectName=wanted, proposal=proposal)
 
 
-def _edited(schema: StructType, path: Path, edit: Callable[[StructType], StructType]) -> StructType:
-    """The schema with the struct around a column edited."""
-    edited = _inside(schema, path[:-1], path, edit)
-    assert isinstance(edited, StructType)
-    return edited
+def edited(schema: StructType, path: Path, edit: Callable[[StructType], StructType]) -> StructType:
+    """The schema with the struct around a column edited. Raises DELTA_ADD_COLUMN_PARENT_NOT_STRUCT if there is none."""
+    made = _inside(schema, path[:-1], path, edit)
+    assert isinstance(made, StructType)
+    return made
 
 
 def _inside(kind: DataType, way: Path, path: Path, edit: Callable[[StructType], StructType]) -> DataType:
@@ -171,21 +193,32 @@ def add_columns(table: LakeTable, columns: Sequence[NewColumn]) -> WriteResult:
         field = {**column.field.jsonValue(), "name": ".".join(column.path)}
         told.append({"column": field} | ({"position": column.position} if column.position else {}))
     operation = Operation("ADD COLUMNS", {"columns": _json(told)})
-    schema = with_columns(metadata.schema, columns)
+    schema = with_columns(metadata.schema, columns, mapped=mode_of(metadata) != "none")
     return commit_definition(table, state, operation, replace(metadata, schema_text=schema.json()))
 
 
-def change_column(table: LakeTable, path: Path, changes: Changes, connection: Connection) -> WriteResult:
-    """ALTER COLUMN. Raises DELTA_NEW_NOT_NULL_VIOLATION if the column is to hold no null and does."""
+def change_column(
+    table: LakeTable,
+    path: Path,
+    changes: Changes,
+    connection: Connection,
+    check: Callable[[Metadata, Path], None] | None = None,
+) -> WriteResult:
+    """ALTER COLUMN. Raises DELTA_NEW_NOT_NULL_VIOLATION if the column is to hold no null and does.
+
+    `check` is asked before a column's type changes and raises if an expression of the table names it.
+    """
     state = table.newest()
     metadata = metadata_of(state, table)
-    schema, field = changed(metadata.schema, path, changes)
+    rule = Widening(enabled(metadata), f"delta.`{table.path}`")
+    schema, field = changed(metadata.schema, path, changes, rule)
+    if check is not None and type_at(schema, path) != type_at(metadata.schema, path):
+        check(metadata, path)
     strict = changes.nullable is False
     if strict:
         _check_nulls(table, state, path, connection)
-    facts: dict[str, Any] = {"column": _json(field.jsonValue())}
-    if len(path) > 1:
-        facts["columnPath"] = ".".join(path[:-1])
+    (shown,) = user_schema(StructType([field])).fields
+    facts: dict[str, Any] = {"column": _json({**shown.jsonValue(), "name": ".".join(path)})}
     if changes.position is not None:
         facts["position"] = changes.position
     operation = Operation("CHANGE COLUMN", facts)
@@ -306,7 +339,7 @@ def commit_definition(
     rows. Raises Delta's conflict errors and, by their names, features that are not here.
     """
     assert state.protocol is not None
-    check_mapping(metadata, table.path)
+    metadata = assigned(metadata, state.metadata)
     protocol = raised(state.protocol, metadata.schema, {**metadata.configuration, **(properties or {})})
     check_writable(protocol, metadata, table.path)
     crash_point("lake.altered")

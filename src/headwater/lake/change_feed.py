@@ -20,7 +20,7 @@ from sqlglot import exp
 from headwater.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedError
 from headwater.io.formats.base import FormatOptions
 from headwater.lake.actions import AddFile, Commit, Metadata, RemoveFile
-from headwater.lake.mapping import same_file_names
+from headwater.lake.mapping import MODE, mode_of, same_file_names
 from headwater.lake.schema import merge
 from headwater.lake.snapshot import Snapshot, local_path, read_files
 from headwater.types.duck import to_duck
@@ -370,5 +370,11 @@ def _stored(metadata: Metadata, kind: Kind) -> Metadata:
 
 
 def recorded_metadata(metadata: Metadata) -> Metadata:
-    """The table as its files of recorded changes have it: with `_change_type`."""
-    return replace(metadata, schema_text=StructType([*metadata.schema.fields, COLUMNS[0]]).json())
+    """The table as its files of recorded changes have it: with `_change_type`.
+
+    That column has no id, so a table that is read by ids is read by physical names here, which the files have too.
+    """
+    made = replace(metadata, schema_text=StructType([*metadata.schema.fields, COLUMNS[0]]).json())
+    if mode_of(metadata) != "id":
+        return made
+    return replace(made, configuration={**metadata.configuration, MODE: "name"})

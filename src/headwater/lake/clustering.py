@@ -19,6 +19,7 @@ from pyspark.sql.types import ArrayType, BinaryType, BooleanType, DataType, MapT
 
 from headwater.errors import AnalysisError
 from headwater.lake.actions import AddFile, DomainMetadata, Metadata
+from headwater.lake.mapping import logical_path, mode_of, physical_path
 from headwater.lake.zorder import ColumnPath, field_at, leaf_paths, named
 
 DOMAIN = "delta.clustering"
@@ -34,7 +35,7 @@ _UNORDERED = (ArrayType, BinaryType, BooleanType, MapType, StructType, VariantTy
 
 
 def columns_of(domains: Mapping[str, str]) -> tuple[ColumnPath, ...]:
-    """The clustering columns, each the names on the way to it; () for a table that is not clustered."""
+    """The clustering columns, each the physical names on the way to it; () for a table that is not clustered."""
     text = domains.get(DOMAIN)
     return tuple(tuple(path) for path in json.loads(text).get("clusteringColumns", ())) if text else ()
 
@@ -50,17 +51,24 @@ def domain_for(metadata: Metadata, columns: Sequence[ColumnPath]) -> DomainMetad
     if metadata.partition_columns:
         raise AnalysisError("DELTA_CLUSTER_BY_WITH_PARTITIONED_BY")
     indexed = int(metadata.configuration.get("delta.dataSkippingNumIndexedCols", "32"))
-    return domain(check(metadata.schema, columns, indexed))
+    mode = mode_of(metadata)
+    return domain([physical_path(metadata.schema, path, mode) for path in check(metadata.schema, columns, indexed)])
 
 
-def check_same(domains: Mapping[str, str], columns: Sequence[ColumnPath]) -> None:
+def named_columns(metadata: Metadata, domains: Mapping[str, str]) -> tuple[ColumnPath, ...]:
+    """The clustering columns by the names that users see."""
+    mode = mode_of(metadata)
+    return tuple(logical_path(metadata.schema, path, mode) for path in columns_of(domains))
+
+
+def check_same(metadata: Metadata, domains: Mapping[str, str], columns: Sequence[ColumnPath]) -> None:
     """Raise DELTA_CLUSTERING_COLUMNS_MISMATCH unless the table is clustered by just these columns."""
-    found = [[name.lower() for name in path] for path in columns_of(domains)]
-    if found != [[name.lower() for name in path] for path in columns]:
+    there = named_columns(metadata, domains)
+    if [[name.lower() for name in path] for path in there] != [[name.lower() for name in path] for path in columns]:
         raise AnalysisError(
             "DELTA_CLUSTERING_COLUMNS_MISMATCH",
             providedClusteringColumns=", ".join(named(path) for path in columns),
-            existingClusteringColumns=", ".join(named(path) for path in columns_of(domains)),
+            existingClusteringColumns=", ".join(named(path) for path in there),
         )
 
 

@@ -76,9 +76,9 @@ def cluster_by(table: LakeTable, columns: Sequence[ColumnPath]) -> WriteResult:
     domain = clustering.domain_for(metadata, columns)
     protocol = raised(state.protocol, metadata.schema, {**metadata.configuration, **clustering.SWITCHES})
     check_writable(protocol, metadata, table.path)
-    found = clustering.columns_of({domain.domain: domain.configuration})
+    found = clustering.named_columns(metadata, {domain.domain: domain.configuration})
     facts = {
-        "oldClusteringColumns": ",".join(map(named, clustering.columns_of(state.domains))),
+        "oldClusteringColumns": ",".join(map(named, clustering.named_columns(metadata, state.domains))),
         "newClusteringColumns": ",".join(map(named, found)),
     }
     operation = Operation("CLUSTER BY", facts)

@@ -30,13 +30,14 @@ from sqlglot import exp
 
 from headwater.crash import crash_point
 from headwater.duck import Connection, sql_text
-from headwater.errors import AnalysisError, FileReadError, RuntimeSparkError, SparkError
+from headwater.errors import AnalysisError, FileReadError, RuntimeSparkError, SparkError, UnsupportedError
 from headwater.io.mounts import quote_uri
 from headwater.io.partitions import folder_values
 from headwater.io.paths import as_uri
 from headwater.io.s3_files import opened
 from headwater.io.storage import FileStatus, Storage
 from headwater.lake.actions import AddFile, Metadata, encode_path
+from headwater.lake.mapping import MODE
 from headwater.lake.plan import new_table
 from headwater.lake.schema import as_nullable, merge
 from headwater.lake.snapshot import local_path, read_files
@@ -71,12 +72,16 @@ class Conversion:
 def convert(table: LakeTable, connection: Connection, storage: Storage, asked: Conversion) -> int | None:
     """Make the folder of `table` a Delta table; how many files it has, or None (and nothing done) if it is one.
 
-    Raises DELTA_EMPTY_DIRECTORY, DELTA_UNEXPECTED_NUM_PARTITION_COLUMNS_FROM_FILE_NAME,
+    Raises DELTA_EMPTY_DIRECTORY, DELTA_CONVERSION_UNSUPPORTED_COLUMN_MAPPING,
+    DELTA_UNEXPECTED_NUM_PARTITION_COLUMNS_FROM_FILE_NAME,
     DELTA_UNEXPECTED_PARTITION_COLUMN_FROM_FILE_NAME, DELTA_FAILED_CAST_PARTITION_VALUE,
     DELTA_FAILED_TO_MERGE_FIELDS, FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER, and what a schema is refused for.
     """
     if table.version >= 0:
         return None
+    mode = {key.lower(): value for key, value in asked.properties.items()}.get(MODE.lower(), "none")
+    if mode.lower() != "none":
+        raise UnsupportedError("DELTA_CONVERSION_UNSUPPORTED_COLUMN_MAPPING", config=MODE, mode=mode)
     names = tuple(asked.partitions.names)
     files = sorted(_visible(table.path, storage, names), key=lambda file: file.path)
     if not files:

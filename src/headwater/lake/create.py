@@ -16,6 +16,8 @@ from pyspark.sql.types import StructType
 
 from headwater.crash import crash_point
 from headwater.lake import clustering
+from headwater.lake.actions import Metadata
+from headwater.lake.column_ids import MAX_ID
 from headwater.lake.plan import Write, new_table, plan
 from headwater.lake.transaction import Draft, Operation, WriteResult
 from headwater.lake.zorder import ColumnPath, named
@@ -62,11 +64,20 @@ def creation(
     return Operation(name, facts)
 
 
+def _with_ids(operation: Operation, metadata: Metadata) -> Operation:
+    """What history tells, with the highest column id, which is among the properties of a table that maps columns."""
+    if MAX_ID not in metadata.configuration:
+        return operation
+    properties = json.loads(operation.parameters["properties"]) | {MAX_ID: metadata.configuration[MAX_ID]}
+    listed = json.dumps(properties, separators=(",", ":"))
+    return dataclasses.replace(operation, parameters={**operation.parameters, "properties": listed})
+
+
 def create(table: LakeTable, made: NewTable) -> WriteResult:
     """Commit the first version of a table that is not there yet. Raises Delta's errors for clustering columns."""
     properties = {**made.properties, **(clustering.SWITCHES if made.cluster_by else {})}
     metadata, protocol = new_table(made.schema, made.partition_by, properties, table.clock.now_ms(), made.description)
-    draft = Draft(made.operation("CREATE TABLE"), -1, metadata=metadata, protocol=protocol)
+    draft = Draft(_with_ids(made.operation("CREATE TABLE"), metadata), -1, metadata=metadata, protocol=protocol)
     if made.cluster_by:
         draft = dataclasses.replace(draft, domains=(clustering.domain_for(metadata, made.cluster_by),))
     return table.commit(draft)
@@ -86,5 +97,7 @@ def replace(table: LakeTable, made: NewTable, name: str = "CREATE OR REPLACE TAB
         operation=made.operation(name),
     )
     planned = plan(state, write, table.clock.now_ms())
+    draft = planned.draft(())
+    draft = dataclasses.replace(draft, operation=_with_ids(draft.operation, planned.metadata))
     crash_point("lake.table_replaced")
-    return table.commit(planned.draft(()))
+    return table.commit(draft)

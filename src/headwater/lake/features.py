@@ -12,7 +12,9 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructType, Timestam
 from headwater.errors import AnalysisError, SparkError, unsupported
 from headwater.lake.actions import Metadata, Protocol
 
+_MAPPING = "columnMapping"
 _WRITTEN = {
+    _MAPPING,
     "deletionVectors",
     "timestampNtz",
     "typeWidening",
@@ -20,7 +22,7 @@ _WRITTEN = {
     "v2Checkpoint",
     "vacuumProtocolCheck",
 }
-READER_FEATURES = frozenset({*_WRITTEN, "columnMapping"})
+READER_FEATURES = frozenset(_WRITTEN)
 WRITER_FEATURES = frozenset(
     {
         *_WRITTEN,
@@ -50,12 +52,6 @@ def check_readable(protocol: Protocol, path: str) -> None:
             raise unsupported(f"the Delta table feature `{feature}` of table `{path}`", _WAY_OUT)
 
 
-def check_mapping(metadata: Metadata, path: str) -> None:
-    """Raise if columns are stored under other names than the schema's: such tables are read, not written."""
-    if metadata.configuration.get("delta.columnMapping.mode", "none") != "none":
-        raise unsupported(f"writing to a Delta table with the feature `columnMapping` (table `{path}`)", _WAY_OUT)
-
-
 _CHANGE_COLUMNS = {"__is_cdc", "_change_type", "_commit_version", "_commit_timestamp"}
 
 
@@ -81,7 +77,7 @@ def _required(protocol: Protocol, metadata: Metadata) -> Iterator[str]:
     yield from protocol.writer_features
     settings = metadata.configuration
     if settings.get("delta.columnMapping.mode", "none") != "none":
-        yield "columnMapping"
+        yield _MAPPING
     if any(key.startswith("delta.constraints.") for key in settings):
         yield "checkConstraints"
     if settings.get("delta.enableChangeDataFeed", "false").lower() == "true":
@@ -172,11 +168,12 @@ def raised(protocol: Protocol, schema: StructType, properties: Mapping[str, str]
     if protocol.writer_version < 7 and writers < 7:
         version = max([writers, *(LEGACY.get(name, 7) for name in wanted)])
         if version < 7 and {name for name, since in LEGACY.items() if since <= version} == wanted | _implied(writers):
-            return Protocol(2 if "columnMapping" in wanted else readers, version)
+            return Protocol(2 if _MAPPING in wanted else readers, version)
         wanted |= _implied(writers)
     named = {*protocol.reader_features, *(wanted & _READERS)}
-    if readers < 3 and not named:
-        return Protocol(readers, 7, (), tuple(sorted(wanted)))
+    if readers < 3 and named <= {_MAPPING}:
+        # The one reader feature that has a version of its own.
+        return Protocol(2 if named else readers, 7, (), tuple(sorted(wanted)))
     return Protocol(3, 7, tuple(sorted(named)), tuple(sorted(wanted)))
 
 
@@ -215,7 +212,7 @@ def _needed(schema: StructType, given: Mapping[str, str]) -> Iterator[str]:
     if any(key.startswith(_CONSTRAINT) for key in given):
         yield "checkConstraints"
     if given.get("delta.columnmapping.mode", "none").lower() != "none":
-        yield "columnMapping"
+        yield _MAPPING
     if given.get("delta.checkpointpolicy", "classic").lower() == "v2":
         yield "v2Checkpoint"
     yield from _named(key.removeprefix(_FEATURE) for key in given if key.startswith(_FEATURE))

@@ -1,6 +1,7 @@
 """Writing rows as the Parquet files of a Delta table: DuckDB writes them under their final names.
 
-Files for S3 are written to a local folder first and uploaded (`io.staging`).
+Files for S3 are written to a local folder first and uploaded (`io.staging`). A table with column mapping has other
+names in its files than users see, and an id on each column of a file.
 
 Invariants: a file is on disk for good (fsync, if asked), or in S3, before it is returned, so a commit never names a
 file that a power cut can take back; no rows, no file; nothing is read or changed in the log.
@@ -12,7 +13,7 @@ import contextlib
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from pyspark.sql.types import BinaryType, DataType, StringType, StructField, StructType, TimestampType
 from sqlglot import exp
@@ -23,6 +24,7 @@ from headwater.io.paths import is_remote
 from headwater.io.staging import Stage, staged
 from headwater.lake.actions import AddFile, Metadata, encode_path
 from headwater.lake.file_sizes import Sizes
+from headwater.lake.mapping import as_stored, field_ids, mode_of, physical_name, physical_partitions, physical_type
 from headwater.lake.rules import NO_RULES, Rules, row_column
 from headwater.lake.stats import file_stats
 from headwater.types.duck import to_duck
@@ -52,6 +54,11 @@ class FileWriter:
         self.prefix = prefix
         self.rules = rules
         self._printed: tuple[exp.Query, StructType, Printed] | None = None
+        self._mode = mode_of(metadata)
+        stored = [field for field in metadata.schema.fields if field.name not in metadata.partition_columns]
+        self._ids = None if self._mode == "none" else field_ids(stored)
+        # The columns as files have them, for statistics.
+        self._in_files = cast(StructType, physical_type(metadata.schema, self._mode))
 
     def write(
         self, connection: Connection, query: exp.Query, data: StructType, sizes: Sizes = _ANY_SIZE
@@ -68,7 +75,7 @@ class FileWriter:
             raise SparkError("TASK_WRITE_FAILED", path=self.folder, reason=str(cause)) from cause
 
     def _written(self, connection: Connection, rows: Printed, sizes: Sizes, stage: Stage) -> list[AddFile]:
-        partitions, folder = self.metadata.partition_columns, stage.folder
+        partitions, folder = physical_partitions(self.metadata), stage.folder
         # A name that no other write has: the folders of file numbers are taken away as soon as they are empty.
         number = None if sizes.records is None else f"headwater_file_{uuid.uuid4().hex}"
         several = bool(partitions or number or sizes.bytes)
@@ -78,6 +85,8 @@ class FileWriter:
             rows = _numbered(rows, number, sizes, partitions)
         try:
             copy = _copy(rows, target, (*partitions, number) if number else partitions, (name, sizes.bytes))
+            if self._ids is not None:
+                copy.append("params", exp.CopyParameter(this=exp.var("FIELD_IDS"), expression=self._ids.copy()))
             reports = connection.execute(sql_text(copy)).fetchall()
             if number is not None:
                 reports = _moved_up(reports)
@@ -107,21 +116,33 @@ class FileWriter:
         kept = self._printed
         if kept is not None and kept[0] == query and kept[1] == data:
             return kept[2]
-        text = sql_text(fitted(query, data, self.metadata.schema, self.metadata.partition_columns, self.rules))
-        printed = Printed(this=text)
+        rows = fitted(query, data, self.metadata.schema, self.metadata.partition_columns, self.rules)
+        printed = Printed(this=sql_text(rows if self._mode == "none" else self._named_as_stored(rows)))
         self._printed = (query, data, printed)
         return printed
 
+    def _named_as_stored(self, rows: exp.Select) -> exp.Select:
+        """The fitted rows under the names that files have for them."""
+        columns = []
+        for field in self.metadata.schema.fields:
+            value: exp.Expr = exp.column(field.name, table="fitted_", quoted=True)
+            if field.name not in self.metadata.partition_columns:
+                value = as_stored(value, field.dataType, self._mode)
+            name = exp.to_identifier(physical_name(field, self._mode), quoted=True)
+            columns.append(exp.Alias(this=value, alias=name))
+        source = exp.Subquery(this=rows, alias=exp.TableAlias(this=exp.to_identifier("fitted_")))
+        return exp.Select(expressions=columns, from_=exp.From(this=source))
+
     def _added(self, name: str, *report: Any) -> AddFile:
         path, rows, size, _footer, columns, keys = report
-        values = {name: (keys or {}).get(name) for name in self.metadata.partition_columns}
+        values = {name: (keys or {}).get(name) for name in physical_partitions(self.metadata)}
         indexed = int(self.metadata.configuration.get(_INDEXED_COLUMNS, "32"))
         return AddFile(
             encode_path(name),
             values,
             size,
             os.stat(path).st_mtime_ns // 1_000_000,
-            stats=file_stats(rows, columns, self.metadata.schema, indexed),
+            stats=file_stats(rows, columns, self._in_files, indexed),
         )
 
     def _failure(self, cause: DuckError, target: str) -> Exception:

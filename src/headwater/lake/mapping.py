@@ -10,6 +10,7 @@ writers give it beside its id.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
@@ -21,15 +22,15 @@ from headwater.types.duck import to_duck
 
 Mode = Literal["none", "name", "id"]
 
-_MODE = "delta.columnMapping.mode"
-_ID, _NAME = "delta.columnMapping.id", "delta.columnMapping.physicalName"
+MODE = "delta.columnMapping.mode"
+ID, NAME = "delta.columnMapping.id", "delta.columnMapping.physicalName"
 _INTERNAL = ("delta.columnMapping.", "delta.typeChanges", "parquet.field.")
 _COMPUTED = ("CURRENT_DEFAULT", "EXISTS_DEFAULT", "delta.generationExpression", "delta.identity.")
 
 
 def mode_of(metadata: Metadata) -> Mode:
     """How the table's files name its columns. Raises for a mode that is not known."""
-    mode = metadata.configuration.get(_MODE, "none").lower()
+    mode = metadata.configuration.get(MODE, "none").lower()
     if mode not in ("none", "name", "id"):
         raise unsupported(f"the Delta column mapping mode `{mode}`", "Read the table with Apache Spark.")
     return cast(Mode, mode)
@@ -37,13 +38,13 @@ def mode_of(metadata: Metadata) -> Mode:
 
 def physical_name(field: StructField, mode: Mode) -> str:
     """The field's name in files, partition values and statistics."""
-    name = field.name if mode == "none" else (field.metadata or {}).get(_NAME, field.name)
+    name = field.name if mode == "none" else (field.metadata or {}).get(NAME, field.name)
     return str(name)
 
 
 def file_key(field: StructField, mode: Mode) -> exp.Expr:
     """What finds a top-level column in a file: its name, or its field id."""
-    found = (field.metadata or {}).get(_ID) if mode == "id" else None
+    found = (field.metadata or {}).get(ID) if mode == "id" else None
     return exp.Literal.string(physical_name(field, mode)) if found is None else exp.Literal.number(int(found))
 
 
@@ -63,10 +64,51 @@ def physical_type(kind: DataType, mode: Mode) -> DataType:
 
 def renamed(value: exp.Expr, kind: DataType, mode: Mode) -> exp.Expr:
     """`value`, whose nested fields have their physical names, with the logical ones."""
+    return _remapped(value, kind, kind, mode, False)
+
+
+def as_stored(value: exp.Expr, kind: DataType, mode: Mode) -> exp.Expr:
+    """The inverse of `renamed`: `value` with the names that its nested fields have in files."""
+    return _remapped(value, kind, physical_type(kind, mode), mode, True)
+
+
+def field_ids(fields: Sequence[StructField]) -> exp.Struct | None:
+    """DuckDB's FIELD_IDS: each column of a file, by its physical name, with its id; None if no column has one."""
+    entries = []
+    for field in fields:
+        inner = _inner_ids(field.dataType)
+        number = (field.metadata or {}).get(ID)
+        if number is not None:
+            own = exp.Literal.number(int(number))
+            tag = _entry("__duckdb_field_id", own)
+            value = own if inner is None else exp.Struct(expressions=[tag, *inner.expressions])
+            entries.append(_entry(physical_name(field, "name"), value))
+    return exp.Struct(expressions=entries) if entries else None
+
+
+def _inner_ids(kind: DataType) -> exp.Struct | None:
+    if isinstance(kind, StructType):
+        return field_ids(kind.fields)
+    parts: list[tuple[str, DataType]] = []
+    if isinstance(kind, ArrayType):
+        parts = [("element", kind.elementType)]
+    elif isinstance(kind, MapType):
+        parts = [("key", kind.keyType), ("value", kind.valueType)]
+    found = [(name, _inner_ids(part)) for name, part in parts]
+    entries = [_entry(name, ids) for name, ids in found if ids is not None]
+    return exp.Struct(expressions=entries) if entries else None
+
+
+def _entry(name: str, value: exp.Expr) -> exp.PropertyEQ:
+    return exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=value)
+
+
+def _remapped(value: exp.Expr, kind: DataType, wanted: DataType, mode: Mode, to_files: bool) -> exp.Expr:
     if mode == "none" or not _differs(kind, mode):
         return value
-    target = exp.Cast(this=exp.Null(), to=to_duck(kind))
-    return exp.Anonymous(this="remap_struct", expressions=[value, target, _source_of(kind, mode), exp.Null()])
+    target = exp.Cast(this=exp.Null(), to=to_duck(wanted))
+    parts = _source_of(kind, mode, to_files)
+    return exp.Anonymous(this="remap_struct", expressions=[value, target, parts, exp.Null()])
 
 
 def _differs(kind: DataType, mode: Mode) -> bool:
@@ -79,11 +121,12 @@ def _differs(kind: DataType, mode: Mode) -> bool:
     return False
 
 
-def _source_of(kind: DataType, mode: Mode) -> exp.Struct:
+def _source_of(kind: DataType, mode: Mode, to_files: bool) -> exp.Struct:
     """For `remap_struct`: each part of the target with the part of the source it comes from."""
     parts: list[tuple[str, str, DataType]] = []
     if isinstance(kind, StructType):
-        parts = [(field.name, physical_name(field, mode), field.dataType) for field in kind.fields]
+        named = [(field.name, physical_name(field, mode), field.dataType) for field in kind.fields]
+        parts = [(stored, name, inner) for name, stored, inner in named] if to_files else named
     elif isinstance(kind, ArrayType):
         parts = [("list", "list", kind.elementType)]
     elif isinstance(kind, MapType):
@@ -92,19 +135,47 @@ def _source_of(kind: DataType, mode: Mode) -> exp.Struct:
     for name, source, inner in parts:
         origin: exp.Expr = exp.Literal.string(source)
         if _differs(inner, mode):
-            origin = exp.Tuple(expressions=[origin, _source_of(inner, mode)])
-        entries.append(exp.PropertyEQ(this=exp.to_identifier(name, quoted=True), expression=origin))
+            origin = exp.Tuple(expressions=[origin, _source_of(inner, mode, to_files)])
+        entries.append(_entry(name, origin))
     return exp.Struct(expressions=entries)
+
+
+def physical_partitions(metadata: Metadata) -> tuple[str, ...]:
+    """The partition columns as partition values name them, in the table's order."""
+    mode = mode_of(metadata)
+    if mode == "none":
+        return metadata.partition_columns
+    fields = {field.name: field for field in metadata.schema.fields}
+    return tuple(physical_name(fields[name], mode) for name in metadata.partition_columns)
 
 
 def partition_of(metadata: Metadata, file: AddFile) -> tuple[str | None, ...]:
     """A file's partition values as text, in the order of the table's partition columns."""
-    mode = mode_of(metadata)
-    if mode == "none":
-        return tuple(file.partition_values.get(name) for name in metadata.partition_columns)
-    fields = {field.name: field for field in metadata.schema.fields}
-    names = (physical_name(fields[name], mode) for name in metadata.partition_columns)
-    return tuple(file.partition_values.get(name) for name in names)
+    return tuple(file.partition_values.get(name) for name in physical_partitions(metadata))
+
+
+def physical_path(schema: StructType, path: Sequence[str], mode: Mode) -> tuple[str, ...]:
+    """A column, given by its names from the top, by its physical names; a name that is not there stays."""
+    found: list[str] = []
+    kind: DataType = schema
+    for name in path:
+        fields = kind.fields if isinstance(kind, StructType) else []
+        field = next((one for one in fields if one.name.lower() == name.lower()), None)
+        found.append(name if field is None else physical_name(field, mode))
+        kind = schema if field is None else field.dataType
+    return tuple(found)
+
+
+def logical_path(schema: StructType, path: Sequence[str], mode: Mode) -> tuple[str, ...]:
+    """The inverse of `physical_path`."""
+    found: list[str] = []
+    kind: DataType = schema
+    for name in path:
+        fields = kind.fields if isinstance(kind, StructType) else []
+        field = next((one for one in fields if physical_name(one, mode) == name), None)
+        found.append(name if field is None else field.name)
+        kind = schema if field is None else field.dataType
+    return tuple(found)
 
 
 def user_schema(schema: StructType) -> StructType:

@@ -23,7 +23,7 @@ from headwater.errors import AnalysisError, UnsupportedError
 from headwater.lake import clustering
 from headwater.lake.actions import AddFile, Metadata
 from headwater.lake.conflicts import reads
-from headwater.lake.features import check_mapping, check_writable
+from headwater.lake.features import check_writable
 from headwater.lake.file_sizes import Limits, Sizes
 from headwater.lake.log import LogState
 from headwater.lake.partitions import Partition, PartitionPredicate, partition_of
@@ -134,10 +134,9 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
     metadata, protocol = state.metadata, state.protocol
     if metadata is None or protocol is None:
         raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{table.path}`")
-    check_mapping(metadata, table.path)
     check_writable(protocol, metadata, table.path)
     files = tuple(state.files.values())
-    columns = clustering.columns_of(state.domains)
+    columns = clustering.named_columns(metadata, state.domains)
     if asked.purge:
         if asked.where is not None:
             files = _asked(connection, metadata, files, asked.where)

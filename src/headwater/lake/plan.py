@@ -14,14 +14,16 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.errors import AnalysisError, SparkError
-from headwater.lake import clustering
+from headwater.lake import clustering, widening
 from headwater.lake.actions import AddFile, DomainMetadata, Metadata, Protocol, new_table_id
+from headwater.lake.column_ids import assigned
 from headwater.lake.columns import check_defaults
 from headwater.lake.conflicts import NOTHING, Reads, reads, whole
-from headwater.lake.features import check_change_columns, check_mapping, check_writable, protocol_for, raised
+from headwater.lake.features import check_change_columns, check_writable, protocol_for, raised
 from headwater.lake.file_sizes import Sizes
 from headwater.lake.identity import ONLY_MARKS, check_defined, moved
 from headwater.lake.log import LogState
+from headwater.lake.mapping import MODE, mode_of, physical_path, user_schema
 from headwater.lake.partitions import Partition, partition_of
 from headwater.lake.properties import checked, kept
 from headwater.lake.schema import as_nullable, check_partitioning, check_storable, merge, stored
@@ -164,7 +166,7 @@ def _first_of(files: Sequence[AddFile], partitions: frozenset[Partition]) -> Add
 
 def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     """Check `write` against the table at `state`. Raises Delta's schema, partition and feature errors."""
-    check_storable(write.schema)
+    check_storable(write.schema, mapped=_maps(state, write))
     if state.metadata is None or state.protocol is None:
         made = _defined(write, now_ms)
         return Planned(write, *made, changed=True, read_version=state.version, domains=_domains(made[0], write))
@@ -173,25 +175,26 @@ def plan(state: LogState, write: Write, now_ms: int) -> Planned:
     if write.replaces_table:
         _check_mode(state.metadata, write)
         return replace(_replacing(state, state.protocol, write, now_ms), live=live)
-    check_mapping(state.metadata, "")
     check_writable(state.protocol, state.metadata, "")
     _check_mode(state.metadata, write)
-    domains = _reclustered(state, write)
     metadata = _evolved(state.metadata, write)
+    domains = _reclustered(state, write, metadata)
     changed = metadata != state.metadata
     check_change_columns(metadata, "RESERVED_CDC_COLUMNS_ON_WRITE")
     protocol = raised(state.protocol, metadata.schema, metadata.configuration) if changed else None
     return Planned(write, metadata, protocol, changed, state.version, live, domains)
 
 
-def _reclustered(state: LogState, write: Write) -> tuple[DomainMetadata, ...]:
+def _reclustered(state: LogState, write: Write, metadata: Metadata) -> tuple[DomainMetadata, ...]:
     """Other clustering columns, if the write may set them. Raises DELTA_CLUSTERING_COLUMNS_MISMATCH if not."""
     assert state.metadata is not None
     if not write.cluster_by:
         return ()
     if write.mode == "overwrite" and write.overwrite_schema and clustering.columns_of(state.domains):
-        return (clustering.domain(clustering.check(as_nullable(write.schema), write.cluster_by)),)
-    clustering.check_same(state.domains, write.cluster_by)
+        columns = clustering.check(as_nullable(write.schema), write.cluster_by)
+        mode = mode_of(metadata)
+        return (clustering.domain([physical_path(metadata.schema, path, mode) for path in columns]),)
+    clustering.check_same(state.metadata, state.domains, write.cluster_by)
     return ()
 
 
@@ -204,6 +207,15 @@ def properties_of(write: Write) -> dict[str, str]:
     return {**(write.properties or {}), **(clustering.SWITCHES if write.cluster_by else {})}
 
 
+def _maps(state: LogState, write: Write) -> bool:
+    """Whether the table will map its columns, so that any name will do."""
+    if state.metadata is not None and not write.replaces_table:
+        return mode_of(state.metadata) != "none"
+    return any(
+        key.lower() == MODE.lower() and value.lower() != "none" for key, value in (write.properties or {}).items()
+    )
+
+
 def _defined(write: Write, now_ms: int) -> tuple[Metadata, Protocol]:
     properties = properties_of(write)
     return new_table(as_nullable(write.schema), write.partition_by, properties, now_ms, write.description)
@@ -212,7 +224,9 @@ def _defined(write: Write, now_ms: int) -> tuple[Metadata, Protocol]:
 def _replacing(state: LogState, protocol: Protocol, write: Write, now_ms: int) -> Planned:
     """A protocol is never lowered: older versions of the table are still there to be read."""
     properties = properties_of(write)
-    made, _ = new_table(write.schema, write.partition_by, properties, now_ms, write.description)
+    made, _ = new_table(
+        write.schema, write.partition_by, properties, now_ms, write.description, replaces=state.metadata
+    )
     needed = raised(protocol, made.schema, properties)
     check_writable(needed, made, "")
     domains = _domains(made, write)
@@ -227,24 +241,27 @@ def new_table(
     properties: Mapping[str, str],
     now_ms: int,
     description: str | None = None,
+    *,
+    replaces: Metadata | None = None,
 ) -> tuple[Metadata, Protocol]:
-    """Metadata and protocol of a table that does not exist yet.
+    """Metadata and protocol of a table that does not exist yet, or `replaces` another.
 
     Raises what a schema, its partitioning or a property is refused for, unknown features by name.
     """
-    check_storable(schema)
+    properties = checked(properties)
+    check_storable(schema, mapped=properties.get(MODE, "none").lower() != "none")
     schema = stored(schema)
     if not schema.fields:
         raise AnalysisError("DELTA_EMPTY_DATA")
     partitions = check_partitioning(schema, partition_by)
     check_defined(schema, partitions)
-    properties = checked(properties)
     metadata = Metadata(
         new_table_id(), schema.json(), partitions, kept(properties), description=description, created_time=now_ms
     )
+    mapped = replaces is not None and mode_of(replaces) == mode_of(metadata) != "none"
+    metadata = assigned(metadata, replaces if mapped else None, overwrites=True)
     protocol = protocol_for(schema, properties)
     check_defaults(schema, protocol.writer_features, "CREATE TABLE")
-    check_mapping(metadata, "")
     check_writable(protocol, metadata, "")
     return metadata, protocol
 
@@ -260,12 +277,15 @@ def _evolved(metadata: Metadata, write: Write) -> Metadata:
     if write.mode == "overwrite" and write.overwrite_schema:
         schema = as_nullable(stored(write.schema))
         partitions = check_partitioning(schema, write.partition_by)
-        if (schema, partitions) == (metadata.schema, metadata.partition_columns):
+        if (schema, partitions) == (user_schema(metadata.schema), metadata.partition_columns):
             return metadata
-        return replace(metadata, schema_text=schema.json(), partition_columns=partitions)
+        made = replace(metadata, schema_text=schema.json(), partition_columns=partitions)
+        return assigned(made, metadata, overwrites=True)
     _check_partitions(metadata, write)
-    schema = merge(metadata.schema, write.schema, grow=write.merge_schema)
-    return metadata if schema == metadata.schema else replace(metadata, schema_text=schema.json())
+    widens = write.merge_schema and widening.enabled(metadata)
+    schema = merge(metadata.schema, write.schema, grow=write.merge_schema, widen=widens)
+    schema = widening.recorded(metadata.schema, schema) if widens else schema
+    return metadata if schema == metadata.schema else assigned(replace(metadata, schema_text=schema.json()), metadata)
 
 
 def _check_partitions(metadata: Metadata, write: Write) -> None:

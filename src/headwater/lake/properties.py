@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.errors import AnalysisError, IllegalArgumentError, UnsupportedError
 from headwater.lake.conflicts import PROPERTY as ISOLATION
 from headwater.lake.conflicts import level_of
 from headwater.lake.features import is_protocol_property
@@ -40,7 +40,6 @@ _OTHERS = (
     "checkpointInterval",
     "checkpointPolicy",
     "checkpointRetentionDuration",
-    "columnMapping.maxColumnId",
     "columnMapping.mode",
     "dataSkippingNumIndexedCols",
     "dataSkippingStatsColumns",
@@ -60,15 +59,22 @@ _OTHERS = (
     "targetFileSize",
     "universalFormat.enabledFormats",
 )
+_OWN = ("columnMapping.maxColumnId",)
+"""What only a writer may set."""
 _SPELLED = {f"delta.{name}".lower(): f"delta.{name}" for name in (*_FLAGS, *_OTHERS)}
 _BOOLEAN = frozenset(f"delta.{name}" for name in _FLAGS)
 
 
 def spelled(key: str) -> str:
-    """The property's name as Delta writes it. Raises DELTA_UNKNOWN_CONFIGURATION."""
+    """The property's name as Delta writes it.
+
+    Raises DELTA_UNKNOWN_CONFIGURATION, and DELTA_CANNOT_MODIFY_TABLE_PROPERTY for one that only writers set.
+    """
     folded = key.lower()
     if not folded.startswith("delta.") or is_protocol_property(key) or folded.startswith(CONSTRAINT):
         return key
+    if folded.removeprefix("delta.") in map(str.lower, _OWN):
+        raise UnsupportedError("DELTA_CANNOT_MODIFY_TABLE_PROPERTY", prop=key)
     if folded not in _SPELLED:
         switch = "spark.databricks.delta.allowArbitraryProperties.enabled"
         raise AnalysisError("DELTA_UNKNOWN_CONFIGURATION", config=key, disableCheckConfig=switch)

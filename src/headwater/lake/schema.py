@@ -36,15 +36,21 @@ from pyspark.sql.types import (
 )
 
 from headwater.errors import AnalysisError, unsupported
+from headwater.lake.widening import widens
 
+CHAR_VARCHAR = "__CHAR_VARCHAR_TYPE_STRING"
+"""Where a text column's metadata remembers that it is a CHAR or VARCHAR, and of what length."""
 _FORBIDDEN = " ,;{}()\n\t="
 _INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
 _DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 20}
 
 
-def check_storable(schema: StructType) -> None:
-    """Raise if Delta cannot hold a column: unknown type, forbidden name, names that differ only by case."""
-    _check_names(schema.fields)
+def check_storable(schema: StructType, *, mapped: bool = False) -> None:
+    """Raise if Delta cannot hold a column: unknown type, forbidden name, names that differ only by case.
+
+    `mapped`: the table has other names in its files, so that a column may have any.
+    """
+    _check_names(schema.fields, "" if mapped else _FORBIDDEN)
     for path, kind in _types(schema, ()):
         if isinstance(kind, NullType):
             raise AnalysisError("DELTA_NULL_SCHEMA_IN_STREAMING_WRITE", column=".".join(path))
@@ -55,10 +61,10 @@ def check_storable(schema: StructType) -> None:
             raise unsupported("a variant column in a Delta table", "Keep it as a JSON string: to_json(column).")
 
 
-def _check_names(fields: list[StructField]) -> None:
+def _check_names(fields: list[StructField], forbidden: str) -> None:
     seen: set[str] = set()
     for field in fields:
-        if any(char in field.name for char in _FORBIDDEN):
+        if any(char in field.name for char in forbidden):
             raise AnalysisError("DELTA_INVALID_CHARACTERS_IN_COLUMN_NAMES", invalidColumnNames=field.name)
         if field.name.lower() in seen:
             raise AnalysisError(
@@ -66,7 +72,7 @@ def _check_names(fields: list[StructField]) -> None:
             )
         seen.add(field.name.lower())
         for inner in _structs(field.dataType):
-            _check_names(inner.fields)
+            _check_names(inner.fields, forbidden)
 
 
 def _structs(kind: DataType) -> Iterator[StructType]:
@@ -117,7 +123,7 @@ def stored(schema: StructType) -> StructType:
 def _stored_field(field: StructField) -> StructField:
     if not isinstance(field.dataType, CharType | VarcharType):
         return field
-    metadata = {**(field.metadata or {}), "__CHAR_VARCHAR_TYPE_STRING": field.dataType.simpleString()}
+    metadata = {**(field.metadata or {}), CHAR_VARCHAR: field.dataType.simpleString()}
     return StructField(field.name, StringType(), field.nullable, metadata)
 
 
@@ -136,39 +142,45 @@ def _nullable(kind: DataType) -> DataType:
     return kind
 
 
-def merge(table: StructType, data: StructType, *, grow: bool) -> StructType:
+def merge(table: StructType, data: StructType, *, grow: bool, widen: bool = False) -> StructType:
     """The table's schema after writing `data` to it.
 
     With `grow`, columns that only `data` has are added at the end (nullable); without it they raise Delta's schema
-    mismatch, which tells of `mergeSchema`. Types that do not fit raise DELTA_FAILED_TO_MERGE_FIELDS.
+    mismatch, which tells of `mergeSchema`. Types that do not fit raise DELTA_FAILED_TO_MERGE_FIELDS; with `widen`, a
+    column becomes as wide as `data` has it.
     """
-    merged = _merge_structs(table, stored(data), ())
+    merged = _merge_structs(table, stored(data), (), widen)
     if not grow and merged != table:
         raise AnalysisError("DELTA_METADATA_MISMATCH", tableSchema=table.treeString(), dataSchema=data.treeString())
     return merged
 
 
-def _merge_structs(table: StructType, data: StructType, path: tuple[str, ...]) -> StructType:
+def _merge_structs(table: StructType, data: StructType, path: tuple[str, ...], widen: bool) -> StructType:
     incoming = {field.name.lower(): field for field in data.fields}
     fields = []
     for field in table.fields:
         other = incoming.pop(field.name.lower(), None)
-        kind = field.dataType if other is None else _merge_types(field.dataType, other.dataType, (*path, field.name))
+        kind = field.dataType
+        if other is not None:
+            kind = _merge_types(kind, other.dataType, (*path, field.name), widen)
         fields.append(StructField(field.name, kind, field.nullable, field.metadata))
     added = [field for field in data.fields if field.name.lower() in incoming]
     return StructType(fields + [StructField(f.name, _nullable(f.dataType), True, f.metadata) for f in added])
 
 
-def _merge_types(table: DataType, data: DataType, path: tuple[str, ...]) -> DataType:
+def _merge_types(table: DataType, data: DataType, path: tuple[str, ...], widen: bool) -> DataType:
     if isinstance(table, StructType) and isinstance(data, StructType):
-        return _merge_structs(table, data, path)
+        return _merge_structs(table, data, path, widen)
     if isinstance(table, ArrayType) and isinstance(data, ArrayType):
-        return ArrayType(_merge_types(table.elementType, data.elementType, path), table.containsNull)
+        return ArrayType(_merge_types(table.elementType, data.elementType, path, widen), table.containsNull)
     if isinstance(table, MapType) and isinstance(data, MapType):
-        key = _merge_types(table.keyType, data.keyType, path)
-        return MapType(key, _merge_types(table.valueType, data.valueType, path), table.valueContainsNull)
+        key = _merge_types(table.keyType, data.keyType, path, widen)
+        value = _merge_types(table.valueType, data.valueType, path, widen)
+        return MapType(key, value, table.valueContainsNull)
     if fits(data, table):
         return table
+    if widen and widens(table, data):
+        return data
     name = ".".join(path)
     reason = f"Failed to merge incompatible data types {table.simpleString()} and {data.simpleString()}."
     raise AnalysisError("DELTA_FAILED_TO_MERGE_FIELDS", currentField=name, updateField=name, reason=reason)

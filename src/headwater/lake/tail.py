@@ -1,7 +1,8 @@
 """The files of a Delta table in the order a stream takes them: first the table as it was, then commit by commit.
 
 A position is Delta's own stream offset: `reservoirVersion` and `index` name the last file taken; index -1 lies
-before a version's first file, so (v, -1) says that everything before version v is done.
+before a version's first file, so (v, -1) says that everything before version v is done. A stream that tracks the
+table's definition stops at indexes -20 and -19 of a version that changes it (see `lake.schema_tracking`).
 
 With the change data feed the files are those of the changes instead, so nothing is an error that the feed can tell.
 
@@ -22,9 +23,14 @@ from headwater.lake.actions import AddFile, Commit
 from headwater.lake.change_feed import Change, changes_of, check_recorded
 from headwater.lake.mapping import same_file_names
 from headwater.lake.schema import merge
+from headwater.lake.schema_tracking import Tracking
 from headwater.lake.table import LakeTable
 
-BEFORE_FIRST = -1
+BEFORE_FIRST = -100
+"""The index before a version's first file; in offsets it is -1, as in Delta."""
+CHANGE, AFTER_CHANGE = -20, -19
+"""The indexes at and after a change of the table's definition, of streams that track it."""
+_FORMAT, _FORMAT_OF_CHANGES = 1, 3
 _DOCUMENTATION = "https://docs.delta.io/latest/versioning.html#column-mapping"
 
 
@@ -41,13 +47,18 @@ class DeltaOffset:
     snapshot: bool
     event_time_ms: int | None = None
 
+    @property
+    def at_change(self) -> bool:
+        """Whether it lies at or after a change of the definition, before any row of that version."""
+        return self.index in (CHANGE, AFTER_CHANGE)
+
     def json(self) -> str:
         """Delta's text."""
         body = {
-            "sourceVersion": 1,
+            "sourceVersion": _FORMAT_OF_CHANGES if self.at_change else _FORMAT,
             "reservoirId": self.table_id,
             "reservoirVersion": self.version,
-            "index": self.index,
+            "index": -1 if self.index == BEFORE_FIRST else self.index,
             "isStartingVersion": self.snapshot,
         }
         if self.event_time_ms is not None:
@@ -62,7 +73,7 @@ class DeltaOffset:
             return cls(
                 body["reservoirId"],
                 body["reservoirVersion"],
-                body["index"],
+                BEFORE_FIRST if body["index"] == -1 else body["index"],
                 bool(body.get("isStartingVersion")),
                 body.get("eventTimeMillis"),
             )
@@ -129,17 +140,19 @@ class Tail:
     """The files of one table as a stream.
 
     Args:
-        table: its schema when the stream is opened is the schema the stream reads with.
+        table: its schema when the stream is opened is the schema the stream reads with, unless `tracking` says which.
         uri: the table's path as messages print it.
     """
 
-    def __init__(self, table: LakeTable, rules: TailRules, uri: str) -> None:
+    def __init__(self, table: LakeTable, rules: TailRules, uri: str, tracking: Tracking | None = None) -> None:
         self._table = table
         self._table_id = table.metadata.id
         self._schema = table.schema
         self._read = (table.version, table.metadata)
         self._rules = rules
         self._uri = uri
+        self._tracking = tracking
+        self._barriers: set[int] = set()
         self._commits: dict[int, tuple[Change, ...]] = {}
         self._snapshot: tuple[int, tuple[Change, ...]] | None = None
         self._unchecked = rules.feed
@@ -174,7 +187,10 @@ class Tail:
             self._snapshot = None
 
     def after(self, start: DeltaOffset, end: DeltaOffset | None = None) -> Iterator[Indexed | DeltaOffset]:
-        """The files after `start`; a bare position says that a version without files of ours is passed."""
+        """The files after `start`; a bare position says that a version without files of ours is passed.
+
+        A position at a change of the definition is the last.
+        """
         version, index = start.version, start.index
         if self._unchecked:
             self._check_feed(version)
@@ -185,6 +201,9 @@ class Tail:
             files = self._files(version)
             if files is None:
                 return
+            if version in self._barriers and index < CHANGE:
+                yield DeltaOffset(self._table_id, version, CHANGE, False)
+                return
             yield from self._of_version(version, files, index, end, snapshot=False)
             version, index = version + 1, BEFORE_FIRST
 
@@ -192,12 +211,12 @@ class Tail:
         self, version: int, files: tuple[Change, ...], index: int, end: DeltaOffset | None, *, snapshot: bool
     ) -> Iterator[Indexed | DeltaOffset]:
         last = len(files) - 1
-        for number in range(index + 1, len(files)):
+        for number in range(max(index, -1) + 1, len(files)):
             if end is not None and (version, number) > (end.version, end.index):
                 return
             after = DeltaOffset(self._table_id, version, number, snapshot)
             yield Indexed(version, number, files[number], after if number < last else self.before(version + 1))
-        if index >= last:
+        if not files or index >= last:
             yield self.before(version + 1)
 
     def first_files(self, version: int) -> list[AddFile]:
@@ -247,7 +266,10 @@ class Tail:
 
     def _accepted(self, commit: Commit) -> tuple[Change, ...]:
         """The files of a commit that the stream gives. Raises if it took rows away or changed the schema."""
-        if commit.metadata is not None:
+        if self._tracking is not None and self._tracking.active:
+            if self._tracking.is_barrier(commit):
+                self._barriers.add(commit.version)
+        elif commit.metadata is not None:
             self._check_schema(commit)
         if self._rules.feed:
             if commit.metadata is not None:
@@ -285,8 +307,8 @@ class Tail:
             raise UnsupportedError(
                 "DELTA_STREAMING_INCOMPATIBLE_SCHEMA_CHANGE_USE_SCHEMA_LOG",
                 docLink=_DOCUMENTATION,
-                readSchema=self._schema.simpleString(),
-                incompatibleSchema=found.simpleString(),
+                readSchema=(found if commit.version < version else metadata.schema).json(),
+                incompatibleSchema=(metadata.schema if commit.version < version else found).json(),
             )
         try:
             fits = merge(self._schema, found, grow=True) == self._schema

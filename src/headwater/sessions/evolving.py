@@ -24,8 +24,13 @@ from headwater.plan.expressions import (
 )
 
 
-def evolved(table: StructType, source: StructType, clauses: Iterable[MergeClause]) -> StructType:
-    """The table's columns with what the clauses bring. Raises DELTA_FAILED_TO_MERGE_FIELDS."""
+def evolved(
+    table: StructType, source: StructType, clauses: Iterable[MergeClause], *, widen: bool = False
+) -> StructType:
+    """The table's columns with what the clauses bring; `widen`: as wide as they bring them.
+
+    Raises DELTA_FAILED_TO_MERGE_FIELDS.
+    """
     known = {field.name.lower(): field for field in table.fields}
     stars = [clause for clause in clauses if clause.star]
     assigned = {
@@ -37,7 +42,7 @@ def evolved(table: StructType, source: StructType, clauses: Iterable[MergeClause
         if any(field.name.lower() not in _left_out(clause) for clause in stars)
         or (field.name.lower() in assigned and _is_new(field, known.get(field.name.lower())))
     ]
-    return merge(table, StructType(brought), grow=True)
+    return merge(table, StructType(brought), grow=True, widen=widen)
 
 
 def _left_out(clause: MergeClause) -> set[str]:

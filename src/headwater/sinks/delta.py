@@ -129,7 +129,7 @@ def _cluster(table: LakeTable, request: SinkRequest) -> None:
     """Make the table with its clustering columns if there is none. Raises if it has others."""
     columns = tuple(column_path(name) for name in request.cluster_by)
     if table.version >= 0:
-        check_same(table.newest().domains, columns)
+        check_same(table.metadata, table.newest().domains, columns)
     else:
         create(table, NewTable(as_nullable(request.schema), cluster_by=columns))
 

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -19,90 +19,25 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.duck import Connection
-from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
+from headwater.errors import AnalysisError, IllegalArgumentError
 from headwater.io.formats.base import FormatOptions
 from headwater.io.routing import exists
 from headwater.lake import change_feed
+from headwater.lake.actions import Metadata
 from headwater.lake.change_feed import Change
 from headwater.lake.event_order import EventOrder, needed
 from headwater.lake.handles import shared
 from headwater.lake.mapping import read_schema
+from headwater.lake.schema_changes import Leave
+from headwater.lake.schema_tracking import Tracking, check_place, log_folder, skim, tracked
 from headwater.lake.snapshot import Snapshot, read_files
 from headwater.lake.table import LakeTable
-from headwater.lake.tail import BEFORE_FIRST, DeltaOffset, Indexed, Room, Tail, TailRules
+from headwater.lake.tail import AFTER_CHANGE, BEFORE_FIRST, CHANGE, DeltaOffset, Indexed, Room, Tail
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, sources
+from headwater.sources.delta_options import StreamOptions, reads_feed
 
-_DEFAULT_FILES = 1000
-_SCHEMA_OPTIONS = (
-    "schemaTrackingLocation",
-    "schemaLocation",
-    "streamingSourceTrackingId",
-    "allowSourceColumnDrop",
-    "allowSourceColumnRename",
-    "allowSourceColumnTypeChange",
-    "allowSourceColumnRenameAndDrop",
-)
 _VERSION_SUFFIX = re.compile(r"^(.*)@v(\d+)$")
 _LENIENT = "spark.databricks.delta.changeDataFeed.timestampOutOfRange.enabled"
-_BYTES = re.compile(r"^\s*(\d+)\s*([kmgtp]?)(?:i?b)?\s*$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class StreamOptions:
-    """The stream's options; `files`/`bytes` None is no limit; `ordered`: the table as it is comes by event time."""
-
-    files: int | None
-    bytes: int | None
-    rules: TailRules
-    ordered: bool = False
-
-    @classmethod
-    def parse(cls, options: FormatOptions) -> StreamOptions:
-        """From the reader's options. Raises DELTA_ILLEGAL_OPTION, and UNSUPPORTED_FEATURE for what is not here."""
-        ordered = options.flag("withEventTimeOrder")
-        if ordered and reads_feed(options):
-            raise unsupported("the option `withEventTimeOrder` of a stream of changes")
-        for name in _SCHEMA_OPTIONS:
-            if name.lower() in options:
-                raise unsupported(f"the option `{name}` of a Delta stream", "Restart the query after a schema change.")
-        size = _bytes(options)
-        files = _positive(options, "maxFilesPerTrigger")
-        pattern = options.get("excluderegex")
-        changes = options.flag("ignoreChanges")
-        rules = TailRules(
-            changes or options.flag("ignoreDeletes") or options.flag("ignoreFileDeletion"),
-            changes or options.flag("ignoreFileDeletion"),
-            options.flag("skipChangeCommits"),
-            options.flag("failOnDataLoss", True),
-            re.compile(pattern) if pattern else None,
-            reads_feed(options),
-        )
-        return cls(files if files is not None or size is not None else _DEFAULT_FILES, size, rules, ordered)
-
-
-def reads_feed(options: FormatOptions) -> bool:
-    """Whether the changes are asked for, by either of the option's names."""
-    return options.flag("readChangeFeed") or options.flag("readChangeData")
-
-
-def _positive(options: FormatOptions, name: str) -> int | None:
-    text = options.get(name.lower())
-    if text is None:
-        return None
-    if not text.strip().isdigit() or int(text) <= 0:
-        raise IllegalArgumentError("DELTA_ILLEGAL_OPTION", input=text, name=name, explain="must be a positive integer")
-    return int(text)
-
-
-def _bytes(options: FormatOptions) -> int | None:
-    text = options.get("maxbytespertrigger")
-    if text is None:
-        return None
-    match = _BYTES.match(text)
-    if match is None or int(match[1]) <= 0:
-        explain = "must be a size, such as 10g or 500m"
-        raise IllegalArgumentError("DELTA_ILLEGAL_OPTION", input=text, name="maxBytesPerTrigger", explain=explain)
-    return int(match[1]) << (10 * " kmgtp".index(match[2].lower() or " "))
 
 
 class DeltaSource:
@@ -112,14 +47,15 @@ class DeltaSource:
         self.description = description
         self._table = table
         self._options = StreamOptions.parse(request.options)
-        self.schema: StructType = _schema(table, request.options)
+        self._tracking = _tracking(table, request.options, context)
+        self._metadata = table.metadata if self._tracking is None else self._tracking.metadata
+        self.schema: StructType = _schema(self._metadata, request.options)
         self._times = change_feed.Times(table)
-        self._order = EventOrder.of(table.path, table.metadata, request.event_time)
+        self._order = EventOrder.of(table.path, self._metadata, request.event_time)
         if self._options.ordered:
             needed(self._order)
-        self._metadata = table.metadata
         self._start = _Start(table, request.options, context)
-        self._tail = Tail(table, self._options.rules, context.mounts.uri(table.path))
+        self._tail = Tail(table, self._options.rules, context.mounts.uri(table.path), self._tracking)
         self._outstanding = (0, 0)
 
     # ── the source's contract ───────────────────────────────────────────────────────────────────────────────
@@ -133,6 +69,10 @@ class DeltaSource:
         """See `StreamSource.latest_offset`."""
         position = DeltaOffset.parse(start) if start is not None else self._first_position()
         self._tail.check(position)
+        if self._tracking is not None:
+            self._track(self._tracking, position, begins=start is None)
+            if position.index == CHANGE:
+                return replace(position, index=AFTER_CHANGE).json()
         left = Room(None, None) if limit.all else Room(self._options.files, self._options.bytes)
         if self._by_event_time(position):
             return self._next_interval(position, left)
@@ -141,6 +81,7 @@ class DeltaSource:
         for step in self._tail.after(position):
             if isinstance(step, DeltaOffset):
                 end = end if waiting else step
+                taken += step.at_change
             elif left.take(step.change):
                 end, taken = step.after, taken + 1
             else:
@@ -154,6 +95,9 @@ class DeltaSource:
         last = DeltaOffset.parse(end)
         first = DeltaOffset.parse(start) if start is not None else self._position_before(last)
         self._tail.check(last)
+        if self._tracking is not None:
+            self._tracking.check()
+            self._tracking.begin(_whole(first), _whole(last))
         if first.event_time_ms is not None or last.event_time_ms is not None:
             files = self._tail.first_files(first.version)
             return BatchInput(needed(self._order).rows(files, first.event_time_ms, last.event_time_ms))
@@ -165,6 +109,16 @@ class DeltaSource:
         counts = [file.rows for file in files]
         rows = None if None in counts else sum(count or 0 for count in counts)
         return BatchInput(read_files(self._table.path, self._metadata, files), rows=rows)
+
+    def _track(self, tracking: Tracking, position: DeltaOffset, *, begins: bool) -> None:
+        """See to it that what follows a position is read by the definition that the log has."""
+        tracking.check()
+        tracking.begin(position.version if begins else _whole(position))
+        if begins and position.snapshot:
+            tracking.snapshot(position.version)
+        if position.index == AFTER_CHANGE:
+            # Killed after that batch was done and before the log was written.
+            tracking.passed(position.version)
 
     def _by_event_time(self, position: DeltaOffset) -> bool:
         """Whether what follows is the table as it was, by event time. What has begun so ends so."""
@@ -189,8 +143,11 @@ class DeltaSource:
         self._tail.end_now()
 
     def commit(self, end: Offset) -> None:
-        """Forget the commits that are done."""
-        self._tail.forget(DeltaOffset.parse(end))
+        """Forget the commits that are done. Raises DELTA_STREAMING_METADATA_EVOLUTION after a change of definition."""
+        done = DeltaOffset.parse(end)
+        self._tail.forget(done)
+        if self._tracking is not None and done.at_change:
+            self._tracking.passed(done.version)
 
     def reported_latest(self) -> Offset | None:
         """Delta reports none."""
@@ -289,7 +246,15 @@ class DeltaProvider:
         table = _shared(_path(request), context)
         if request.schema is not None and request.schema not in (table.schema, read_schema(table.schema)):
             raise AnalysisError("DELTA_UNSUPPORTED_SCHEMA_DURING_READ")
-        return _schema(table, request.options)
+        folder = _log_folder(table, request.options, context)
+        if folder is None:
+            return _schema(table.metadata, request.options)
+        if context.checkpoint is not None:
+            check_place(folder, context.checkpoint, context.mounts.uri)
+        log = tracked(context.storage, folder, table)
+        skim(log, table)
+        metadata = table.metadata if log.current is None else log.current.metadata(table.metadata)
+        return _schema(metadata, request.options)
 
     def open(self, request: SourceRequest, context: SourceContext) -> DeltaSource:
         """The stream. Raises for options that Delta refuses."""
@@ -359,9 +324,38 @@ def _there(table: LakeTable, path: str) -> LakeTable:
     raise AnalysisError("DELTA_PATH_DOES_NOT_EXIST", path=f"`{path}`")
 
 
-def _schema(table: LakeTable, options: FormatOptions) -> StructType:
-    schema = read_schema(table.schema)
-    return change_feed.schema_of(schema) if reads_feed(options) else schema
+def _schema(metadata: Metadata, options: FormatOptions) -> StructType:
+    columns = read_schema(metadata.schema)
+    return change_feed.schema_of(columns) if reads_feed(options) else columns
+
+
+def _log_folder(table: LakeTable, options: FormatOptions, context: SourceContext) -> str | None:
+    """Where the stream's schema log lies, if the reader's options ask for one."""
+    location = options.get("schematrackinglocation") or options.get("schemalocation")
+    if location is None:
+        return None
+    return log_folder(context.mounts.local(location), table.metadata.id, options.get("streamingsourcetrackingid"))
+
+
+def _tracking(table: LakeTable, options: FormatOptions, context: SourceContext) -> Tracking | None:
+    folder = _log_folder(table, options, context)
+    if folder is None or context.log_path is None:
+        return None
+    path = context.mounts.uri(context.log_path)
+    leave = Leave(lambda name: options.get(name.lower()), lambda key: _setting(context, key), path)
+    return Tracking(table, tracked(context.storage, folder, table), path, leave)
+
+
+def _setting(context: SourceContext, key: str) -> str | None:
+    lookup = getattr(context.settings, "lookup", context.settings.get)
+    found = lookup(key)
+    return None if found is None else str(found)
+
+
+def _whole(position: DeltaOffset) -> int:
+    """The last version of which a position has, or may yet have, rows or has passed a change."""
+    before = position.index == BEFORE_FIRST and not position.snapshot
+    return max(0, position.version - 1) if before else position.version
 
 
 def _feed(

@@ -104,7 +104,6 @@ def test_properties_reach_the_protocol(tmp_path: Path, properties: dict[str, str
 @pytest.mark.parametrize(
     ("key", "value", "feature"),
     [
-        ("delta.columnMapping.mode", "name", "columnMapping"),
         ("delta.enableRowTracking", "true", "rowTracking"),
         ("delta.feature.icebergCompatV1", "supported", "icebergCompatV1"),
     ],

@@ -37,8 +37,6 @@ def test_an_unknown_reader_feature_is_named(tmp_path: Path, feature: str) -> Non
     ("protocol", "configuration", "named"),
     [
         (Protocol(1, 7, (), ("rowTracking",)), {}, "rowTracking"),
-        (Protocol(2, 5), {"delta.columnMapping.mode": "name"}, "columnMapping"),
-        (Protocol(3, 7, ("columnMapping",), ("columnMapping",)), {}, "columnMapping"),
         (Protocol(1, 8), {}, "writer version 8"),
     ],
 )
@@ -53,6 +51,15 @@ def test_a_table_that_asks_more_of_its_writers_is_read_but_not_written(
 
 def test_an_unused_feature_of_an_old_writer_version_does_not_stand_in_the_way(tmp_path: Path) -> None:
     assert LakeTable.open(made(tmp_path, Protocol(1, 4))).append(connection(), ONE, IDS).committed
+
+
+def test_column_mapping_is_the_reader_feature_with_a_version_of_its_own() -> None:
+    mapped = {"delta.columnMapping.mode": "name"}
+    assert protocol_for(IDS, mapped) == Protocol(2, 7, (), ("appendOnly", "columnMapping", "invariants"))
+    more = protocol_for(IDS, {**mapped, "delta.enableDeletionVectors": "true"})
+    assert more.reader_version == 3
+    assert more.reader_features == ("columnMapping", "deletionVectors")
+    assert protocol_for(IDS, {**mapped, "delta.minReaderVersion": "2", "delta.minWriterVersion": "5"}) == Protocol(2, 5)
 
 
 def test_a_timestamp_without_zone_asks_for_its_feature() -> None:

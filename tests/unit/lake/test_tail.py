@@ -8,7 +8,7 @@ import pytest
 
 from headwater.errors import SparkError
 from headwater.lake.table import LakeTable
-from headwater.lake.tail import DeltaOffset, Indexed, Tail, TailRules
+from headwater.lake.tail import BEFORE_FIRST, DeltaOffset, Indexed, Tail, TailRules
 from headwater.types.ddl import parse_schema
 from support.lake import connection, numbers
 
@@ -40,7 +40,7 @@ def test_every_pair_of_positions_cuts_the_same_list(table: LakeTable) -> None:
 
 
 def test_offsets_survive_their_text_and_rubbish_is_refused() -> None:
-    offset = DeltaOffset("id", 3, -1, False)
+    offset = DeltaOffset("id", 3, BEFORE_FIRST, False)
     assert DeltaOffset.parse(offset.json()) == offset
     for text in ("", "{}", "[]", '{"reservoirId": 1}'):
         with pytest.raises(SparkError, match="DELTA_INVALID_SOURCE_OFFSET_FORMAT"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def test_a_column_gets_another_comment_and_place(sql: Sql) -> None:
     assert sql("DESCRIBE t")[:2] == [("v", "string", "new"), ("id", "int", None)]
     sql("ALTER TABLE t ALTER COLUMN s.b FIRST")
     assert columns(sql) == "struct<v:string,id:int,s:struct<b:array<struct<x:int>>,a:int>>"
-    assert operation(sql)[1]["columnPath"] == "s"
+    assert json.loads(operation(sql)[1]["column"])["name"] == "s.b"
     assert sql("SELECT id, v, s.a, s.b[0].x FROM t") == [(1, "a", 1, 1)]
 
 

@@ -17,25 +17,21 @@ from headwater.catalog.catalog import already_exists
 from headwater.crash import crash_point
 from headwater.errors import AnalysisError, unsupported
 from headwater.io.paths import is_remote
-from headwater.lake import alter, columns
+from headwater.lake import alter, columns, renaming
 from headwater.lake.drop_feature import drop_feature
 from headwater.lake.identity import is_identity
 from headwater.lake.table import LakeTable
+from headwater.lake.widening import type_at
 from headwater.lake.zorder import column_path
 from headwater.plan.commands import AlterTable, CommentOn
 from headwater.sessions import defaults, stored
 from headwater.sessions.commands.base import command
+from headwater.sessions.dependents import check_unused
 from headwater.sessions.rules import RulesContext, check
 from headwater.sessions.saving import DELTA
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
-
-_ADVICE = (
-    "\nPlease enable Column Mapping on your Delta table with mapping mode 'name'.\n"
-    "You can use one of the following commands.\n\n"
-    "ALTER TABLE table_name SET TBLPROPERTIES ('delta.columnMapping.mode' = 'name')\n"
-)
 
 
 @command(AlterTable)
@@ -72,7 +68,7 @@ def _alter_column(table: Table, given: dict[str, Any], session: Session) -> None
         raise AnalysisError("DELTA_IDENTITY_COLUMNS_ALTER_COLUMN_NOT_SUPPORTED")
     changes = alter.Changes(given.get("comment"), given.get("nullable"), given.get("position"), given.get("type"))
     with session.connection() as connection:
-        alter.change_column(stored.lake_of(table, session), path, changes, connection)
+        alter.change_column(stored.lake_of(table, session), path, changes, connection, check_unused)
 
 
 def _set_default(table: Table, given: dict[str, Any], session: Session) -> None:
@@ -98,19 +94,17 @@ def _drop_feature(table: Table, given: dict[str, Any], session: Session) -> None
     drop_feature(stored.lake_of(table, session), given["feature"], truncate_history=given["truncate"])
 
 
-def _rename_column(table: Table, _: dict[str, Any], session: Session) -> None:
-    _check_mapped(table, "DELTA_UNSUPPORTED_RENAME_COLUMN", "RENAME COLUMN", session)
+def _rename_column(table: Table, given: dict[str, Any], session: Session) -> None:
+    renaming.rename_column(stored.lake_of(table, session), given["column"], given["name"], check_unused)
 
 
-def _drop_columns(table: Table, _: dict[str, Any], session: Session) -> None:
-    _check_mapped(table, "DELTA_UNSUPPORTED_DROP_COLUMN", "DROP COLUMN", session)
-
-
-def _check_mapped(table: Table, condition: str, what: str, session: Session) -> None:
-    configuration = stored.lake_of(table, session).metadata.configuration
-    if configuration.get("delta.columnMapping.mode", "none") == "none":
-        raise AnalysisError(condition, advice=_ADVICE)
-    raise unsupported(f"{what} of a table with column mapping", "Do it with Apache Spark.")
+def _drop_columns(table: Table, given: dict[str, Any], session: Session) -> None:
+    lake = stored.lake_of(table, session)
+    columns = given["columns"]
+    if given["if_exists"]:
+        columns = [path for path in columns if type_at(lake.schema, path) is not None]
+    if columns:
+        renaming.drop_columns(lake, columns, check_unused)
 
 
 # ── constraints ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,7 +19,9 @@ from headwater.compile import Attribute, Resolved, compile_expression
 from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import Typed
 from headwater.lake import merge as lake
+from headwater.lake import widening
 from headwater.lake.identity import check_changed, check_given
+from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
 from headwater.plan.commands import Delete, Merge, MergeClause, Update
 from headwater.plan.expressions import Cast, Column, Expression, Literal, Subquery, SubqueryReference
@@ -98,7 +100,7 @@ def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
     if source.streaming:
         raise AnalysisError("CALL_ON_STREAMING_DATASET_UNSUPPORTED", methodName="`merge`")
     table = stored.lake_of(found, session)
-    names = _Names.of(node, found, table.schema, source, session)
+    names = _Names.of(node, found, table, source, session)
     on = names.compile(node.on, names.scope("matched"))
     made = lake.Merge(
         names.schema,
@@ -161,10 +163,12 @@ class _Names:
     inputs: dict[str, Any] = field(default_factory=dict)
 
     @staticmethod
-    def of(node: Merge, found: Table, table: StructType, source: Resolved, session: Session) -> _Names:
+    def of(node: Merge, found: Table, table: LakeTable, source: Resolved, session: Session) -> _Names:
         """The names for a table's columns, new ones included, and a source's."""
         evolve = node.evolve or session.settings.flag(_AUTO_MERGE)
-        schema = evolved(table, source.schema, node.clauses) if evolve else table
+        schema = table.schema
+        if evolve:
+            schema = evolved(schema, source.schema, node.clauses, widen=widening.enabled(table.metadata))
         qualifier = (node.alias,) if node.alias else found.full_name if found.database else (found.provider, found.name)
         target = tuple(
             Attribute(column.name, column.dataType, column.nullable, lake.target_column(index), (qualifier,))

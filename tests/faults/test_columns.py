@@ -1,0 +1,123 @@
+"""Columns that change under SIGKILL, and streams that go through it: the table is readable, each row comes once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable
+
+from headwater.lake import alter, renaming
+from headwater.lake.actions import Metadata
+from headwater.lake.alter import Changes
+from headwater.lake.table import LakeTable
+from headwater.types.ddl import parse_schema, parse_type
+from support.command import run_job
+from support.kill import KILLED
+from support.lake import connection, query, rows
+
+TESTS = Path(__file__).resolve().parents[1]
+PROPERTIES = {"delta.columnMapping.mode": "name", "delta.enableTypeWidening": "true"}
+CHANGES = {
+    "rename": "renaming.rename_column(table, ('v',), 'w', lambda *_: None)",
+    "drop": "renaming.drop_columns(table, [('v',)], lambda *_: None)",
+    "type": "alter.change_column(table, ('id',), alter.Changes(type=LongType()), connection())",
+    "mapping": "alter.set_properties(table, {'delta.columnMapping.mode': 'name'})",
+}
+AFTER = {"rename": "struct<id:int,w:int>", "drop": "struct<id:int>", "type": "struct<id:bigint,v:int>"}
+CODE = (
+    "import sys; from pyspark.sql.types import LongType; from headwater.lake import alter, renaming;"
+    "from headwater.lake.table import LakeTable; from support.lake import connection;"
+    "table = LakeTable.open(sys.argv[1]);"
+)
+
+
+def change(path: str, what: str, crash_at: str | None = None) -> int:
+    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
+    environment.pop("HEADWATER_CRASH_AT", None)
+    if crash_at is not None:
+        environment["HEADWATER_CRASH_AT"] = crash_at
+    return subprocess.run([sys.executable, "-c", CODE + CHANGES[what], path], env=environment, timeout=300).returncode
+
+
+def made(folder: Path, properties: dict[str, str]) -> LakeTable:
+    table = LakeTable.create(str(folder / "t"), parse_schema("id int, v int"), properties=properties)
+    table.append(connection(), query("SELECT 1::INT AS id, 2::INT AS v"), parse_schema("id int, v int"))
+    return table
+
+
+@pytest.mark.parametrize("what", sorted(CHANGES))
+def test_a_change_of_columns_is_there_or_not(tmp_path: Path, what: str) -> None:
+    before = "struct<id:int,v:int>"
+    for number, point in enumerate(("lake.altered:1", "storage.temp:1", "storage.link:1")):
+        path = made(tmp_path / str(number), {} if what == "mapping" else PROPERTIES).path
+        assert change(path, what, point) == -signal.SIGKILL, point
+        table = LakeTable.open(path)
+        landed = point == "storage.link:1"
+        assert table.version == (2 if landed else 1)
+        assert table.schema.simpleString() == (AFTER.get(what, before) if landed else before)
+        assert [row[0] for row in rows(table)] == [1]
+        if not landed:
+            assert change(path, what) == 0
+            assert LakeTable.open(path).schema.simpleString() == AFTER.get(what, before)
+
+
+JOB = """
+source = (spark.readStream.format("delta").option("schemaTrackingLocation", "{folder}/ck/schema")
+    .option("maxFilesPerTrigger", 1).option("startingVersion", 0))
+for what in ("Rename", "Drop", "TypeChange"):
+    source = source.option("allowSourceColumn" + what, "always")
+for _ in range(9):
+    try:
+        (source.load("{folder}/t").writeStream.format("delta").option("checkpointLocation", "{folder}/ck")
+            .option("mergeSchema", "true").trigger(availableNow=True).start("{folder}/copy").awaitTermination())
+        break
+    except Exception as error:
+        if "DELTA_STREAMING_METADATA_EVOLUTION" not in str(error):
+            raise
+else:
+    raise SystemExit("the stream stopped too often")
+"""
+STEPS = ("step3:2", "step6:2", "step7:2", "schema_log.before:1", "schema_log.written:1", "schema_log.written:2")
+
+
+def nobody(_metadata: Metadata, _path: tuple[str, ...]) -> None:
+    """No expression names a column."""
+
+
+def test_a_stream_gives_each_row_once_through_changes_whatever_is_killed(tmp_path: Path) -> None:
+    table = made(tmp_path, PROPERTIES)
+    session, expected = connection(), [{"id": 1, "v": 2}]
+
+    def add(**values: int) -> None:
+        columns = LakeTable.open(table.path).schema
+        text = ", ".join(f"{values[f.name]}::{f.dataType.simpleString()} AS {f.name}" for f in columns.fields)
+        table.append(session, query(f"SELECT {text}"), columns)
+        expected.append(values)
+
+    add(id=2, v=3)
+    renaming.rename_column(table, ("v",), "w", nobody)
+    add(id=3, w=4)
+    add(id=4, w=5)
+    alter.change_column(table, ("w",), Changes(type=parse_type("bigint")), session)
+    add(id=5, w=6_000_000_000)
+    renaming.rename_column(table, ("w",), "x", nobody)
+    alter.change_column(table, ("id",), Changes(type=parse_type("bigint")), session)
+    add(id=6_000_000_000, x=7)
+    renaming.drop_columns(table, [("x",)], nobody)
+    add(id=7)
+
+    # Names of the copy: each row under those it was written with.
+    LakeTable.create(str(tmp_path / "copy"), parse_schema("id bigint, v int, w bigint, x bigint"))
+    (tmp_path / "job.py").write_text(JOB.format(folder=tmp_path))
+    for step in STEPS:
+        assert run_job(tmp_path, step) == KILLED, step
+    assert run_job(tmp_path) == 0
+    copy = pa.table(DeltaTable(str(tmp_path / "copy")).scan()).to_pylist()
+    found = [{name: value for name, value in row.items() if value is not None} for row in copy]
+    assert sorted(found, key=repr) == sorted(expected, key=repr)
