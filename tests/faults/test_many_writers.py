@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from headwater.lake.table import LakeTable
-from support.lake import by_deltalake, rows
+from support.lake import by_deltalake, duplicated, rows
 from support.mixed_writer import SCHEMA
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -59,6 +61,43 @@ def test_eight_appenders_lose_nothing_and_none_gives_up(tmp_path: Path) -> None:
     added = sorted(one for each in steps for step in each for one in step["added"])
     assert sorted(row[0] for row in by_deltalake(path)) == added
     assert audit(path)[-1] == (400, 4000)
+
+
+def test_kills_at_random_moments_leave_each_step_done_or_not(tmp_path: Path) -> None:
+    """Appends, merges, compaction and VACUUM die again and again; what they did is whole, and others go on."""
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    path = str(tmp_path / "t")
+    LakeTable.create(path, SCHEMA, ("p",))
+    kinds = ("append", "merge", "optimize", "vacuum")
+    for round_ in range(2):
+        writers = [start(path, kind, 10 * round_ + number, 400) for number, kind in enumerate(kinds, 1)]
+        begun = []
+        for writer in writers:
+            assert writer.stdout is not None
+            begun.append(writer.stdout.readline())
+        time.sleep(chance.random())
+        for writer in writers:
+            writer.kill()
+        ends = [writer.communicate(timeout=60)[0] for writer in writers]
+        lines = (begun[0] + ends[0]).splitlines(keepends=True)
+        done = [one for line in lines if line.endswith("\n") for one in json.loads(line)["added"]]
+        assert set(done) <= {row[0] for row in by_deltalake(path)}, seed
+        check_whole(path, appender=10 * round_ + 1, seed=seed)
+    told([start(path, kind, 90 + number, 3) for number, kind in enumerate(kinds, 1)])
+    assert rows(LakeTable.open(path)) == by_deltalake(path)
+    audit(path)
+
+
+def check_whole(path: str, appender: int, seed: int) -> None:
+    """No row is there twice, and the appender's steps are there one after the other, the last as whole as the first."""
+    ids = [row[0] for row in by_deltalake(path)]
+    assert duplicated(ids) == [], seed
+    assert len(ids) == audit(path)[-1][1], seed
+    appended = sorted(one for one in ids if one // 1_000_000 == appender)
+    first = appender * 1_000_000
+    assert appended == list(range(first, first + len(appended))), seed
+    assert len(appended) % 10 == 0, seed
 
 
 def test_appends_merges_and_compaction_at_once_while_others_read(tmp_path: Path) -> None:

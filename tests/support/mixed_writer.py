@@ -14,10 +14,12 @@ import sys
 from sqlglot import exp
 
 from headwater.errors import ConcurrentWriteError
+from headwater.io.local import LocalStorage
 from headwater.lake.merge import SOURCE, Clause, Merge, target_column
 from headwater.lake.optimize import Optimize, optimize
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
+from headwater.lake.vacuum import Vacuum, vacuum
 from headwater.types.ddl import parse_schema
 from support.lake import connection, query
 
@@ -57,6 +59,11 @@ class Work:
     def optimize(self, _: int) -> tuple[list[int], list[int]]:
         """Small files of the first two partitions are joined."""
         optimize(self.table, self.session, Optimize(where=query("SELECT p <= 2").expressions[0]))
+        return [], []
+
+    def vacuum(self, _: int) -> tuple[list[int], list[int]]:
+        """What no version of the last hour needs goes: nothing that anybody here writes."""
+        vacuum(self.table, Vacuum(3_600_000, checked=False), LocalStorage())
         return [], []
 
 
