@@ -21,7 +21,8 @@ from headwater.io.paths import as_remote, is_remote
 from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
 from headwater.lake.bounds import Statistics
 from headwater.lake.deletion_vectors import BLOCK_BITS, deleted_rows
-from headwater.lake.mapping import Mode, file_key, mode_of, partition_of, physical_type, renamed, user_schema
+from headwater.lake.leftovers import asked_of, suspects
+from headwater.lake.mapping import file_key, mode_of, partition_of, physical_type, renamed, user_schema
 from headwater.lake.pruning import matching
 from headwater.plan.expressions import Expression
 from headwater.types.duck import duck_name, to_duck
@@ -85,9 +86,12 @@ def read_files(
         return _nothing(metadata.schema, extra)
     instants = has_instants(StructType(_in_files(metadata)))
     groups: dict[tuple[object, ...], list[AddFile]] = {}
-    kinds: dict[tuple[bool, bool], list[AddFile]] = {}
+    kinds: dict[tuple[bool, bool, str], list[AddFile]] = {}
+    odd = suspects(metadata)
     for file in files:
-        kind = file.deletion_vector is None, instants and holds_int96(local_path(path, file))
+        place = local_path(path, file)
+        asked = str(asked_of(metadata, odd, place)) if odd else ""
+        kind = file.deletion_vector is None, instants and holds_int96(place), asked
         kinds.setdefault(kind, []).append(file)
         groups.setdefault((kind, *partition_of(metadata, file)), []).append(file)
     if len(groups) > _MOST_BRANCHES:
@@ -229,13 +233,17 @@ def _inner(field: StructField) -> str:
 
 def _scan(path: str, metadata: Metadata, files: Sequence[AddFile]) -> exp.Table:
     paths = [_text(local_path(path, file)) for file in files]
-    options = _options(metadata, _is_int96(path, metadata, files))
+    asked = dict(asked_of(metadata, suspects(metadata), local_path(path, files[0])))
+    options = _options(metadata, _is_int96(path, metadata, files), asked)
     scan = exp.Anonymous(this="read_parquet", expressions=[exp.Array(expressions=paths), *options])
     return exp.Table(this=scan, alias=exp.TableAlias(this=exp.to_identifier(_DATA)))
 
 
-def _options(metadata: Metadata, int96: bool) -> list[exp.Expr]:
-    """By name or field id, with the table's types: a column that an older file lacks is null, a narrower is cast."""
+def _options(metadata: Metadata, int96: bool, asked: Mapping[str, DataType]) -> list[exp.Expr]:
+    """By name or field id, with the table's types: a column that an older file lacks is null, a narrower is cast.
+
+    `asked`: other types for some columns, with their physical names.
+    """
     mode = mode_of(metadata)
     entries = [
         exp.PropertyEQ(
@@ -245,7 +253,9 @@ def _options(metadata: Metadata, int96: bool) -> list[exp.Expr]:
                     exp.PropertyEQ(this=exp.to_identifier("name"), expression=exp.Literal.string(_inner(field))),
                     exp.PropertyEQ(
                         this=exp.to_identifier("type"),
-                        expression=exp.Literal.string(_file_type(field.dataType, mode, int96)),
+                        expression=exp.Literal.string(
+                            _file_type(asked.get(field.name) or physical_type(field.dataType, mode), int96)
+                        ),
                     ),
                     exp.PropertyEQ(this=exp.to_identifier("default_value"), expression=exp.Null()),
                 ]
@@ -261,9 +271,8 @@ def _options(metadata: Metadata, int96: bool) -> list[exp.Expr]:
     ]
 
 
-def _file_type(kind: DataType, mode: Mode, int96: bool) -> str:
-    found = physical_type(kind, mode)
-    return duck_name(without_zone(found) if int96 else found)
+def _file_type(kind: DataType, int96: bool) -> str:
+    return duck_name(without_zone(kind) if int96 else kind)
 
 
 def _text(value: str | None) -> exp.Expr:

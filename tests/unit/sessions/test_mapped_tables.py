@@ -170,6 +170,36 @@ def test_a_column_of_a_dropped_one_s_name_is_another_column(sql: Sql, name: str)
     assert lake(sql, name).metadata.configuration["delta.columnMapping.maxColumnId"] == "3"
 
 
+def test_structs_whose_fields_were_all_dropped_are_still_there(sql: Sql, name: str) -> None:
+    inner = "STRUCT<x: INT, y: TIMESTAMP>"
+    columns = f"id INT, s {inner}, l ARRAY<{inner}>, m MAP<{inner}, {inner}>, n STRUCT<s: {inner}, z: INT>"
+    sql(f"CREATE TABLE {name} ({columns}) USING delta TBLPROPERTIES ('delta.columnMapping.mode' = 'name')")
+    made = "named_struct('x', 1, 'y', current_timestamp())"
+    sql(
+        f"INSERT INTO {name} VALUES (1, {made}, array({made}, NULL), map({made}, {made}),"
+        f" named_struct('s', {made}, 'z', 1)), (2, NULL, NULL, NULL, named_struct('s', NULL, 'z', 2))"
+    )
+    for path in ("s", "l.element", "m.value", "n.s"):
+        sql(f"ALTER TABLE {name} ADD COLUMNS ({path}.new INT)")
+        sql(f"ALTER TABLE {name} DROP COLUMNS ({path}.x, {path}.y)")
+    sql(f"ALTER TABLE {name} DROP COLUMN m.key.x")
+    new = {"new": None}
+    query = f"SELECT id, s, l, map_values(m), n FROM {name} ORDER BY id"
+    expected = [(1, new, [new, None], [new], {"s": new, "z": 1}), (2, None, None, None, {"s": None, "z": 2})]
+    assert sql(query) == expected
+    added = "named_struct('new', 5)"
+    key = "named_struct('y', current_timestamp())"
+    sql(
+        f"INSERT INTO {name} VALUES (3, {added}, array({added}), map({key}, {added}),"
+        f" named_struct('s', {added}, 'z', 3))"
+    )
+    five = {"new": 5}
+    expected.append((3, five, [five], [five], {"s": five, "z": 3}))
+    assert sql(query) == expected
+    sql(f"OPTIMIZE {name}")
+    assert sql(query) == expected
+
+
 def test_a_replaced_table_takes_over_the_columns_that_stay(sql: Sql, name: str) -> None:
     mapped = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
     sql(f"CREATE TABLE {name} (a INT, b INT) USING delta {mapped}")
