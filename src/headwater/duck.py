@@ -12,6 +12,9 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -92,6 +95,9 @@ class Database:
         if memory_limit is not None:
             settings["memory_limit"] = memory_limit
         self._root = duckdb.connect(":memory:", config=settings)
+        self._threads = int(self._root.execute("SELECT current_setting('threads')").fetchall()[0][0])
+        self._turning = threading.Lock()
+        self._users, self._last_use, self._narrow = 0, 0.0, False
         with _registering:
             _databases.add(self)
             for filesystem in _filesystems:
@@ -103,6 +109,44 @@ class Database:
         connection.execute("SET TimeZone = ?", [time_zone])
         return connection
 
+    @contextmanager
+    def wide(self) -> Iterator[None]:
+        """Within, statements run on all threads: their size is not known, or worth it."""
+        self.widen()
+        try:
+            yield
+        finally:
+            self.done()
+
+    def widen(self) -> None:
+        """Begin a use of all threads, to be ended by `done`."""
+        with self._turning:
+            self._users += 1
+            if self._narrow:
+                self._turn(narrow=False)
+
+    def done(self) -> None:
+        """End a use of all threads."""
+        with self._turning:
+            self._users -= 1
+            self._last_use = time.monotonic()
+
+    def narrow(self) -> None:
+        """Statements so small are about to run that threads would take longer to agree than to do the work.
+
+        Each runs on the thread that asks for it, until somebody needs all threads. Nothing happens if somebody does,
+        or just did: to turn costs more than it gains if it does not last.
+        """
+        if self._narrow or self._users or self._threads == 1 or time.monotonic() - self._last_use < _QUIET_SECONDS:
+            return
+        with self._turning:
+            if not self._users:
+                self._turn(narrow=True)
+
+    def _turn(self, *, narrow: bool) -> None:
+        self._root.cursor().execute(f"SET threads = {1 if narrow else self._threads}")
+        self._narrow = narrow
+
     def read_through(self, filesystem: Any) -> None:
         """Read the paths of a filesystem's protocol through it."""
         self._root.register_filesystem(filesystem)
@@ -112,6 +156,7 @@ class Database:
         self._root.close()
 
 
+_QUIET_SECONDS = 0.25
 _databases: WeakSet[Database] = WeakSet()
 _filesystems: list[Any] = []
 _registering = threading.Lock()

@@ -40,10 +40,14 @@ class Binders:
         """Within, `get` may be used; afterwards the connection is idle again. May be nested."""
         depth: int = getattr(self._mine, "depth", 0)
         self._mine.depth = depth + 1
+        if depth == 0:
+            self._database.widen()
         try:
             yield
         finally:
             self._mine.depth = depth
+            if depth == 0:
+                self._database.done()
             held = getattr(self._mine, "held", None)
             if depth == 0 and held is not None:
                 self._mine.held = None

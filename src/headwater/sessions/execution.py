@@ -81,11 +81,13 @@ class Execution:
             connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+            self._database.done()
 
     def _open(self) -> Connection:
         with self._lock:
             if self._canceled:
                 raise canceled()
+            self._database.widen()
             connection = self._connection = self._database.connect(self._time_zone)
         for name, data in self._resolved.inputs.items():
             connection.register(name, data)

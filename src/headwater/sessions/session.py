@@ -199,7 +199,9 @@ class Session:
     @contextmanager
     def connection(self, resolved: Resolved | None = None) -> Iterator[Connection]:
         """A connection in the session's time zone that knows the inputs of `resolved`; its failures are Spark's."""
-        connection = self.runtime.database.connect(self.time_zone)
+        database = self.runtime.database
+        database.widen()
+        connection = database.connect(self.time_zone)
         try:
             for name, data in (resolved.inputs if resolved else {}).items():
                 connection.register(name, data)
@@ -209,6 +211,7 @@ class Session:
             raise translate(error) from error
         finally:
             connection.close()
+            database.done()
 
     # ── life ────────────────────────────────────────────────────────────────────────────────────────────────
 

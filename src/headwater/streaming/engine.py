@@ -31,7 +31,7 @@ from sqlglot import exp
 
 from headwater.clock import Clock
 from headwater.crash import crash_point
-from headwater.duck import Connection, Dialect, Reader
+from headwater.duck import Connection, Database, Dialect, Reader
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
 from headwater.sources.base import BatchInput, Offset, ReadLimit, ReadsAhead, RecordsOffsets, StreamSource
@@ -42,6 +42,7 @@ from headwater.streaming.dataflow import BatchTime, Dataflow, DataflowRun
 from headwater.streaming.latency import rtm_metrics
 from headwater.streaming.logs import CommitEntry, OffsetEntry
 from headwater.streaming.naming import unique_names
+from headwater.streaming.parallelism import Parallelism
 from headwater.streaming.planned import PlannedBatch
 from headwater.streaming.progress import BatchReport, StateReport, Status, Stopwatch
 from headwater.streaming.protocol import Action, Facts, Position, must_ask_sources, next_instruction
@@ -62,6 +63,7 @@ class Parts:
     sources: tuple[StreamSource, ...]
     sink: StreamSink
     checkpoint: Checkpoint
+    database: Database
     connection: Connection
     clock: Clock
     output_mode: OutputMode
@@ -101,6 +103,7 @@ class MicroBatchEngine:
         self._binding = Binding(parts.connection, parts.sources, parts.stream.leaves)
         self._dataflow: DataflowRun | None = None
         self._ahead: ReadAhead | None = None
+        self._parallelism = Parallelism(parts.database)
         self._writer: LogWriter = DirectWriter(parts.checkpoint)
         recorded = all(isinstance(one, RecordsOffsets) for one in parts.sources)
         self._overlaps = recorded and _at_once(parts.trigger) and parts.async_ms is None
@@ -190,7 +193,9 @@ class MicroBatchEngine:
                 return action
             if action is not Action.REPLAY:
                 self._log(planned, watch)
-            result, states = self._run(planned, watch)
+            with self._parallelism.batch():
+                result, states = self._run(planned, watch)
+            self._parallelism.saw(sum(planned.rows.values()), sum(one.rows_total for one in states))
             with watch.part("commitOffsets"):
                 self._commit(planned, states)
         self._finish(planned)

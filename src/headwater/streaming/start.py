@@ -141,6 +141,7 @@ def _parts(
         tuple(sources),
         opened,
         checkpoint,
+        runtime.database,
         runtime.database.connect(session.time_zone),
         runtime.clock,
         command.output_mode,

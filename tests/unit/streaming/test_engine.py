@@ -51,6 +51,7 @@ class Harness:
             tuple(self.sources),
             self.sink,
             Checkpoint(LocalStorage("none"), self.path),
+            self.database,
             self.database.connect(),
             self.clock,
             "append",
