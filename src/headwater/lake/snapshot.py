@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from pyspark.sql.types import ArrayType, BinaryType, DataType, StructField, StructType
+from pyspark.sql.types import ArrayType, BinaryType, BooleanType, DataType, StructField, StructType
 from sqlglot import exp
 
 from headwater.io.instants import has_instants, holds_int96, in_utc, without_zone
@@ -22,7 +22,7 @@ from headwater.lake.actions import AddFile, Metadata, Protocol, decode_path
 from headwater.lake.bounds import Statistics
 from headwater.lake.deletion_vectors import BLOCK_BITS, deleted_rows
 from headwater.lake.leftovers import asked_of, suspects
-from headwater.lake.mapping import file_key, mode_of, partition_of, physical_type, renamed, user_schema
+from headwater.lake.mapping import ID, file_key, mode_of, partition_of, physical_type, renamed, user_schema
 from headwater.lake.pruning import matching
 from headwater.plan.expressions import Expression
 from headwater.types.duck import duck_name, to_duck
@@ -32,6 +32,8 @@ _FILE, _DATA, _DELETED = "headwater_file", "data_", "deleted_"
 _FILE_NUMBER = "file_index"
 ROW_NUMBER = "file_row_number"
 """DuckDB's hidden column: a row's place in its Parquet file."""
+_NOTHING = StructField("headwater_nothing", BooleanType(), metadata={ID: 2**31 - 1})
+"""A column that no file has, asked for where the table has none outside its partitions: DuckDB wants one."""
 
 
 @dataclass(frozen=True)
@@ -245,6 +247,7 @@ def _options(metadata: Metadata, int96: bool, asked: Mapping[str, DataType]) -> 
     `asked`: other types for some columns, with their physical names.
     """
     mode = mode_of(metadata)
+    columns = _in_files(metadata) or [_NOTHING]
     entries = [
         exp.PropertyEQ(
             this=file_key(field, mode),
@@ -261,7 +264,7 @@ def _options(metadata: Metadata, int96: bool, asked: Mapping[str, DataType]) -> 
                 ]
             ),
         )
-        for field in _in_files(metadata)
+        for field in columns
     ]
     schema = exp.ToMap(this=exp.Struct(expressions=entries))
     return [

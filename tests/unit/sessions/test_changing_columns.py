@@ -274,3 +274,16 @@ def test_a_write_that_may_change_the_schema_makes_columns_wider(sql: Sql) -> Non
     )
     assert sql("SELECT * FROM t") == [(1, 5000000000, {"y": 6000000000, "z": "new"})]
     assert changes(sql, "x") == [{"toType": "long", "fromType": "byte"}]
+
+
+@pytest.mark.parametrize("mode", ["name", "id"])
+def test_a_table_of_partition_columns_alone_has_its_rows(sql: Sql, mode: str) -> None:
+    properties = f"TBLPROPERTIES ('delta.columnMapping.mode' = '{mode}')"
+    sql(f"CREATE TABLE t (a INT, b STRING, p STRING) USING delta PARTITIONED BY (p) {properties}")
+    sql("INSERT INTO t VALUES (1, 'x', 'u'), (2, 'y', 'u'), (3, 'z', 'v')")
+    sql("ALTER TABLE t DROP COLUMNS (a, b)")
+    assert sorted(sql("SELECT * FROM t")) == [("u",), ("u",), ("v",)]
+    assert sql("SELECT count(*) FROM t WHERE p = 'u'") == [(2,)]
+    sql("ALTER TABLE t ADD COLUMN c INT")
+    sql("INSERT INTO t VALUES ('w', 7)")
+    assert sorted(sql("SELECT p, c FROM t"), key=str) == [("u", None), ("u", None), ("v", None), ("w", 7)]
