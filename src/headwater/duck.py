@@ -100,7 +100,7 @@ class Database:
         self._users, self._last_use, self._narrow = 0, 0.0, False
         with _registering:
             _databases.add(self)
-            for filesystem in _filesystems:
+            for filesystem in _filesystems.values():
                 self._root.register_filesystem(filesystem)
 
     def connect(self, time_zone: str = "UTC") -> Connection:
@@ -153,20 +153,27 @@ class Database:
 
     def close(self) -> None:
         """Close the database; connections still open keep it alive until they close."""
+        with _registering:
+            _databases.discard(self)
         self._root.close()
 
 
 _QUIET_SECONDS = 0.25
 _databases: WeakSet[Database] = WeakSet()
-_filesystems: list[Any] = []
+_filesystems: dict[str, Any] = {}
 _registering = threading.Lock()
 
 
 def register_filesystem(filesystem: Any) -> None:
-    """Let every database, open now or later, read the paths of an fsspec filesystem's protocol through it."""
+    """Let every database, open now or later, read the paths of an fsspec filesystem's protocol through it.
+
+    The first one for a protocol stays.
+    """
     with _registering:
-        _filesystems.append(filesystem)
-        for database in _databases:
+        if filesystem.protocol in _filesystems:
+            return
+        _filesystems[filesystem.protocol] = filesystem
+        for database in list(_databases):
             database.read_through(filesystem)
 
 

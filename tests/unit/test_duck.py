@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakSet
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
+from headwater import duck
 from headwater.duck import Database, DuckError, Reader, run
 
 
@@ -64,3 +67,18 @@ def test_a_reader_gives_the_rows_of_the_moment() -> None:
     connection.execute("CREATE OR REPLACE TABLE t AS SELECT i::INT AS a FROM range(5) r(i)")
     assert reader.table().to_pydict() == {"a": [0, 1, 2, 3, 4]}
     assert sum(batch.num_rows for batch in reader.batches(2)) == 5
+
+
+def test_a_filesystem_is_known_to_open_and_later_databases_and_closed_ones_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(duck, "_filesystems", {})
+    monkeypatch.setattr(duck, "_databases", WeakSet())
+    closed, opened = Database(), Database()
+    closed.close()
+    words = MemoryFileSystem()
+    words.pipe("/a.csv", b"x\n1\n2\n")
+    for _ in range(2):  # whoever asks a second time changes nothing
+        duck.register_filesystem(words)
+    for database in (opened, Database()):
+        assert run(database.connect(), "SELECT sum(x) FROM read_csv('memory:///a.csv')") == [(3,)]
