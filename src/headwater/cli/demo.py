@@ -6,11 +6,14 @@ CSV files are the input.
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
@@ -80,18 +83,38 @@ def play(layout: Layout, seconds: float, *, own: bool) -> None:
     supervisor = Supervisor(spark, layout, choose_pipeline(spark, layout, own=own))
     end = time.monotonic() + seconds
     with View(supervisor, seconds).open() as view:
-        try:
-            while time.monotonic() < end:
+        with first_interrupt() as interrupted:
+            while time.monotonic() < end and not interrupted():
                 supervisor.look()
                 view.draw()
                 time.sleep(LOOK_EVERY_SECONDS)
-        except KeyboardInterrupt:
-            view.console.print("Stopping …")
+            if interrupted():
+                view.console.print("Stopping …")
         stop_feed()
         supervisor.drain()
         view.draw()
     supervisor.stop()
     report(spark, layout)
+
+
+@contextmanager
+def first_interrupt() -> Iterator[Callable[[], bool]]:
+    """Within, whether Ctrl-C was pressed; pressed again it ends the program.
+
+    Raised wherever the program is, as Python does, it may end a gRPC call with its locks held, and the next one waits
+    for ever.
+    """
+    seen: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's signature)
+        seen.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def start_feed(layout: Layout) -> Callable[[], None]:
