@@ -27,7 +27,7 @@ demo: $(VENV)/.runtime          ## a live bronze → silver → gold medallion f
 	$(BIN)/headwater demo
 
 test: $(VENV)/.dev spark        ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0  # the test that ended a worker would end the next
 
 doctests: $(VENV)/.dev         ## run PySpark's own doctests, publish the counts, extend the record (minutes)
 	cd tests && ../$(BIN)/python -m support.doctest_report

@@ -36,6 +36,16 @@ def test_a_long_write_is_stopped(sql, tmp_path, kind):
     assert not os.path.exists(os.path.join(path, "_SUCCESS"))
 
 
+def test_a_write_is_stopped_at_any_moment(sql, tmp_path):
+    """DuckDB 2.0.0 waited for ever, one time in about fifty, when its own threads were writing at that moment."""
+    for delay in range(20):
+        with interruptible() as interrupt:
+            threading.Timer(0.02 * delay, interrupt.cancel).start()
+            with pytest.raises(SparkError, match="OPERATION_CANCELED"):
+                sql.session.run(Write(Range(0, LONG, 1), "delta", "append", str(tmp_path / "out")))
+    assert not os.path.exists(tmp_path / "out" / "_delta_log")
+
+
 def test_after_a_cancel_nothing_starts(sql, tmp_path):
     with interruptible() as interrupt:
         interrupt.cancel()
