@@ -94,9 +94,10 @@ class CreateTable(Command):
 
 @node
 class Insert(Command):
-    """INSERT INTO | OVERWRITE table [PARTITION (…)] [REPLACE WHERE | USING …] [(columns) | BY NAME] query.
+    """INSERT INTO | OVERWRITE table [PARTITION (…)] [(columns) | BY NAME] [REPLACE WHERE | USING | ON …] query.
 
-    `partition`: partition columns with their values; None for one that the query gives.
+    `partition`: partition columns with their values; None for one that the query gives. `alias`: how `replace_on` names
+    the table. `evolve`: the query may bring new columns.
     """
 
     table: tuple[str, ...]
@@ -107,6 +108,9 @@ class Insert(Command):
     partition: tuple[tuple[str, Expression | None], ...] = ()
     replace_where: Expression | None = None
     replace_using: tuple[str, ...] = ()
+    replace_on: Expression | None = None
+    alias: str | None = None
+    evolve: bool = False
 
 
 @node

@@ -6,11 +6,12 @@ and arrays; of a row that is updated by `*` a struct keeps the fields that the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
 
 from headwater.lake.schema import merge
+from headwater.lake.widening import widens
 from headwater.plan.commands import MergeClause
 from headwater.plan.expressions import (
     Call,
@@ -33,9 +34,8 @@ def evolved(
     """
     known = {field.name.lower(): field for field in table.fields}
     stars = [clause for clause in clauses if clause.star]
-    assigned = {
-        key.parts[-1].lower() for clause in clauses for key in clause.columns if isinstance(key, Column) and key.parts
-    }
+    keys = [key.parts for clause in clauses for key in clause.columns if isinstance(key, Column) and key.parts]
+    assigned = {parts[-1].lower() for parts in keys if not any(part.lower() in known for part in parts[:-1])}
     brought = [
         field
         for field in source.fields
@@ -53,6 +53,28 @@ def _is_new(field: StructField, old: StructField | None) -> bool:
     """Whether an assignment of its own may change the table for the column: a new one, or nested ones on both sides."""
     nested = (StructType, ArrayType)
     return old is None or (isinstance(field.dataType, nested) and isinstance(old.dataType, nested))
+
+
+def with_brought(
+    table: StructType, data: StructType, *, by_name: bool, skipped: Collection[str], widen: bool
+) -> StructType:
+    """The table's columns with those that an INSERT's rows bring besides; `skipped`: columns it gives values for.
+
+    By position the rows' last columns are new ones. A nested column, or with `widen` a wider one, is as the rows have
+    it: what the table lacks is added when they are saved.
+    """
+    free = [field for field in table.fields if field.name.lower() not in skipped]
+    places = {(field.name if by_name else str(at)).lower(): field for at, field in enumerate(data.fields)}
+    fields = {field.name: field for field in table.fields}
+    for at, field in enumerate(free):
+        given = places.pop((field.name if by_name else str(at)).lower(), None)
+        if given is not None and _grows(field.dataType, given.dataType, widen):
+            fields[field.name] = StructField(field.name, given.dataType, field.nullable, field.metadata)
+    return StructType([*fields.values(), *places.values()])
+
+
+def _grows(old: DataType, new: DataType, widen: bool) -> bool:
+    return (is_nested(old) and is_nested(new)) or (widen and widens(old, new))
 
 
 def is_nested(kind: DataType) -> bool:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from headwater.sessions.session import Session
 
 DELTA = "delta"
+AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
+"""The setting that lets what is written bring new columns."""
 
 
 @dataclass(frozen=True)
@@ -172,9 +174,7 @@ def _condition(condition: Expression, schema: StructType, session: Session) -> e
 def _delta_arguments(target: Target, session: Session) -> dict[str, Any]:
     options = target.options
     arguments: dict[str, Any] = {
-        "merge_schema": options.flag(
-            "mergeSchema", session.settings.flag("spark.databricks.delta.schema.autoMerge.enabled")
-        ),
+        "merge_schema": options.flag("mergeSchema", session.settings.flag(AUTO_MERGE)),
         "partition_by": target.partition_by,
         "cluster_by": tuple(map(column_path, target.cluster_by)),
         "counters": target.counters,

@@ -53,6 +53,21 @@ def writable(parts: tuple[str, ...], session: Session) -> Table | None:
     return found
 
 
+def in_place(parts: tuple[str, ...], session: Session) -> Table | None:
+    """What a CREATE of that name finds: the catalog's table or view, or the Delta table in the folder it names."""
+    found = session.catalog.stored(parts)
+    if found is not None or not names_folder(parts, session):
+        return found
+    folder = session.runtime.mounts.local(parts[1])
+    return Table("", parts[1], "EXTERNAL", DELTA, folder) if LakeTable.exists(folder) else None
+
+
+def names_folder(parts: tuple[str, ...], session: Session) -> bool:
+    """Whether the name is ``delta.`/folder` ``: a table that no catalog knows. A relative path is a table's name."""
+    is_path = len(parts) == 2 and parts[0].lower() == DELTA and (parts[1].startswith("/") or ":/" in parts[1])
+    return is_path and session.catalog.stored(parts) is None
+
+
 def existing(parts: tuple[str, ...], session: Session) -> Table:
     """The table to write to. Raises TABLE_OR_VIEW_NOT_FOUND."""
     found = writable(parts, session)
@@ -147,8 +162,13 @@ def target_of(
 def define(
     parts: tuple[str, ...], provider: str, session: Session, *, location: str | None = None, options: Options = ()
 ) -> Table:
-    """A new table's row, not stored yet. Raises SCHEMA_NOT_FOUND."""
+    """A new table's row, not stored yet; ``delta.`/folder` `` has no database, and is never stored.
+
+    Raises SCHEMA_NOT_FOUND, DELTA_AMBIGUOUS_PATHS_IN_CREATE_TABLE, INVALID_SCHEMA_OR_RELATION_NAME.
+    """
     database, name = session.catalog.split(parts)
+    if names_folder(parts, session):
+        database, name, location = "", parts[1], _folder(parts, provider, location, session)
     folder = session.runtime.mounts.local(location) if location else session.catalog.managed_location(parts)
     kept = {key: value for key, value in options if key.lower() != "path"}
     return Table(
@@ -160,6 +180,26 @@ def define(
         options=kept,
         created_ms=session.runtime.clock.now_ms(),
     )
+
+
+def _folder(parts: tuple[str, ...], provider: str, location: str | None, session: Session) -> str:
+    """The folder that the name says; a LOCATION may only repeat it."""
+    if provider != DELTA:
+        raise AnalysisError("INVALID_SCHEMA_OR_RELATION_NAME", name=quoted(parts[1:]))
+    local = session.runtime.mounts.local
+    if location is not None and local(location) != local(parts[1]):
+        raise AnalysisError(
+            "DELTA_AMBIGUOUS_PATHS_IN_CREATE_TABLE",
+            identifier=parts[1],
+            location=location,
+            config="spark.databricks.delta.legacy.allowAmbiguousPathsInCreateTable",
+        )
+    return parts[1]
+
+
+def _store(table: Table, session: Session, *, replace: bool) -> None:
+    if table.database:
+        session.catalog.add_table(table, replace=replace)
 
 
 def create_from(
@@ -201,7 +241,7 @@ def _create_from(
         target = Target(table.provider, table.location or "", table.partition_by, merged, overwrite=replacing)
         save(plan, target, session)
     stored = table if table.provider == DELTA else replace(table, schema=_stored_schema(schema, table.partition_by))
-    session.catalog.add_table(stored, replace=replacing)
+    _store(stored, session, replace=replacing)
 
 
 def _save_delta(
@@ -240,6 +280,10 @@ def _definition(table: Table, schema: StructType) -> lake.NewTable:
 def _check_free(table: Table, session: Session, *, replacing: bool) -> None:
     if replacing:
         return
+    if not table.database:
+        if LakeTable.exists(table.location or ""):
+            raise already_exists((table.provider, table.name))
+        return
     if session.catalog.stored(table.full_name) is not None:
         raise already_exists(table.full_name)
     if table.kind != "MANAGED" or not table.location:
@@ -259,7 +303,7 @@ def create_empty(
 def _create_empty(table: Table, schema: StructType | None, session: Session, *, replacing: bool, verb: str) -> None:
     if table.provider == DELTA:
         _create_delta(table, schema, session, replacing=replacing, verb=verb)
-        session.catalog.add_table(table, replace=replacing)
+        _store(table, session, replace=replacing)
         return
     if schema is None or not schema.fields:
         schema = schema_of(replace(table, schema=None), session)

@@ -24,6 +24,9 @@ T = TypeVar("T")
 
 QUERY_WORDS = ("SELECT", "WITH", "VALUES", "FROM", "TABLE", "(")
 """The words a query starts with."""
+_OPERATORS = ("=", "==", "<=>", "<>", "!=", "<", ">", "<=", ">=")
+_BEFORE_OPERANDS = (*_OPERATORS, "AND", "OR", "NOT", "IN", "EXISTS", "DISTINCT", "ANY", "ALL")
+"""Words that something has to follow: a query after one of them is part of the condition."""
 _DEPTHS = {"(": 1, ")": -1, "<": 1, ">": -1, ">>": -2}
 
 
@@ -224,3 +227,30 @@ class Reader:
     def expression(self) -> Expression:
         """The expression at the cursor."""
         return convert(self._parser._parse_disjunction(), self.scope)
+
+    def condition_before_query(self) -> Expression:
+        """The expression at the cursor, which ends where a query begins: `x.id (SELECT …)` is no function call."""
+        parser, size = self._parser, self._parser._tokens_size
+        parser._tokens_size = parser._index + self._distance_to_query()
+        parser._advance(0)
+        found = self.expression()
+        if parser._curr:
+            self.fail()
+        parser._tokens_size = size
+        parser._advance(0)
+        return found
+
+    def _distance_to_query(self) -> int:
+        """How many tokens lie before the query that follows a condition."""
+        depth, ahead = 0, 0
+        while depth or not ahead or not self._begins_query(ahead):
+            depth += {"(": 1, ")": -1}.get(self.peek(ahead), 0)
+            ahead += 1
+            if not self.ahead(ahead):
+                self.fail()
+        return ahead
+
+    def _begins_query(self, ahead: int) -> bool:
+        word, before = self.peek(ahead), self.peek(ahead - 1)
+        begins = word in QUERY_WORDS and (word != "(" or self.peek(ahead + 1) in QUERY_WORDS)
+        return begins and before not in _BEFORE_OPERANDS

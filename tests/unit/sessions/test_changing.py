@@ -55,10 +55,13 @@ def test_rows_without_a_source_row(sql: Sql) -> None:
     assert t(sql) == [(1, "a", 1), (2, "old", 2), (4, "y", 40)]
 
 
-def test_values_are_stored_as_inserts_store_them(sql: Sql) -> None:
-    sql("UPDATE t SET v = n + 1, n = 2.9 WHERE id = 1")
+def test_values_are_cast_to_the_column(sql: Sql) -> None:
+    sql("UPDATE t SET v = true, n = '7' WHERE id = 1")
+    assert t(sql)[0] == (1, "true", 7)
+    sql("UPDATE t SET v = n - 5, n = 2.9 WHERE id = 1")
     assert t(sql)[0] == (1, "2", 2)
-    sql.refused("UPDATE t SET n = true", "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST")
+    sql.refused("UPDATE t SET n = 'x'", "CAST_INVALID_INPUT")
+    sql.refused("UPDATE t SET n = array(1)", "DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION")
     sql.refused("UPDATE t SET id = 3000000000", "CAST_OVERFLOW")
     assert t(sql)[0] == (1, "2", 2)
 

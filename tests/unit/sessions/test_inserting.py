@@ -121,8 +121,10 @@ def test_a_dataframe_overwrites_the_rows_of_a_condition(sql: Sql) -> None:
         ("INSERT INTO p PARTITION (k = 'c') VALUES (4)", "INSERT_COLUMN_ARITY_MISMATCH.NOT_ENOUGH_DATA_COLUMNS"),
         ("INSERT INTO p PARTITION (d = 'x') VALUES (4, 'a')", "CAST_INVALID_INPUT"),
         ("INSERT OVERWRITE p PARTITION (k = 'a') IF NOT EXISTS SELECT 1, 2", "UNSUPPORTED_FEATURE.HEADWATER"),
-        ("INSERT INTO p REPLACE ON k = 'a' SELECT 1, 'a', 2", "UNSUPPORTED_FEATURE.HEADWATER"),
-        ("INSERT WITH SCHEMA EVOLUTION INTO p SELECT 1, 'a', 2", "UNSUPPORTED_FEATURE.HEADWATER"),
+        ("INSERT WITH SCHEMA EVOLUTION INTO f SELECT 1, 'a', 2", "UNSUPPORTED_FEATURE.HEADWATER"),
+        ("INSERT WITH SCHEMA EVOLUTION INTO p SELECT 1", "INSERT_COLUMN_ARITY_MISMATCH.NOT_ENOUGH_DATA_COLUMNS"),
+        ("INSERT WITH SCHEMA EVOLUTION INTO p (id, zz) SELECT 1, 2", "UNRESOLVED_COLUMN.WITH_SUGGESTION"),
+        ("INSERT INTO p SELECT 1, 'a', 2, 3", "INSERT_COLUMN_ARITY_MISMATCH.TOO_MANY_DATA_COLUMNS"),
         ("INSERT OVERWRITE p REPLACE WHERE k = 'a' SELECT 1, 'a', 2", "PARSE_SYNTAX_ERROR"),
         ("INSERT INTO f REPLACE WHERE k = 'a' SELECT 1, 'a'", "UNSUPPORTED_FEATURE.HEADWATER"),
         ("INSERT OVERWRITE f PARTITION (k = 'a') SELECT 1", "UNSUPPORTED_FEATURE.HEADWATER"),
@@ -138,3 +140,39 @@ def test_a_partition_of_files_is_named(sql: Sql) -> None:
     sql("CREATE TABLE f (id INT, k STRING) USING parquet PARTITIONED BY (k)")
     sql("INSERT INTO f PARTITION (k = 'a') SELECT 1")
     assert sql("SELECT * FROM f") == [(1, "a")]
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "row"),
+    [
+        ("INTO p SELECT 4, 'n', 9, 'x' AS extra", ["id", "k", "d", "extra"], (4, "n", 9, "x")),
+        ("INTO p BY NAME SELECT 'x' AS extra, 4 AS id", ["id", "k", "d", "extra"], (4, None, None, "x")),
+        ("INTO p PARTITION (k = 'n') SELECT 4, 9, 'x' AS extra", ["id", "k", "d", "extra"], (4, "n", 9, "x")),
+        ("INTO p REPLACE WHERE k = 'a' SELECT 4, 'a', 9, 'x' AS extra", ["id", "k", "d", "extra"], (4, "a", 9, "x")),
+        ("OVERWRITE p SELECT 4, 'n', 9, 'x' AS extra", ["id", "k", "d", "extra"], (4, "n", 9, "x")),
+        ("INTO p SELECT 4, 'n', 9", ["id", "k", "d"], (4, "n", 9)),
+    ],
+)
+def test_an_insert_brings_columns(sql: Sql, text: str, columns: list[str], row: tuple[Any, ...]) -> None:
+    before = dict.fromkeys(columns[3:])
+    sql(f"INSERT WITH SCHEMA EVOLUTION {text}")
+    assert [line[0] for line in sql("DESCRIBE p")][: len(columns)] == columns
+    found = rows(sql)
+    assert row in found
+    kept = {"REPLACE": 1, "OVERWRITE": 0}
+    left = next((count for word, count in kept.items() if word in text), 3)
+    assert [(*one[3:],) for one in found if one != row] == [tuple(before.values())] * left
+
+
+def test_the_session_lets_inserts_bring_columns(sql: Sql) -> None:
+    sql("SET spark.databricks.delta.schema.autoMerge.enabled = true")
+    sql("INSERT INTO p SELECT 4, 'n', 9, 'x' AS extra")
+    assert (4, "n", 9, "x") in rows(sql)
+
+
+def test_an_insert_brings_fields_and_wider_types(sql: Sql) -> None:
+    sql("CREATE TABLE n (s STRUCT<a: INT>, i INT) USING delta TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
+    sql("INSERT INTO n SELECT named_struct('a', 1), 1")
+    sql("INSERT WITH SCHEMA EVOLUTION INTO n SELECT named_struct('a', 2, 'b', 'x'), 5000000000")
+    assert [line[:2] for line in sql("DESCRIBE n")] == [("s", "struct<a:int,b:string>"), ("i", "bigint")]
+    assert sorted(sql("SELECT * FROM n"), key=repr) == [({"a": 1, "b": None}, 1), ({"a": 2, "b": "x"}, 5000000000)]

@@ -7,14 +7,14 @@ result is one row of counts, as Databricks returns it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql.types import BooleanType, DataType, LongType, NullType, StructField, StructType
+from pyspark.sql.types import BooleanType, LongType, NullType, StructField, StructType
 from sqlglot import exp
 
-from headwater.catalog import Table
+from headwater.catalog import Table, quoted
 from headwater.compile import Attribute, Resolved, compile_expression
 from headwater.errors import AnalysisError, unsupported
 from headwater.functions.base import Typed
@@ -27,13 +27,13 @@ from headwater.plan.commands import Delete, Merge, MergeClause, Update
 from headwater.plan.expressions import Cast, Column, Expression, Literal, Subquery, SubqueryReference
 from headwater.plan.relations import OneRow, Relation
 from headwater.sessions import once, stored
-from headwater.sessions.assigning import storable
 from headwater.sessions.commands.base import command
 from headwater.sessions.defaults import KEY, default_of, is_default
 from headwater.sessions.evolving import evolved, is_nested, reshaped
+from headwater.sessions.fields import Path, check_once, field_at, same_fields, with_values
 from headwater.sessions.leaves import rows
 from headwater.sessions.pushing import of_target
-from headwater.sessions.saving import DELTA
+from headwater.sessions.saving import AUTO_MERGE, DELTA
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
@@ -49,7 +49,6 @@ _HISTORY = {
     "not_matched_by_source": "notMatchedBySourcePredicates",
 }
 _BEFORE = "value_before_merge"
-_AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 
 
 @command(Merge)
@@ -165,7 +164,7 @@ class _Names:
     @staticmethod
     def of(node: Merge, found: Table, table: LakeTable, source: Resolved, session: Session) -> _Names:
         """The names for a table's columns, new ones included, and a source's."""
-        evolve = node.evolve or session.settings.flag(_AUTO_MERGE)
+        evolve = node.evolve or session.settings.flag(AUTO_MERGE)
         schema = table.schema
         if evolve:
             schema = evolved(schema, source.schema, node.clauses, widen=widening.enabled(table.metadata))
@@ -219,7 +218,8 @@ class _Names:
             if column.name.lower() in left:
                 continue
             if found is not None:
-                before = column if node.kind == "update" else None
+                keeps = self.evolve and node.kind == "update"
+                before = replace(column, name=_BEFORE, qualifiers=()) if keeps else None
                 given[index] = self._stored(Column((found.name,)), self.source, column, before)
             elif not self.evolve:
                 names = ", ".join(a.name for a in self.source)
@@ -229,51 +229,69 @@ class _Names:
         return given
 
     def _assigned(self, node: MergeClause) -> dict[int, exp.Expr]:
-        given: dict[int, exp.Expr] = {}
+        given: dict[int, dict[Path, Expression]] = {}
         for key, value in zip(node.columns, node.values, strict=True):
-            index = self._index(key, node)
-            if index in given:
-                raise AnalysisError("DELTA_CONFLICT_SET_COLUMN", columnList=f"`{self.target[index].name}`")
-            if is_default(value):
-                value = default_of(self.schema.fields[index])
-            given[index] = self._stored(value, self.scope(node.when), self.target[index])
-        return given
+            index, path = self._place(key, node)
+            values = given.setdefault(index, {})
+            check_once(values, self.target[index].name, path)
+            values[path] = default_of(self.schema.fields[index]) if is_default(value) else value
+        return {index: self._made(index, values, node) for index, values in given.items()}
 
-    def _index(self, key: Expression, node: MergeClause) -> int:
-        """The table's column that an assignment names."""
-        found = self.compile(key, self.target).sql
+    def _place(self, key: Expression, node: MergeClause) -> tuple[int, Path]:
+        """The table's column that an assignment names, and the way from there to the field."""
         places = {a.sql: index for index, a in enumerate(self.target)}
-        if not isinstance(found, exp.Column) or found.name not in places:
-            raise unsupported(f"{_clause_name(node)} of a struct's field", "Assign the whole struct.")
-        return places[found.name]
+        found = self.compile(key, self.target).sql
+        path: Path = ()
+        while not (isinstance(found, exp.Column) and found.name in places):
+            if not isinstance(key, Column) or len(key.parts) == 1:
+                raise unsupported(f"{_clause_name(node)} of an expression", "Assign a column or a struct's field.")
+            key, path = Column(key.parts[:-1]), (key.parts[-1], *path)
+            found = self.compile(key, self.target).sql
+        if path and node.kind == "insert":
+            name = quoted((self.target[places[found.name]].name, *path))
+            raise AnalysisError(
+                "DELTA_UNSUPPORTED_NESTED_FIELD_IN_OPERATION",
+                operation="INSERT clause of MERGE operation",
+                fieldName=name,
+            )
+        return places[found.name], path
+
+    def _made(self, index: int, values: Mapping[Path, Expression], node: MergeClause) -> exp.Expr:
+        """A column with the values that the clause gives to it or to its fields."""
+        column, scope = self.target[index], self.scope(node.when)
+        if () in values:
+            return self._stored(values[()], scope, column)
+        fitted = {}
+        for path, value in values.items():
+            field = field_at(self.schema.fields[index], path)
+            fitted[path] = self._fitted(value, scope, replace(column, name=field.name, type=field.dataType))
+        old = replace(column, name=_BEFORE, qualifiers=())
+        return self.compile(with_values(Column((_BEFORE,)), column.type, fitted), (*scope, old)).sql
 
     def _stored(
         self, value: Expression, scope: Sequence[Attribute], column: Attribute, before: Attribute | None = None
     ) -> exp.Expr:
-        """The value in the column's type, with the fields of `before` that it lacks. Raises INCOMPATIBLE_DATA…"""
-        typed = self.compile(value, scope)
-        kind = typed.type or NullType()
-        if kind == column.type:
-            return typed.sql
-        if self.evolve and is_nested(kind) and is_nested(column.type):
-            return self._reshaped(value, scope, kind, before or column, keeps=before is not None)
-        if not storable(kind, column.type):
-            raise AnalysisError(
-                "INCOMPATIBLE_DATA_FOR_TABLE.CANNOT_SAFELY_CAST",
-                tableName=self.table,
-                colName=f"`{column.name}`",
-                srcType=f'"{kind.simpleString().upper()}"',
-                targetType=f'"{column.type.simpleString().upper()}"',
-            )
-        return self.compile(Cast(value, column.type, "ansi"), scope).sql
+        """The value in the column's type; with evolution it has the fields of `before` that it lacks."""
+        return self.compile(
+            self._fitted(value, scope, column, before), scope if before is None else (*scope, before)
+        ).sql
 
-    def _reshaped(
-        self, value: Expression, scope: Sequence[Attribute], kind: DataType, column: Attribute, *, keeps: bool
-    ) -> exp.Expr:
-        """A nested value by the names of its fields."""
-        old = replace(column, name=_BEFORE, qualifiers=())
-        before = Column((_BEFORE,)) if keeps else None
-        return self.compile(reshaped(value, kind, column.type, before), (*scope, old)).sql
+    def _fitted(
+        self, value: Expression, scope: Sequence[Attribute], column: Attribute, before: Attribute | None = None
+    ) -> Expression:
+        """The value in the column's type: fields go by name, all else is cast, and overflows rather than changes.
+
+        Raises DATATYPE_MISMATCH, DELTA_UPDATE_SCHEMA_MISMATCH_EXPRESSION.
+        """
+        kind = self.compile(value, scope).type or NullType()
+        if kind == column.type:
+            return value
+        if not (is_nested(kind) and is_nested(column.type)):
+            return Cast(value, column.type, "ansi")
+        if not self.evolve and not same_fields(kind, column.type):
+            shown = {"fromCatalog": kind.simpleString(), "toCatalog": column.type.simpleString()}
+            raise AnalysisError("DELTA_UPDATE_SCHEMA_MISMATCH_EXPRESSION", **shown)
+        return reshaped(value, kind, column.type, None if before is None else Column((before.name,)))
 
     def _value(self, index: int, given: exp.Expr | None, node: MergeClause) -> exp.Expr:
         """What a clause puts into a column: what it gives, else the value the row had, else the column's default."""

@@ -33,7 +33,7 @@ from headwater.plan.relations import Limit, LocalData, Project, ReadSource, Rela
 from headwater.sessions import stored
 from headwater.sessions.assigning import by_name, check_arity
 from headwater.sessions.commands.base import command
-from headwater.sessions.commands.inserting import chosen
+from headwater.sessions.commands.replacing import chosen
 from headwater.sessions.files import named
 from headwater.sessions.leaves import rows
 from headwater.sessions.saving import DELTA, Target, resolve_batch, save_delta

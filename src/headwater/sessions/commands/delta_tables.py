@@ -11,12 +11,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql.types import BooleanType, StructField, StructType
 
 from headwater.catalog import PathTable, Table, quoted
-from headwater.catalog.catalog import already_exists, not_found
-from headwater.errors import AnalysisError, unsupported
-from headwater.lake import create as lake
-from headwater.lake.rules import GENERATION
+from headwater.errors import AnalysisError
 from headwater.lake.table import LakeTable
-from headwater.lake.zorder import column_path
 from headwater.plan.delta_tables import BuildDelta, FindDelta, IsDeltaTable
 from headwater.plan.relations import LocalData, ReadTable
 from headwater.sessions.commands.base import command
@@ -53,42 +49,19 @@ def build(node: BuildDelta, session: Session) -> None:
     name, location = node.table.name, node.table.location
     if not name and not location:
         raise AnalysisError("DELTA_CREATE_TABLE_MISSING_TABLE_NAME_OR_LOCATION")
-    if not name or _is_path(name):
-        _build_at(_path(name, location), node, session)
-        return
-    replaces, must_exist = node.mode in ("replace", "create_or_replace"), node.mode == "replace"
-    if_not_exists = node.mode == "create_if_not_exists"
-    session.run(replace(node.table, replace=replaces, must_exist=must_exist, if_not_exists=if_not_exists))
-
-
-def _path(name: tuple[str, ...], location: str | None) -> str:
-    if name and location is not None and name[1] != location:
+    if location is not None and _is_path(name) and name[1] != location:
         raise AnalysisError(
             "DELTA_CREATE_TABLE_IDENTIFIER_LOCATION_MISMATCH", identifier=f"delta.`{name[1]}`", location=location
         )
-    return name[1] if name else location or ""
+    made = node.table if name else replace(node.table, name=(DELTA, _absolute(location or "", session)), location=None)
+    replaces, must_exist = node.mode in ("replace", "create_or_replace"), node.mode == "replace"
+    if_not_exists = node.mode == "create_if_not_exists"
+    session.run(replace(made, replace=replaces, must_exist=must_exist, if_not_exists=if_not_exists))
 
 
-def _build_at(path: str, node: BuildDelta, session: Session) -> None:
-    """A table that no catalog knows."""
-    asked, runtime = node.table, session.runtime
-    table = LakeTable.at(runtime.mounts.local(path), runtime.storage, runtime.clock)
-    there = table.version >= 0
-    if there and node.mode == "create_if_not_exists":
-        return
-    if there and node.mode == "create":
-        raise already_exists((DELTA, path))
-    if not there and node.mode == "replace":
-        raise not_found((DELTA, path))
-    schema = asked.schema or StructType()
-    if any(GENERATION in (field.metadata or {}) for field in schema.fields):
-        raise unsupported("a generated column of a table without a name", "Give the table a name.")
-    clustering = tuple(map(column_path, asked.cluster_by))
-    made = lake.NewTable(schema, asked.partition_by, dict(asked.properties), asked.comment, cluster_by=clustering)
-    if there:
-        lake.replace(table, made, "REPLACE TABLE" if node.mode == "replace" else "CREATE OR REPLACE TABLE")
-    else:
-        lake.create(table, made)
+def _absolute(location: str, session: Session) -> str:
+    """A folder as a name says it, which cannot be relative."""
+    return location if location.startswith("/") or ":/" in location else session.runtime.mounts.local(location)
 
 
 def _is_there(name: tuple[str, ...], session: Session) -> bool:

@@ -6,28 +6,26 @@ before any row is computed; what is replaced goes in the commit that brings the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql.types import StructField, StructType
-from sqlglot import exp
 
 from headwater.catalog import Table
 from headwater.errors import AnalysisError, unsupported
-from headwater.lake.merge import SOURCE, keep_source
-from headwater.lake.transaction import Operation
+from headwater.lake import widening
 from headwater.plan.commands import Insert
 from headwater.plan.expressions import Alias, Call, Cast, Column, Expression
 from headwater.plan.relations import Project, Relation
 from headwater.sessions import stored
 from headwater.sessions.assigning import by_name, by_position
 from headwater.sessions.commands.base import command
+from headwater.sessions.commands.replacing import chosen, replace_matches
 from headwater.sessions.defaults import filled
-from headwater.sessions.files import named
-from headwater.sessions.saving import DELTA, Target, is_dynamic, resolve_batch, save
+from headwater.sessions.evolving import with_brought
+from headwater.sessions.saving import AUTO_MERGE, DELTA, Target, is_dynamic, save
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
@@ -41,10 +39,13 @@ def insert(node: Insert, session: Session) -> None:
     """INSERT INTO and OVERWRITE. Raises INSERT_COLUMN_ARITY_MISMATCH, NON_PARTITION_COLUMN, and Delta's errors."""
     found = stored.existing(node.table, session)
     static = _static(node, found, session)
-    plan = _rows(node, found, static, session)
-    if node.replace_using:
-        return _replace_using(plan, node.replace_using, found, session)
-    target = stored.target_of(found, session, overwrite=node.overwrite)
+    evolves = _evolves(node, found, session)
+    plan = _rows(node, found, static, session, evolves=evolves)
+    if node.replace_using or node.replace_on is not None:
+        _check_delta(found, "INSERT INTO … REPLACE USING and REPLACE ON")
+        return replace_matches(node, plan, found, session, evolves=evolves)
+    options = {"mergeSchema": "true"} if evolves else {}
+    target = stored.target_of(found, session, options, overwrite=node.overwrite)
     if node.replace_where is not None:
         _check_delta(found, "INSERT INTO … REPLACE WHERE")
         target = replace(target, overwrite=True, condition=node.replace_where)
@@ -84,9 +85,20 @@ def _check_delta(found: Table, what: str) -> None:
 # ── columns ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _rows(node: Insert, found: Table, static: Static, session: Session) -> Relation:
+def _evolves(node: Insert, found: Table, session: Session) -> bool:
+    """Whether the query may bring new columns: the statement or the session says so."""
+    if node.evolve:
+        _check_delta(found, "INSERT WITH SCHEMA EVOLUTION")
+    return node.evolve or (found.provider == DELTA and session.settings.flag(AUTO_MERGE))
+
+
+def _rows(node: Insert, found: Table, static: Static, session: Session, *, evolves: bool) -> Relation:
     """The query's rows in the table's columns, with the partition's values."""
     schema, name = stored.schema_of(found, session), stored.display_name(found)
+    if evolves and not node.columns:
+        data = session.resolve(node.query).schema
+        widen = widening.enabled(stored.lake_of(found, session).metadata)
+        schema = with_brought(schema, data, by_name=node.by_name, skipped=set(static), widen=widen)
     free = StructType([field for field in schema.fields if field.name.lower() not in static])
     wanted = chosen(free, node.columns) if node.columns else free
     plan = filled(node.query, wanted.fields)
@@ -111,40 +123,3 @@ def _with_values(plan: Relation, schema: StructType, free: StructType, static: S
 def _value(field: StructField, static: Static) -> Expression:
     value = static.get(field.name.lower())
     return Column((field.name,)) if value is None else Alias(Cast(value, field.dataType, "ansi"), (field.name,))
-
-
-def chosen(schema: StructType, columns: tuple[str, ...]) -> StructType:
-    """The fields of the column list, in its order. Raises UNRESOLVED_COLUMN."""
-    fields = {field.name.lower(): field for field in schema.fields}
-    for name in columns:
-        if name.lower() not in fields:
-            known = ", ".join(f"`{field.name}`" for field in schema.fields)
-            raise AnalysisError("UNRESOLVED_COLUMN.WITH_SUGGESTION", objectName=f"`{name}`", proposal=known)
-    return StructType([fields[name.lower()] for name in columns])
-
-
-# ── REPLACE USING ───────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _replace_using(plan: Relation, columns: tuple[str, ...], found: Table, session: Session) -> None:
-    """Rows go that equal a new row in all of `columns`; null equals nothing, so rows with one stay."""
-    _check_delta(found, "INSERT INTO … REPLACE USING")
-    keys = chosen(stored.schema_of(found, session), columns)
-    resolved = resolve_batch(plan, session)
-    names = [f"replacing_{index}" for index in range(len(resolved.schema.fields))]
-    places = {field.name.lower(): place for place, field in zip(names, resolved.schema.fields, strict=True)}
-    same = [
-        exp.EQ(this=exp.column(key.name, quoted=True), expression=exp.column(places[key.name.lower()]))
-        for key in keys.fields
-    ]
-    facts = {"mode": "Overwrite", "replaceUsing": json.dumps(keys.names, separators=(",", ":"))}
-    with session.connection(resolved) as connection:
-        keep_source(connection, named(resolved), names)
-        stored.lake_of(found, session).overwrite(
-            connection,
-            exp.select(*names).from_(SOURCE),
-            resolved.schema,
-            replace_where=exp.Exists(this=exp.select("1").from_(SOURCE).where(exp.and_(*same))),
-            replace_strange=True,
-            operation=Operation("WRITE", facts),
-        )

@@ -32,13 +32,13 @@ _DEFAULT_FORMAT = "spark.sql.sources.default"
 @command(CreateTable)
 def create_table(node: CreateTable, session: Session) -> None:
     """CREATE [OR REPLACE] TABLE [AS]. Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
-    before = session.catalog.stored(node.name)
+    before = stored.in_place(node.name, session)
     if before is not None and node.if_not_exists:
         return
     if before is not None and (not node.replace or before.is_view):
-        raise already_exists(before.full_name)
+        raise already_exists(before.full_name if before.database else node.name)
     if before is None and node.must_exist:
-        raise not_found(session.catalog.split(node.name))
+        raise not_found(node.name if stored.names_folder(node.name, session) else session.catalog.split(node.name))
     if node.like:
         node = _like(node, session)
     table = _table(node, before, session)

@@ -77,6 +77,8 @@ def _path_exists(name: str, uri: str) -> AnalysisError:
 def _save_as_table(node: Write, session: Session) -> None:
     found = stored.writable(node.table, session)
     if found is not None and not found.database and not LakeTable.exists(found.location or ""):
+        if found.provider == DELTA:
+            return _create(replace(node, format=node.format or DELTA), session)
         return _save_path(replace(node, format=found.provider, path=found.location, table=()), session)
     if found is None:
         return _create(node, session)
@@ -137,10 +139,10 @@ def _positioned(plan: Relation, found: Table, session: Session) -> Relation:
 @command(WriteTo)
 def write_to(node: WriteTo, session: Session) -> None:
     """`df.writeTo(table)`."""
-    found = stored.writable(node.table, session)
+    found = stored.in_place(node.table, session)
     if node.mode == "create":
         if found is not None:
-            raise already_exists(found.full_name)
+            raise already_exists(found.full_name if found.database else node.table)
         return _write_to_new(node, session, replacing=False)
     if node.mode == "create_or_replace" or (node.mode == "replace" and found is not None):
         return _write_to_new(node, session, replacing=True)
@@ -173,7 +175,8 @@ def _write_to_new(node: WriteTo, session: Session, *, replacing: bool) -> None:
     properties = {key: value for key, value in node.properties if key != "location"}
     by = tuple(map(_partition, node.partition_by))
     table = replace(table, partition_by=by, cluster_by=node.cluster_by, properties=properties)
-    stored.create_from(node.input, table, session, node.options, replacing=replacing)
+    verb = {"create": "CREATE TABLE", "replace": "REPLACE TABLE"}.get(node.mode, "CREATE OR REPLACE TABLE")
+    stored.create_from(node.input, table, session, node.options, replacing=replacing, verb=verb)
 
 
 def _partition(column: Expression) -> str:

@@ -13,30 +13,45 @@ from headwater.plan.expressions import Expression
 from headwater.sql.reader import Reader
 from headwater.sql.statements.base import statement
 
+_AFTER_NAME = ("PARTITION", "BY", "REPLACE")
+
 
 @statement("INSERT")
 def insert(reader: Reader) -> Command:
-    """INSERT INTO | OVERWRITE [TABLE] name [PARTITION (…)] [(columns) | BY NAME] [REPLACE WHERE | USING …] query.
+    """INSERT [WITH SCHEMA EVOLUTION] INTO | OVERWRITE [TABLE] name [[AS] alias] [PARTITION (…)] [(columns) | BY NAME] …
 
-    Also INSERT OVERWRITE DIRECTORY 'path' USING …
+    … [REPLACE WHERE | USING | ON …] query. Also INSERT OVERWRITE DIRECTORY 'path' USING …
     """
-    if reader.peek() == "WITH":
-        raise unsupported("INSERT WITH SCHEMA EVOLUTION", "Use df.write with mergeSchema.")
+    evolve = reader.accept("WITH", "SCHEMA", "EVOLUTION")
     word = reader.accept_any("INTO", "OVERWRITE") or reader.fail()
     overwrite = word == "OVERWRITE"
     local = reader.accept("LOCAL")
-    if reader.accept("DIRECTORY"):
+    if not evolve and reader.accept("DIRECTORY"):
         return _directory(reader)
     if local:
         reader.fail()
     reader.accept("TABLE")
-    name = reader.names()
-    partition = _partition(reader)
+    name, alias = reader.names(), _alias(reader)
+    partition = () if alias else _partition(reader)
     columns, by_name = _matching(reader)
     replaced: dict[str, Any] = {}
     if not overwrite and not partition and reader.accept("REPLACE"):
         replaced = _replaced(reader)
-    return Insert(name, reader.query(), columns, overwrite, by_name, partition, **replaced)
+    if alias and "replace_on" not in replaced:
+        reader.fail()
+    if "replace_on" in replaced:
+        replaced["alias"] = alias
+        query = reader.table() if reader.peek() == "(" else reader.query()
+    else:
+        query = reader.query()
+    return Insert(name, query, columns, overwrite, by_name, partition, evolve=evolve, **replaced)
+
+
+def _alias(reader: Reader) -> str | None:
+    """The name that the condition of REPLACE ON uses for the table."""
+    if reader.accept("AS"):
+        return reader.name()
+    return None if reader.at_query() or reader.peek() in _AFTER_NAME else reader.name()
 
 
 def _partition(reader: Reader) -> tuple[tuple[str, Expression | None], ...]:
@@ -68,9 +83,8 @@ def _replaced(reader: Reader) -> dict[str, Any]:
         return {"replace_where": reader.expression()}
     if reader.accept("USING"):
         return {"replace_using": reader.name_list()}
-    if reader.peek() == "ON":
-        raise unsupported("INSERT … REPLACE ON", "Use REPLACE USING (columns) or REPLACE WHERE.")
-    return reader.fail()
+    reader.expect("ON")
+    return {"replace_on": reader.condition_before_query()}
 
 
 def _directory(reader: Reader) -> Command:

@@ -179,3 +179,14 @@ def test_hadoop_settings_are_refused_by_name() -> None:
     message.path.hadoop_conf.add(key="fs.s3a.access.key", value="x")
     with pytest.raises(UnsupportedError, match="hadoopConf"):
         table_name(message)
+
+
+def test_fields_of_structs_are_set(spark: SparkSession) -> None:
+    spark.sql("SELECT 1 AS id, struct(1 AS a, struct('x' AS c) AS b) AS s").write.saveAsTable("nested")
+    table = DeltaTable.forName(spark, "nested")
+    table.update(set={"s.a": "s.a + id", "s.b.c": "'y'"})
+    assert table.toDF().select("s.a", "s.b.c").collect() == [(2, "y")]
+    source = spark.sql("SELECT 1 AS id, 7 AS a").alias("u")
+    table.alias("t").merge(source, "t.id = u.id").whenMatchedUpdate(set={"t.s.a": "u.a"}).execute()
+    assert table.toDF().select("s.a", "s.b.c").collect() == [(7, "y")]
+    spark.sql("DROP TABLE nested")

@@ -65,3 +65,11 @@ def test_the_counts_come_back_through_sql(spark: SparkSession, table: str) -> No
         "num_affected_rows": 2, "num_updated_rows": 0, "num_deleted_rows": 1, "num_inserted_rows": 1
     }  # fmt: skip
     assert rows(spark) == [(2, "b"), (3, "c"), (9, "z")]
+
+
+def test_a_field_of_a_struct_is_assigned(spark: SparkSession) -> None:
+    spark.sql("SELECT 1 AS id, struct(1 AS a, 'x' AS b) AS s").write.saveAsTable("nested")
+    source = spark.sql("SELECT 1 AS k, 5 AS a")
+    source.mergeInto("nested", F.expr("nested.id = k")).whenMatched().update({"s.a": source.a}).merge()
+    assert spark.table("nested").select("s.*").collect() == [(5, "x")]
+    spark.sql("DROP TABLE nested")

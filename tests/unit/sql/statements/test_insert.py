@@ -4,7 +4,7 @@ import pytest
 
 from headwater.errors import ParseError, UnsupportedError
 from headwater.plan.commands import Insert, Write
-from headwater.plan.relations import Values
+from headwater.plan.relations import CommonTables, Project, Relation, SubqueryAlias, Values
 from headwater.sql import parse_statement
 
 
@@ -52,8 +52,6 @@ def test_a_partition_and_what_is_replaced() -> None:
     "text",
     [
         "INSERT OVERWRITE t PARTITION (a = 1) IF NOT EXISTS SELECT 1",
-        "INSERT INTO t REPLACE ON a = 1 SELECT 1",
-        "INSERT WITH SCHEMA EVOLUTION INTO t SELECT 1",
     ],
 )
 def test_what_is_missing_is_refused_by_name(text: str) -> None:
@@ -63,5 +61,47 @@ def test_what_is_missing_is_refused_by_name(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["INSERT t VALUES (1)", "INSERT INTO t", "INSERT INTO LOCAL t SELECT 1"])
 def test_broken_text_is_a_syntax_error(text: str) -> None:
+    with pytest.raises(ParseError):
+        parse_statement(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("INSERT INTO t REPLACE ON a = b SELECT 1 AS b", Project),
+        ("INSERT INTO t AS x REPLACE ON x.a = s.a (SELECT 1 AS a) AS s", SubqueryAlias),
+        ("INSERT INTO t x BY NAME REPLACE ON (x.a <=> s.a) (SELECT 1 AS a) s", SubqueryAlias),
+        ("INSERT INTO TABLE t x REPLACE ON x.a IS NOT DISTINCT FROM s.a (VALUES (1)) AS s(a)", SubqueryAlias),
+        ("INSERT INTO t x REPLACE ON f(x.a) = (1 + s.a) WITH s AS (SELECT 1 AS a) SELECT * FROM s", CommonTables),
+        ("INSERT INTO t REPLACE ON a IN (b, 2) VALUES (1)", Values),
+        ("INSERT INTO t REPLACE ON a IN (SELECT 1) TABLE s", Project),
+    ],
+)
+def test_a_condition_ends_where_the_query_begins(text: str, query: type[Relation]) -> None:
+    made = insert(text)
+    assert made.replace_on is not None
+    assert isinstance(made.query, query)
+    assert made.alias == ("x" if " x " in text else None)
+
+
+def test_new_columns_may_come() -> None:
+    made = insert("INSERT WITH SCHEMA EVOLUTION INTO t REPLACE USING (a) SELECT 1 AS a")
+    assert (made.evolve, made.replace_using) == (True, ("a",))
+    assert insert("INSERT WITH SCHEMA EVOLUTION OVERWRITE t SELECT 1").overwrite
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO t REPLACE ON a = 1",
+        "INSERT INTO t REPLACE ON SELECT 1",
+        "INSERT INTO t REPLACE ON a = 1 b SELECT 1",
+        "INSERT INTO t AS x SELECT 1",
+        "INSERT INTO t x REPLACE WHERE a = 1 SELECT 1",
+        "INSERT OVERWRITE t x REPLACE ON a = 1 SELECT 1",
+        "INSERT WITH SCHEMA EVOLUTION OVERWRITE DIRECTORY '/x' USING parquet SELECT 1",
+    ],
+)
+def test_what_is_no_insert(text: str) -> None:
     with pytest.raises(ParseError):
         parse_statement(text)
