@@ -38,8 +38,9 @@ from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext,
 
 _AHEAD_BYTES = 128 * 1024 * 1024
 """No more is read ahead, for a batch and the one before it are in memory together then."""
-_TOGETHER_BYTES = 16 * 1024 * 1024
-"""No more than this of several batches is read ahead in one go: whoever waits for the first waits for all."""
+_TOGETHER_BYTES = 80 * 1024 * 1024
+"""No more than this of several batches is read ahead in one go: whoever waits for the first waits for all. Enough for
+four files of a size that DuckDB reads on one thread each (below 32 MB)."""
 _MADE = 20
 """So many inputs are kept, more than are read ahead."""
 _INFERENCE = "spark.sql.streaming.schemaInference"
