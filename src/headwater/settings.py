@@ -138,6 +138,19 @@ def _rows() -> tuple[Setting, ...]:
             "full",
             "full: fsync files and folders; spark: rename only; none: for tests.",
         ),
+        Setting(
+            "headwater.query.restart.maxAttempts",
+            "int",
+            "0",
+            "How often a query starts itself again after failures that pass, without a batch ended between them.",
+        ),
+        Setting(
+            "headwater.query.restart.backoff",
+            "duration_ms",
+            "1s",
+            "The pause before it does; doubled each time, give or take a fifth.",
+        ),
+        Setting("headwater.query.restart.maxBackoff", "duration_ms", "1m", "The longest such pause."),
     )
 
 

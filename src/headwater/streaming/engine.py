@@ -118,6 +118,11 @@ class MicroBatchEngine:
         """Each source's offset up to which rows are in the sink."""
         return self._offsets
 
+    @property
+    def batch_id(self) -> int:
+        """The batch that runs, or is next."""
+        return self._position.batch_id
+
     # ── start ───────────────────────────────────────────────────────────────────────────────────────────────
 
     def open(self) -> None:

@@ -1,5 +1,7 @@
 """A running streaming query: one thread that drives the engine, and what other threads may ask of it.
 
+A run may start itself again after a failure (`restart`): sources, state and sink are opened anew, as a new run would.
+
 Invariants: exactly one `started` and one `terminated` event per run; after `terminated` no batch runs and the
 exception, if any, stays the same; `stop` lets a running batch finish for a moment, then interrupts it, and returns
 when the thread has ended. An interrupted batch is in the offset log and runs again at the next start.
@@ -20,6 +22,7 @@ from headwater.streaming.engine import MicroBatchEngine, Parts
 from headwater.streaming.logs import compact
 from headwater.streaming.progress import BatchReport, ProgressLog, Status, timestamp
 from headwater.streaming.protocol import Action
+from headwater.streaming.restart import RestartPolicy, Restarts
 from headwater.streaming.trigger import TriggerClock
 from headwater.threads import start_deep_thread
 
@@ -50,18 +53,21 @@ class StreamingQuery:
     Args:
         identity: see `Identity`.
         parts: what the engine drives.
+        opened: opens all of `parts` anew.
         trigger: when it triggers.
         progress: where reports are kept.
         publish: told of every event, from the query's thread.
         idle_ms: pause between idle events.
         translate: turns any failure into Spark's error.
         cleanup: called at the end, with whether the run failed.
+        restart: whether it starts itself again.
     """
 
     def __init__(
         self,
         identity: Identity,
         parts: Parts,
+        opened: Callable[[], Parts],
         trigger: TriggerClock,
         progress: ProgressLog,
         publish: Callable[[StreamingQuery, StreamEvent], None],
@@ -70,9 +76,10 @@ class StreamingQuery:
         stop_timeout_ms: int = 0,
         translate: Callable[[Exception], Exception] = lambda error: error,
         cleanup: Callable[[bool], None] = lambda _: None,
+        restart: RestartPolicy,
     ) -> None:
         self.id, self.run_id, self.name = identity.id, identity.run_id, identity.name
-        self._parts = parts
+        self._parts, self._opened = parts, opened
         self._trigger = trigger
         self._progress = progress
         self._publish = publish
@@ -80,7 +87,9 @@ class StreamingQuery:
         self._stop_timeout_ms = stop_timeout_ms
         self._translate = translate
         self._cleanup = cleanup
+        self._restarts = Restarts(restart)
         self._engine = MicroBatchEngine(parts, self._set_status, self._on_batch)
+        self._freed: MicroBatchEngine | None = None
         self._stopping = threading.Event()
         self._ended = threading.Event()
         self._moved = threading.Condition()
@@ -114,15 +123,52 @@ class StreamingQuery:
 
     def _run(self) -> None:
         try:
-            self._set_status(Status("Initializing sources"))
-            self._engine.open()
-            self._loop()
-        except BaseException as error:
-            if self.is_active and not (self._stopping.is_set() and isinstance(error, Interrupted)):
+            error = self._attempt(self._engine)
+            while error is not None and self._pauses(error):
+                error = self._attempt(None)
+            if error is not None and self.is_active and not self._was_stopped(error):
                 self._fail(error)
         finally:
             if self.is_active:  # an abandoned run has no end of its own
                 self._end()
+
+    def _attempt(self, engine: MicroBatchEngine | None) -> BaseException | None:
+        """Run batches until the end; why they ended if that was not it.
+
+        Args:
+            engine: what runs them; None opens a new one.
+        """
+        try:
+            self._set_status(Status("Initializing sources"))
+            if engine is None:
+                self._parts = self._opened()
+                self._engine = MicroBatchEngine(self._parts, self._set_status, self._on_batch)
+                self._engine.prepare()
+            self._engine.open()
+            self._loop()
+        except BaseException as error:
+            return error
+        return None
+
+    def _pauses(self, error: BaseException) -> bool:
+        """Whether the run is to start again; the pause before that is over then."""
+        if not isinstance(error, Exception) or not self.is_active or self._stopping.is_set():
+            return False
+        cause = self._translate(error)
+        if cause is not error:
+            cause.__cause__ = error
+        seconds = self._restarts.after(cause, self._engine.batch_id)
+        if seconds is None:
+            return False
+        attempt = f"attempt {self._restarts.attempt} in {seconds:.1f} s"
+        _log.warning("query %s run %s starts again, %s, after %s", self.id, self.run_id, attempt, cause)
+        self._free()
+        self._set_status(Status(f"Starting again ({attempt}): {cause}"))
+        return not self._stopping.wait(seconds)
+
+    def _was_stopped(self, error: BaseException) -> bool:
+        """Whether it ended for that was asked of it, be it between two attempts."""
+        return self._stopping.is_set() and (isinstance(error, Interrupted) or self._freed is self._engine)
 
     def _loop(self) -> None:
         before = Action.WAIT
@@ -176,11 +222,18 @@ class StreamingQuery:
         pairs = zip(self._parts.sources, offsets, strict=False)
         return "{" + ", ".join(f"{s.description}: {offset}" for s, offset in pairs if offset is not None) + "}"
 
-    def _end(self) -> None:
+    def _free(self) -> None:
+        """Free the parts, once."""
+        if self._freed is self._engine:
+            return
+        self._freed = self._engine
         try:
             self._engine.close()
         except Exception as error:
             _log.warning("query %s: freeing its parts failed: %s", self.id, error)
+
+    def _end(self) -> None:
+        self._free()
         if self._error is None:
             self._set_status(Status("Stopped"))
         self._cleanup(self._error is not None)
@@ -199,7 +252,7 @@ class StreamingQuery:
 
     def _on_batch(self, report: BatchReport) -> None:
         self._idle_since_ms = self._parts.clock.now_ms()
-        text = self._progress.add(report.json((self.id, self.run_id, self.name)))
+        text = self._progress.add({**report.json((self.id, self.run_id, self.name)), **self._restarts.report()})
         self._publish(self, StreamEvent("progress", f'{{"progress":{text}}}'))
 
     def _tell(self, kind: Literal["idle", "terminated"], body: dict[str, str | None]) -> None:

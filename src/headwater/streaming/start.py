@@ -35,6 +35,7 @@ from headwater.streaming.logs import PINNED
 from headwater.streaming.modes import Mode
 from headwater.streaming.progress import ProgressLog
 from headwater.streaming.query import Identity, StreamingQuery
+from headwater.streaming.restart import RestartPolicy
 from headwater.streaming.trigger import TriggerClock
 
 _DEFAULT_FORMAT = "spark.sql.sources.default"
@@ -67,17 +68,23 @@ def _start(
     def schema(provider: SourceProvider, request: SourceRequest) -> StructType:
         return provider.schema(request, replace(source_context(session), checkpoint=location().path))
 
+    def opened(*, first: bool = False) -> Parts:
+        leaves = Leaves(session, schema)
+        plan = leaves.expand(command.input)
+        if not leaves.found:
+            raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
+        plan = checked(plan, leaves.found, session, command.output_mode)
+        mode = Mode(command, plan, leaves.found, sink_name, session.settings)
+        mode.check()
+        provider = _sink_provider(sink_name, command, session)
+        compiled = _compiled(plan, leaves.found, session, command)
+        checkpoint = Checkpoint(session.runtime.storage, location().path)
+        if first:
+            _one_run_only(checkpoint.query_id, session)
+        return _parts(mode, session, compiled, checkpoint, provider)
+
     session.streams.check_name(command.query_name)
-    leaves = Leaves(session, schema)
-    plan = leaves.expand(command.input)
-    if not leaves.found:
-        raise AnalysisError("WRITE_STREAM_NOT_ALLOWED")
-    plan = checked(plan, leaves.found, session, command.output_mode)
-    mode = Mode(command, plan, leaves.found, sink_name, session.settings)
-    mode.check()
-    provider = _sink_provider(sink_name, command, session)
-    compiled = _compiled(plan, leaves.found, session, command)
-    query = _opened(mode, session, compiled, provider, location())
+    query = _query(command, session, opened, location)
     query.prepare()
     _enter(query, session)
     query.start()
@@ -113,21 +120,12 @@ def _sink_provider(name: str, command: StartStream, session: StreamSession) -> S
     return provider
 
 
-def _opened(
-    mode: Mode, session: StreamSession, compiled: CutPlan, provider: SinkProvider, location: Location
-) -> StreamingQuery:
-    async_ms = mode.async_ms()
-    checkpoint = Checkpoint(session.runtime.storage, location.path)
-    _one_run_only(checkpoint.query_id, session)
-    stream = compiled.opened(checkpoint)
-    parts = _parts(mode, session, checkpoint, stream, provider)
-    return _query(mode.command, session, replace(parts, async_ms=async_ms), location)
-
-
 def _parts(
-    mode: Mode, session: StreamSession, checkpoint: Checkpoint, stream: Dataflow, provider: SinkProvider
+    mode: Mode, session: StreamSession, compiled: CutPlan, checkpoint: Checkpoint, provider: SinkProvider
 ) -> Parts:
     runtime, settings, command = session.runtime, session.settings, mode.command
+    async_ms = mode.async_ms()
+    stream = compiled.opened(checkpoint)
     sources: list[StreamSource] = []
     for index, leaf in enumerate(mode.leaves):
         log_path = checkpoint.source_path(index)
@@ -149,6 +147,7 @@ def _parts(
         settings.number("spark.sql.streaming.minBatchesToRetain"),
         {key: settings.lookup(key) or value for key, value in PINNED.items()},
         settings.flag("spark.sql.streaming.noDataMicroBatches.enabled"),
+        async_ms,
     )
 
 
@@ -185,8 +184,11 @@ def _sink_context(command: StartStream, session: StreamSession, checkpoint: Chec
 # ── start ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _query(command: StartStream, session: StreamSession, parts: Parts, location: Location) -> StreamingQuery:
+def _query(
+    command: StartStream, session: StreamSession, opened: Callable[..., Parts], place: Callable[[], Location]
+) -> StreamingQuery:
     settings, runtime = session.settings, session.runtime
+    parts, location = opened(first=True), place()
     polling = settings.duration_ms("spark.sql.streaming.pollingDelay")
     running = runtime.streams
 
@@ -197,6 +199,7 @@ def _query(command: StartStream, session: StreamSession, parts: Parts, location:
     return StreamingQuery(
         Identity(parts.checkpoint.query_id, str(uuid.uuid4()), command.query_name or None),
         parts,
+        opened,
         TriggerClock(command.trigger, runtime.clock, polling),
         ProgressLog(settings.number("spark.sql.streaming.numRecentProgressUpdates")),
         lambda query, event: _published(running, session, query, event),
@@ -204,6 +207,7 @@ def _query(command: StartStream, session: StreamSession, parts: Parts, location:
         stop_timeout_ms=settings.duration_ms("spark.sql.streaming.stopTimeout"),
         translate=session.translate,
         cleanup=cleanup,
+        restart=RestartPolicy.of(settings),
     )
 
 
