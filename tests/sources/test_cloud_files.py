@@ -168,7 +168,7 @@ def test_an_empty_folder_cannot_be_inferred(tmp_path):
     ("options", "error", "message"),
     [
         ({"kind": ""}, IllegalArgumentError, "CF_SOURCE_FORMAT_MISSING"),
-        ({"kind": "avro"}, UnsupportedError, "cloudFiles.format=avro"),
+        ({"kind": "shapefile"}, IllegalArgumentError, "must be one of json, csv, xml"),
         ({"maxFilesPerTriger": "1"}, IllegalArgumentError, "Did you mean cloudFiles.maxFilesPerTrigger"),
         ({"useNotifications": "true"}, UnsupportedError, "useNotifications"),
         ({"allowOverwrites": "true"}, UnsupportedError, "allowOverwrites"),

@@ -19,7 +19,16 @@ from headwater.io.local import LocalStorage
 from headwater.io.mounts import Mounts
 from headwater.io.storage import FileStatus
 from headwater.settings import Settings
-from headwater.sources.base import ReadLimit, RecordsOffsets, SourceContext, SourceRequest, StreamSource, sources
+from headwater.sources.base import (
+    BatchInput,
+    ReadLimit,
+    RecordsOffsets,
+    SourceContext,
+    SourceRequest,
+    StreamSource,
+    scanned,
+    sources,
+)
 from headwater.streaming.views import set_variable
 from headwater.types.ddl import parse_schema
 
@@ -51,7 +60,7 @@ def scan(name: str, paths: Path | list[Path], schema: str, options: Mapping[str,
     """The rows of files read with a DDL schema."""
     files = tuple(status(path) for path in (paths if isinstance(paths, list) else [paths]))
     request = ScanRequest(files, parse_schema(schema), FormatOptions(options), **more)
-    return run(sql_text(file_format(name).scan(request)))
+    return rows_of(scanned(file_format(name), request))
 
 
 def infer(name: str, path: Path, options: Mapping[str, str] = {}) -> str:
@@ -63,6 +72,16 @@ def infer(name: str, path: Path, options: Mapping[str, str] = {}) -> str:
 def run(text: str) -> list[Row]:
     connection = DATABASE.connect()
     return connection.execute(text).fetchall()
+
+
+def rows_of(found: BatchInput) -> list[Row]:
+    """The rows of an input, on a connection of its own."""
+    connection = DATABASE.connect()
+    for name, data in found.inputs.items():
+        connection.register(name, data)
+    for name, files in found.variables.items():
+        connection.execute(sql_text(set_variable(name, files))).fetchall()
+    return connection.execute(sql_text(found.query)).fetchall()
 
 
 class SourceBench:
@@ -114,15 +133,12 @@ class SourceBench:
     def rows(self, start: str | None, end: str) -> list[Row]:
         source = self.source or self.open()
         connection = DATABASE.connect()
-        found = source.relation(connection, start, end)
-        for name, files in found.variables.items():
-            connection.execute(sql_text(set_variable(name, files))).fetchall()
-        return sorted(connection.execute(sql_text(found.query)).fetchall(), key=repr)
+        return sorted(rows_of(source.relation(connection, start, end)), key=repr)
 
     def batch(self) -> tuple[list[Row], str]:
         provider: Any = sources.get(self.kind)
         found, schema = provider.batch(self.request, self.context)
-        return sorted(run(sql_text(found.query)), key=repr), schema.simpleString()
+        return sorted(rows_of(found), key=repr), schema.simpleString()
 
 
 def age(path: Path, milliseconds: int) -> None:

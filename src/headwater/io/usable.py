@@ -15,7 +15,9 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headwater.io.formats.base import FormatOptions
+from headwater.errors import FileReadError
+from headwater.io.formats.arrow_files import ArrowFiles
+from headwater.io.formats.base import FormatOptions, formats
 from headwater.io.routing import exists
 from headwater.io.s3_files import opened, reading
 from headwater.io.storage import FileStatus
@@ -56,14 +58,17 @@ def _told(keep: bool, file: FileStatus, reason: str) -> bool:
 def _sound(path: str, file_format: str) -> bool:
     """Whether the file can be read to its end. A file that has gone is not corrupt: the scan says so."""
     try:
+        found = formats.get(file_format)
         if file_format == "parquet":
             pq.read_schema(opened(path))
+        elif isinstance(found, ArrowFiles):
+            found.stored(FileStatus(path, -1, 0), FormatOptions())
         elif path.endswith(".gz"):
             with reading(path) as stream:
                 while stream.read(_CHUNK):
                     pass
     except FileNotFoundError:
         return True
-    except (pa.ArrowInvalid, OSError, EOFError, zlib.error):
+    except (pa.ArrowInvalid, OSError, EOFError, zlib.error, FileReadError):
         return False
     return True

@@ -10,8 +10,9 @@ source; `commit` may be called again for the same offset.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from pyspark.sql.types import StructType
@@ -19,7 +20,7 @@ from sqlglot import exp
 
 from headwater.clock import Clock
 from headwater.duck import Connection, Database
-from headwater.io.formats.base import FormatOptions
+from headwater.io.formats.base import Format, FormatOptions, ReadsArrow, ScanRequest
 from headwater.io.storage import Storage
 from headwater.plan.expressions import Expression
 from headwater.registry import Registry
@@ -95,6 +96,14 @@ class BatchInput:
     def known_rows(self) -> int | None:
         """How many rows it holds, as far as the source can say by now."""
         return self.rows if self.rows is not None else self.counted()
+
+
+def scanned(file_format: Format, request: ScanRequest) -> BatchInput:
+    """The rows of a scan, with the Arrow data it needs."""
+    if not isinstance(file_format, ReadsArrow):
+        return BatchInput(file_format.scan(request))
+    named = replace(request, table=f"rows_{uuid.uuid4().hex}")
+    return BatchInput(file_format.scan(named), file_format.inputs(named))
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The file source: `json`, `csv`, `parquet` and `text` folders as batches and as streams.
+"""The file source: folders of files of one format as batches and as streams.
 
 As a stream it is Spark's FileStreamSource: files are found by listing, given to a batch number in its own log
 (`sources/<i>/`, Spark's format) before the batch's offsets are logged, and read from that log ever after.
@@ -34,7 +34,7 @@ from headwater.io.storage import FileStatus
 from headwater.io.usable import ignores_missing, usable
 from headwater.io.written import written_files
 from headwater.settings import parse_duration_ms
-from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, sources
+from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, scanned, sources
 
 _AHEAD_BYTES = 128 * 1024 * 1024
 """No more is read ahead, for a batch and the one before it are in memory together then."""
@@ -43,6 +43,8 @@ _TOGETHER_BYTES = 80 * 1024 * 1024
 four files of a size that DuckDB reads on one thread each (below 32 MB)."""
 _MADE = 20
 """So many inputs are kept, more than are read ahead."""
+_FIXED = ("text", "binaryFile")
+"""Formats whose columns are always the same."""
 _INFERENCE = "spark.sql.streaming.schemaInference"
 
 
@@ -84,12 +86,12 @@ class FileProvider:
             partition_schema=columns,
             partition_values=partitions.values,
         )
-        return BatchInput(self._format().scan(scan)), schema
+        return scanned(self._format(), scan), schema
 
     def _shape(self, request: SourceRequest, context: SourceContext) -> tuple[StructType, StructType]:
         paths = _paths(request)
         infer = str(context.settings.get(_INFERENCE, "false")).lower() == "true"
-        if request.schema is None and not infer and self._name != "text":
+        if request.schema is None and not infer and self._name not in _FIXED:
             raise IllegalArgumentError("STREAMING_SCHEMA_REQUIRED")
         for path in paths:
             if not is_glob(path) and not may_come(context.mounts.local(path)):
@@ -99,7 +101,7 @@ class FileProvider:
         return merge_schema(data, _partitions(listing, request, context).schema)
 
     def _infer(self, files: tuple[FileStatus, ...], request: SourceRequest, context: SourceContext) -> StructType:
-        if not files and self._name != "text":
+        if not files and self._name not in _FIXED:
             raise AnalysisError("UNABLE_TO_INFER_SCHEMA", format=_title(self._name))
         connection = context.database.connect(context.time_zone)
         try:
@@ -111,7 +113,7 @@ class FileProvider:
         return cast(Format, formats.get(self._name))
 
 
-for _name in ("csv", "json", "parquet", "text"):
+for _name in ("avro", "binaryFile", "csv", "json", "orc", "parquet", "text", "xml"):
     sources.register(_name)(FileProvider(_name))
 
 
@@ -232,9 +234,8 @@ class FileStream:
             partition_values=assign(present, bases, names) if names else {},
             variable=self._variable,
         )
-        return BatchInput(
-            self._format.scan(request), variables={self._variable: file_names([file.path for file in present])}
-        )
+        found = scanned(self._format, request)
+        return replace(found, variables={self._variable: file_names([file.path for file in present])})
 
     def prepare_available_now(self) -> None:
         """Look once; later calls hand out what was found."""
@@ -353,4 +354,4 @@ def _refused(option: str, value: object, reason: str) -> IllegalArgumentError:
 
 
 def _title(name: str) -> str:
-    return name.upper() if name in {"json", "csv"} else name.capitalize()
+    return name.capitalize() if name in {"parquet", "text", "avro"} else name.upper()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pyspark.sql.types import StructType
 from sqlglot import exp
@@ -66,6 +66,7 @@ class ScanRequest:
         partition_values: file path to their texts, in the order of `partition_schema`; None is null.
         variable: a DuckDB variable that will hold the files' names (`scan.file_names`) whenever the query runs. A
             format may name it instead of the files and give the same query object for the next files.
+        table: what the names of the Arrow data of `ReadsArrow` begin with.
     """
 
     files: tuple[FileStatus, ...]
@@ -77,6 +78,7 @@ class ScanRequest:
     partition_schema: StructType = field(default_factory=StructType)
     partition_values: Mapping[str, Sequence[str | None]] = field(default_factory=dict)
     variable: str | None = None
+    table: str = "rows"
 
 
 class Format(Protocol):
@@ -97,5 +99,14 @@ class Format(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsArrow(Protocol):
+    """A format whose scan needs Arrow data on its connection."""
+
+    def inputs(self, request: ScanRequest) -> Mapping[str, Any]:
+        """By name: streams that can be opened again and again."""
+        ...
+
+
 formats: Registry[Format] = Registry("headwater.io.formats")
-"""File formats by Spark's short name: `csv`, `json`, `parquet`, `text`. Instances, not classes."""
+"""File formats by Spark's short name: `csv`, `json`, `parquet`, … Instances, not classes."""

@@ -7,6 +7,8 @@ Invariants: a value of another JSON type than its field wants is null; an array 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql.types import ArrayType, BooleanType, DataType, MapType, StringType, StructType
 from sqlglot import exp
 
@@ -15,6 +17,7 @@ from headwater.io.formats.scan import call, name, struct_of
 
 VALUE = "__value"
 """The column of a record's raw fields, in one struct."""
+Leaf = Callable[[exp.Expr, DataType, CellRules], exp.Expr]
 _TOKENS = (*INTEGERS, *FRACTIONS, BooleanType)
 
 
@@ -35,21 +38,25 @@ def raw_type(data_type: DataType) -> str:
     return "JSON" if isinstance(data_type, _TOKENS) else "VARCHAR"
 
 
-def typed(value: exp.Expr, data_type: DataType, rules: CellRules, depth: int = 0) -> exp.Expr:
-    """A field read as `raw_type`, as a value of its type."""
-    if _as_read(data_type):
-        return value
-    if isinstance(data_type, StructType):
-        return _struct(value, data_type, rules, depth)
-    if isinstance(data_type, ArrayType):
-        return _array(value, data_type.elementType, rules, depth)
-    if isinstance(data_type, MapType):
-        values = _each(call("map_values", value), data_type.valueType, rules, depth)
-        rebuilt = call("map", call("map_keys", value.copy()), values)
-        return exp.Case(ifs=[exp.If(this=_present(value), true=rebuilt)])
+def _leaf(value: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr:
     if isinstance(data_type, _TOKENS):
         return from_token(exp.cast(value, "VARCHAR"), data_type, rules)
     return from_string(value, data_type, rules)
+
+
+def typed(value: exp.Expr, data_type: DataType, rules: CellRules, depth: int = 0, leaf: Leaf = _leaf) -> exp.Expr:
+    """A field read as `raw_type`, as a value of its type; `leaf` converts what has no inside."""
+    if _as_read(data_type):
+        return value
+    if isinstance(data_type, StructType):
+        return _struct(value, data_type, rules, depth, leaf)
+    if isinstance(data_type, ArrayType):
+        return _array(value, data_type.elementType, rules, depth, leaf)
+    if isinstance(data_type, MapType):
+        values = _each(call("map_values", value), data_type.valueType, rules, depth, leaf)
+        rebuilt = call("map", call("map_keys", value.copy()), values)
+        return exp.Case(ifs=[exp.If(this=_present(value), true=rebuilt)])
+    return leaf(value, data_type, rules)
 
 
 def mismatched(value: exp.Expr, data_type: DataType, rules: CellRules) -> exp.Expr | None:
@@ -71,23 +78,23 @@ def _as_read(data_type: DataType) -> bool:
     return isinstance(data_type, StringType)
 
 
-def _struct(value: exp.Expr, data_type: StructType, rules: CellRules, depth: int) -> exp.Expr:
+def _struct(value: exp.Expr, data_type: StructType, rules: CellRules, depth: int, leaf: Leaf) -> exp.Expr:
     fields = {
-        field.name: typed(call("struct_extract", value.copy(), field.name), field.dataType, rules, depth)
+        field.name: typed(call("struct_extract", value.copy(), field.name), field.dataType, rules, depth, leaf)
         for field in data_type.fields
     }
     return exp.Case(ifs=[exp.If(this=_present(value), true=struct_of(fields))])
 
 
-def _array(value: exp.Expr, element: DataType, rules: CellRules, depth: int) -> exp.Expr:
-    converted = _each(value, element, rules, depth)
+def _array(value: exp.Expr, element: DataType, rules: CellRules, depth: int, leaf: Leaf) -> exp.Expr:
+    converted = _each(value, element, rules, depth, leaf)
     lost = exp.GT(this=call("list_count", value.copy()), expression=call("list_count", converted.copy()))
     return exp.Case(ifs=[exp.If(this=exp.Not(this=lost), true=converted)])
 
 
-def _each(values: exp.Expr, element: DataType, rules: CellRules, depth: int) -> exp.Expr:
+def _each(values: exp.Expr, element: DataType, rules: CellRules, depth: int, leaf: Leaf) -> exp.Expr:
     item = exp.to_identifier(f"item{depth}")
-    body = typed(exp.column(item.copy()), element, rules, depth + 1)
+    body = typed(exp.column(item.copy()), element, rules, depth + 1, leaf)
     return call("list_transform", values.copy(), exp.Lambda(this=body, expressions=[item]))
 
 

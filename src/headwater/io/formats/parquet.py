@@ -18,14 +18,14 @@ from headwater.duck import Connection, DuckError, sql_text
 from headwater.errors import AnalysisError, FileReadError
 from headwater.io.formats.base import FormatOptions, ScanRequest, formats
 from headwater.io.formats.cells import FRACTIONS, INTEGERS
-from headwater.io.formats.cells import cast as try_cast
-from headwater.io.formats.rescue import misfit, pair, rescued_object, union
+from headwater.io.formats.rescue import union
 from headwater.io.formats.scan import FILE, aliased, attach, name, needs_file, nothing, reader, struct_of
+from headwater.io.formats.stored import columns
 from headwater.io.instants import has_instants, in_utc, int96_columns, with_zone, without_zone
 from headwater.io.s3_files import of_each, opened
 from headwater.io.storage import FileStatus
 from headwater.types.arrow import from_arrow
-from headwater.types.duck import duck_name, from_duck, to_duck
+from headwater.types.duck import duck_name, from_duck
 
 
 class Parquet:
@@ -95,12 +95,12 @@ def _read(request: ScanRequest, paths: Sequence[str], instants: frozenset[str]) 
     found = [StructField(f.name, without_zone(f.dataType) if f.name in old else f.dataType) for f in fields]
     extra = {"filename": FILE} if needs_file(request) else {}
     table = reader("read_parquet", list(paths), schema=_schema(StructType(found)), **extra)
-    columns: list[exp.Expr] = [
+    selected: list[exp.Expr] = [
         aliased(in_utc(name(f.name), f.dataType), f.name) if f.name in old else name(f.name) for f in fields
     ]
     if needs_file(request):
-        columns.append(name(FILE))
-    return exp.select(*columns).from_(table)
+        selected.append(name(FILE))
+    return exp.select(*selected).from_(table)
 
 
 _WIDER: dict[str, tuple[str, ...]] = {
@@ -168,27 +168,9 @@ def _rescuing(request: ScanRequest) -> exp.Select:
 
 
 def _scan(request: ScanRequest, stored: StructType, files: Sequence[FileStatus]) -> exp.Select:
-    types = {field.name: field.dataType for field in stored.fields}
-    columns: list[exp.Expr] = []
-    rescued: list[exp.Expr] = []
-    for field in request.schema.fields:
-        kind = types.pop(field.name, None)
-        if kind is None:
-            columns.append(aliased(exp.TryCast(this=exp.null(), to=to_duck(field.dataType)), field.name))
-        elif kind == field.dataType:
-            columns.append(name(field.name))
-        else:
-            value = try_cast(name(field.name), field.dataType)
-            columns.append(aliased(value, field.name))
-            rescued.append(pair(field.name, misfit(name(field.name), value), name(field.name)))
-    for column in types:
-        given = exp.Not(this=exp.Is(this=name(column), expression=exp.null()))
-        rescued.append(pair(column, given, name(column)))
-    columns.append(aliased(rescued_object(files, rescued), str(request.rescue)))
-    if needs_file(request):
-        columns.append(name(FILE))
     table = reader("read_parquet", [file.path for file in files], filename=FILE)
-    return exp.select(*columns).from_(_in_utc(table, stored, int96_columns(files[0])))
+    rows = _in_utc(table, stored, int96_columns(files[0]))
+    return exp.select(*columns(request, stored, files)).from_(rows)
 
 
 def _in_utc(table: exp.Expr, stored: StructType, instants: frozenset[str]) -> exp.Expr:

@@ -55,16 +55,21 @@ def rescued_object(
 
 def file_path(files: Sequence[FileStatus]) -> exp.Expr:
     """The path of the record's file as the user writes it, as JSON text."""
-    plain = call("concat", "file:", name(FILE))
+    return json_text(file_uri(files, name(FILE)))
+
+
+def file_uri(files: Sequence[FileStatus], path: exp.Expr) -> exp.Expr:
+    """A local path, or one in a bucket, as the user writes it."""
+    plain = call("concat", "file:", path.copy())
     whens = [
         exp.If(
-            this=call("starts_with", name(FILE), local + "/"),
-            true=call("concat", uri, call("substring", name(FILE), len(local) + 1)),
+            this=call("starts_with", path.copy(), local + "/"),
+            true=call("concat", uri, call("substring", path.copy(), len(local) + 1)),
         )
         for local, uri in sorted({_folders(file) for file in files}, reverse=True)
         if uri != "file:" + local
     ]
-    return json_text(exp.Case(ifs=whens, default=plain) if whens else plain)
+    return exp.Case(ifs=whens, default=plain) if whens else plain
 
 
 def _folders(file: FileStatus) -> tuple[str, str]:

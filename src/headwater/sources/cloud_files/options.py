@@ -18,7 +18,9 @@ from headwater.settings import parse_duration_ms
 from headwater.sources.base import SourceRequest
 
 EvolutionMode = Literal["addNewColumns", "rescue", "failOnNewColumns", "none"]
-FORMATS = ("json", "csv", "parquet")
+FORMATS = ("json", "csv", "xml", "parquet", "avro", "orc", "text", "binaryfile")
+FIXED = ("text", "binaryfile")
+"""Formats whose columns are always the same: nothing is inferred, new or rescued."""
 PREFIX = "cloudfiles."
 RESCUED = "_rescued_data"
 
@@ -69,7 +71,7 @@ class CloudOptions:
     """Checked options.
 
     Attributes:
-        format: `json`, `csv` or `parquet`.
+        format: one of `FORMATS`.
         schema_location: the user's folder for schemas, or None.
         hints: DDL of columns whose types the user knows.
         mode: what a new field does.
@@ -99,13 +101,16 @@ class CloudOptions:
         """From a request. Raises for what cannot be."""
         options = request.options
         _check_names(options)
-        mode = _mode(options, request.schema is not None)
+        kind = _format(options)
+        mode = _mode(options, request.schema is not None or kind in FIXED)
         age = options.get(PREFIX + "maxfileage")
         given = options.get("rescueddatacolumn")
         rescue = given or (RESCUED if request.schema is None and mode != "none" else None)
+        if rescue is not None and kind in FIXED:
+            raise refused("rescuedDataColumn", rescue, f"the columns of {kind} are always the same")
         columns = options.get(PREFIX + "partitioncolumns")
         return cls(
-            format=_format(options),
+            format=kind,
             schema_location=options.get(PREFIX + "schemalocation"),
             hints=options.text(PREFIX + "schemahints"),
             mode=mode,
@@ -148,7 +153,7 @@ def _format(options: FormatOptions) -> str:
     if not name:
         raise IllegalArgumentError("CF_SOURCE_FORMAT_MISSING")
     if name not in FORMATS:
-        raise unsupported(f"cloudFiles.format={name}", "Use json, csv or parquet.")
+        raise refused("cloudFiles.format", name, f"it must be one of {', '.join(FORMATS)}")
     return name
 
 

@@ -14,12 +14,13 @@ from typing import cast
 from pyspark.sql.types import StringType, StructField, StructType
 
 from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
+from headwater.io.formats.binary_file import SCHEMA as BINARY_FILE
 from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, discover, merge_schema
 from headwater.io.routing import is_folder, may_come
 from headwater.sources.base import BatchInput, SourceContext, SourceRequest
-from headwater.sources.cloud_files.options import CloudOptions
+from headwater.sources.cloud_files.options import FIXED, CloudOptions
 from headwater.sources.cloud_files.schema import SchemaLog, infer
 from headwater.sources.cloud_files.stream import CloudFilesStream, Shape
 
@@ -52,7 +53,7 @@ class CloudFilesProvider:
                 raise AnalysisError("PATH_NOT_FOUND", path=mounts.uri(path))
         listing = list_files(mounts, request.paths, ListingOptions.of(options.reader), missing_ok=True)
         log = self._log(request, context, options)
-        data = request.schema or self._data(listing, context, (request, options), log)
+        data = request.schema or _fixed(options.format) or self._data(listing, context, (request, options), log)
         fields, columns = merge_schema(data, self._partitions(listing, request, mounts, options).schema)
         return Shape(fields, options.rescue, columns, log, bases(request, mounts))
 
@@ -80,7 +81,7 @@ class CloudFilesProvider:
         return schema
 
     def _log(self, request: SourceRequest, context: SourceContext, options: CloudOptions) -> SchemaLog | None:
-        if request.schema is not None:
+        if request.schema is not None or options.format in FIXED:
             return None
         if options.schema_location is not None:
             return SchemaLog(context.storage, context.mounts.local(options.schema_location))
@@ -100,6 +101,11 @@ class CloudFilesProvider:
         known = {field.name.lower(): field for field in found.schema.fields}
         fields = [known.get(column.lower(), StructField(column, StringType(), True)) for column in wanted]
         return Partitions(StructType(fields), {})
+
+
+def _fixed(name: str) -> StructType | None:
+    """The columns of a format that always has the same."""
+    return {"text": StructType([StructField("value", StringType())]), "binaryfile": BINARY_FILE}.get(name)
 
 
 def bases(request: SourceRequest, mounts: Mounts) -> list[str]:

@@ -24,6 +24,7 @@ from headwater.io.formats.json_careful import records
 from headwater.io.formats.json_rescue import unknown_keys
 from headwater.io.formats.parquet import columns_of
 from headwater.io.formats.scan import FILE, LINE, aliased, call, name, subquery
+from headwater.io.formats.widening import wider
 from headwater.io.storage import FileStatus, Storage
 from headwater.sources.cloud_files.hints import with_hints
 from headwater.sources.cloud_files.options import CloudOptions
@@ -78,10 +79,10 @@ def new_fields(
     """Fields of `files` that `schema` does not know, each with a file it was met in; in order of name or place."""
     if options.format == "csv":
         found = _csv_fields(files, options)
-    elif options.format == "parquet":
-        found = _parquet_fields(files)
-    else:
+    elif options.format == "json":
         found = _json_keys(connection, files, schema, options)
+    else:
+        found = _stored_fields(connection, files, options)
     known = {field.name for field in schema.fields}
     unknown = {name_: place for name_, place in found.items() if name_ not in known}
     if not unknown:
@@ -112,8 +113,10 @@ def _merge(connection: Connection, files: Sequence[FileStatus], options: CloudOp
     reader = type(options.reader)(
         {**options.reader, "inferschema": str(options.infer_types).lower(), "mergeschema": "true"}
     )
-    if options.format != "csv":
+    if options.format in ("json", "xml"):
         return file_format.infer(connection, files, reader)
+    if options.format != "csv":
+        return _widest([_stored_columns(connection, file, options) for file in files])
     groups: dict[tuple[str, ...], list[FileStatus]] = {}
     dialect = CsvDialect.of(options.reader)
     for file in files:
@@ -157,9 +160,30 @@ def _csv_fields(files: Sequence[FileStatus], options: CloudOptions) -> dict[str,
     return found
 
 
-def _parquet_fields(files: Sequence[FileStatus]) -> dict[str, str]:
+def _stored_fields(connection: Connection, files: Sequence[FileStatus], options: CloudOptions) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in files:
-        for field in columns_of(file).fields:
-            found.setdefault(field.name, file.path)
+        for field in _stored_columns(connection, file, options).fields:
+            if field.name != _CORRUPT:
+                found.setdefault(field.name, file.path)
     return found
+
+
+def _stored_columns(connection: Connection, file: FileStatus, options: CloudOptions) -> StructType:
+    """The columns of one file as it stores them, or as its records have them."""
+    if options.format == "parquet":
+        return columns_of(file)
+    file_format = cast(Format, formats.get(options.format))
+    return file_format.infer(connection, [file], options.reader)
+
+
+def _widest(schemas: Sequence[StructType]) -> StructType:
+    """All columns; of types that do not agree the wider one, or the first if there is none (the others are rescued)."""
+    fields: dict[str, StructField] = {}
+    for schema in schemas:
+        for field in schema.fields:
+            known = fields.setdefault(field.name, StructField(field.name, field.dataType, True))
+            kind = wider(known.dataType, field.dataType)
+            if kind is not None:
+                fields[field.name] = StructField(field.name, kind, True)
+    return StructType(list(fields.values()))

@@ -25,7 +25,7 @@ from headwater.io.mounts import Mounts
 from headwater.io.partitions import assign
 from headwater.io.storage import FileStatus
 from headwater.io.usable import ignores_missing, usable
-from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest
+from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, scanned
 from headwater.sources.cloud_files.options import CloudOptions
 from headwater.sources.cloud_files.schema import SchemaLog, new_fields
 
@@ -116,7 +116,7 @@ class CloudFilesStream:
             partition_schema=self._shape.columns,
             partition_values=assign(files, frozenset(self._shape.bases), names) if names else {},
         )
-        return BatchInput(self._format.scan(request))
+        return scanned(self._format, request)
 
     def prepare_available_now(self) -> None:
         """Look once; later calls hand out what was found."""
