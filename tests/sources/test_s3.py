@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Emulator]:
-    with emulated() as one:
-        one.bucket("box")
+    with emulated("box") as one:
         yield one
 
 

@@ -16,6 +16,7 @@ from deltalake import DeltaTable
 from sqlglot import exp
 
 from headwater.duck import Connection, Database, sql_text
+from headwater.io.s3 import delta_options
 from headwater.lake.snapshot import Snapshot
 from headwater.lake.table import LakeTable
 
@@ -45,7 +46,7 @@ def rows(table: LakeTable | Snapshot, time_zone: str = "UTC") -> list[tuple[Any,
 
 def by_deltalake(path: str, version: int | None = None) -> list[tuple[Any, ...]]:
     """All rows as delta-rs reads them, sorted."""
-    table = pa.table(DeltaTable(path, version=version).scan())
+    table = pa.table(DeltaTable(path, version=version, storage_options=delta_options(path)).scan())
     return sorted(zip(*(column.to_pylist() for column in table.columns), strict=True), key=repr)
 
 
@@ -75,6 +76,15 @@ def unnamed_files(path: str) -> list[str]:
         if name.endswith(".parquet") and "_delta_log" not in folder
     }
     return sorted(there - named)
+
+
+def age(path: str, seconds: float) -> None:
+    """Make everything below a table's folder as it would be had it been written so many seconds ago."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = os.path.join(folder, name)
+            then = os.stat(file).st_mtime - seconds
+            os.utime(file, (then, then))
 
 
 def duplicated(values: list[Any]) -> list[Any]:

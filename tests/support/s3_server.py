@@ -1,7 +1,6 @@
 """An emulator of S3 and Glue on loopback in a process of its own: moto's server, with answers that can be lost.
 
-    with Emulator() as s3:
-        s3.bucket("lake")
+    with emulated("lake") as s3:
         s3.lose_answers("PUT", r"_delta_log/", times=1)
 
 moto looks whether an object is there and then puts it; requests that change something take turns here, so that its
@@ -115,13 +114,15 @@ class Emulator:
 
 
 @contextmanager
-def emulated() -> Iterator[Emulator]:
-    """An emulator that this process's `AWS_*` variables lead to."""
+def emulated(*buckets: str) -> Iterator[Emulator]:
+    """An emulator with these buckets that this process's `AWS_*` variables lead to."""
     with Emulator() as one, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
         for name, value in one.environment.items():
             patch.setenv(name, value)
+        for bucket in buckets:
+            one.bucket(bucket)
         yield one
 
 

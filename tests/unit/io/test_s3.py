@@ -16,8 +16,7 @@ from support.s3_server import SECRET, Emulator, emulated
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Emulator]:
-    with emulated() as one:
-        one.bucket("box")
+    with emulated("box") as one:
         yield one
 
 

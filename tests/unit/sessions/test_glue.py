@@ -18,8 +18,7 @@ from support.sql_session import Sql
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Emulator]:
-    with emulated() as one:
-        one.bucket("lake")
+    with emulated("lake") as one:
         yield one
 
 

@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from deltalake import DeltaTable
 
-from headwater.io.s3 import delta_options
 from headwater.lake import checkpoint
+from support.lake import by_deltalake
 from support.s3_server import SECRET, Emulator, emulated
 from support.sql_session import Sql
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Emulator]:
-    with emulated() as one:
-        one.bucket("lake")
+    with emulated("lake") as one:
         yield one
 
 
@@ -34,11 +32,6 @@ def sql(server: Emulator, warehouse: Path) -> Iterator[Sql]:
     sql.close()
 
 
-def seen_by_deltalake(path: str) -> list[tuple[object, ...]]:
-    table = DeltaTable(path, storage_options=delta_options(path)).to_pyarrow_table()
-    return sorted(zip(*(column.to_pylist() for column in table.columns), strict=True), key=repr)
-
-
 ROWS = [(1, "a", "b c/d%=é"), (2, "b", "q"), (3, "c", None), (4, "d", "q")]
 
 
@@ -50,7 +43,7 @@ def test_every_command_on_a_table_in_s3(sql: Sql, server: Emulator) -> None:
     )
     sql("INSERT INTO everything VALUES (1, 'a', 'b c/d%=é'), (2, 'b', 'q'), (3, 'c', NULL), (4, 'd', 'q')")
     assert sql("SELECT * FROM everything ORDER BY id") == ROWS
-    assert seen_by_deltalake(path) == sorted(ROWS, key=repr)
+    assert by_deltalake(path) == sorted(ROWS, key=repr)
     sql("UPDATE everything SET v = 'z' WHERE id = 2")
     sql("DELETE FROM everything WHERE id = 3")
     sql(
@@ -59,7 +52,7 @@ def test_every_command_on_a_table_in_s3(sql: Sql, server: Emulator) -> None:
     )
     now = [(1, "a", "b c/d%=é"), (2, "z", "q"), (4, "m", "q"), (9, "n", "new")]
     assert sql("SELECT * FROM everything ORDER BY id") == now
-    assert seen_by_deltalake(path) == sorted(now, key=repr)
+    assert by_deltalake(path) == sorted(now, key=repr)
     operations = [row[4] for row in sql("DESCRIBE HISTORY everything")]
     assert operations == ["MERGE", "DELETE", "UPDATE", "WRITE", "CREATE TABLE"]
     changed = sql("SELECT _change_type, id FROM table_changes('everything', 2) ORDER BY _commit_version, id, 1")
@@ -95,7 +88,7 @@ def test_optimize_and_vacuum_leave_the_rows_and_the_files_of_now(sql: Sql, serve
     assert all(row[0].startswith(f"{path}/part-") for row in gone)
     assert sql("VACUUM upkeep RETAIN 0 HOURS") == [(path,)]
     assert len(server.keys("lake", "tables/upkeep/part-")) == 1
-    assert sql("SELECT * FROM upkeep ORDER BY id") == [(n,) for n in range(4)] == seen_by_deltalake(path)
+    assert sql("SELECT * FROM upkeep ORDER BY id") == [(n,) for n in range(4)] == by_deltalake(path)
     sql("UPDATE upkeep SET id = id + 1")
     assert len(sql("VACUUM upkeep LITE RETAIN 0 HOURS DRY RUN")) == 1
     assert path in sql("DESCRIBE DETAIL upkeep")[0]
