@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support import law_kills
+from support import killed_scripts, law_kills
 
 KILLED = -signal.SIGKILL
 FAILED = 3
@@ -44,6 +44,7 @@ class Job:
         operator: `dedupe` (one row per `id % 29`) or `limit` (the first 17 rows),
             `applyInPandasWithState` or `transformWithState` (all rows, if the state is exact);
             `law:<name>` for a law of `laws`, over the folders `a` and `b`.
+        script: name of a function of `killed_scripts`, to run in place of a query.
     """
 
     folder: str
@@ -54,6 +55,7 @@ class Job:
     sink: str = "delta"
     operator: str = ""
     place: str = ""
+    script: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def main() -> None:
     from headwater.sinks.base import sinks
     from headwater.sources.base import sources
 
-    for names in (sources.names, sinks.names, formats.names, functions.names):
+    for names in (sources.names, sinks.names, formats.names, functions.names, killed_scripts.prepare):
         names()
     answers = os.dup(1)
     os.dup2(2, 1)
@@ -150,7 +152,7 @@ def _child(job: Job, errors: int) -> None:
 
 
 def run_job(job: Job) -> None:
-    """Run a job to its end in this process. Raises the query's exception."""
+    """Run a job to its end in this process. Raises the query's or the script's exception."""
     from headwater import crash
     from headwater.sessions.runtime import Runtime
     from headwater.sessions.session import Session
@@ -158,6 +160,9 @@ def run_job(job: Job) -> None:
 
     if job.crash:
         crash._trap = crash._Trap(job.crash)
+    if job.script:
+        killed_scripts.run(job.script, job.folder)
+        return
     runtime = Runtime.local({"spark.sql.warehouse.dir": f"{job.folder}/warehouse"})
     query = start_query(command(job), Session(runtime))  # type: ignore[arg-type]
     query.await_termination()
