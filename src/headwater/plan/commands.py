@@ -287,11 +287,13 @@ class Show(Command):
     kind: str
     name: tuple[str, ...] = ()
     pattern: str | None = None
+    partition: Options = ()
+    """Partition columns with the values asked for, as text."""
 
 
 @node
 class Describe(Command):
-    """DESCRIBE [EXTENDED] table | query | function | schema | HISTORY | DETAIL."""
+    """DESCRIBE [EXTENDED] table [PARTITION (…) | column] | query | function | schema | HISTORY | DETAIL."""
 
     kind: OneOf["table", "query", "function", "schema", "history", "detail"]
     name: tuple[str, ...] = ()
@@ -299,6 +301,9 @@ class Describe(Command):
     extended: bool = False
     limit: int | None = None
     """Of a history: how many of the newest commits."""
+    partition: Options = ()
+    column: str | None = None
+    """The one column of a table that is described."""
 
 
 @node

@@ -6,6 +6,7 @@ what its log says.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from headwater.io.formats import FormatOptions
 from headwater.io.paths import real
 from headwater.io.routing import make_folder
 from headwater.lake import create as lake
+from headwater.lake.clustering import named_columns
 from headwater.lake.file_sizes import of_write
 from headwater.lake.handles import shared
 from headwater.lake.identity import is_identity
@@ -127,14 +129,18 @@ def properties_of(table: Table, session: Session) -> dict[str, str]:
 
 
 def shown_properties(table: Table, session: Session) -> dict[str, str]:
-    """The table's properties as SHOW TBLPROPERTIES lists them: with the protocol of a Delta table."""
+    """The table's properties as SHOW TBLPROPERTIES lists them: with protocol and clustering of a Delta table."""
     if table.provider != DELTA:
         return dict(table.properties)
-    snapshot = lake_of(table, session).snapshot()
-    protocol = snapshot.protocol
+    state = lake_of(table, session).newest()
+    metadata, protocol = state.metadata, state.protocol
+    assert metadata is not None
+    assert protocol is not None
     versions = {"delta.minReaderVersion": protocol.reader_version, "delta.minWriterVersion": protocol.writer_version}
     features = {f"delta.feature.{name}": "supported" for name in protocol.writer_features}
-    return {**snapshot.metadata.configuration, **{key: str(value) for key, value in versions.items()}, **features}
+    columns = [list(path) for path in named_columns(metadata, state.domains)]
+    clustered = {"clusteringColumns": json.dumps(columns, separators=(",", ":"))} if columns else {}
+    return {**metadata.configuration, **{key: str(value) for key, value in versions.items()}, **features, **clustered}
 
 
 def written(schema: StructType, given: Sequence[str]) -> StructType:

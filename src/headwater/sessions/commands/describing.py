@@ -1,32 +1,35 @@
 """DESCRIBE table, query, function, schema, history, detail.
 
-Invariant: rows and their order are Spark's (and Delta's for HISTORY and DETAIL).
+Invariant: rows and their order are Spark's (and Delta's for HISTORY and DETAIL); the clustering columns are listed as
+Databricks lists them.
 """
 
 from __future__ import annotations
 
-import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructField, StructType
 
 from headwater.catalog import CATALOG, PathTable, Table, View
 from headwater.errors import AnalysisError
 from headwater.functions.base import functions
 from headwater.plan.commands import Describe
 from headwater.plan.relations import ReadTable, Relation
-from headwater.sessions import stored
+from headwater.sessions import facts, stored
 from headwater.sessions.commands.base import command
 from headwater.sessions.defaults import KEY
 from headwater.sessions.history import detail, history
 from headwater.sessions.leaves import rows, text_schema
 from headwater.sessions.names import usage
+from headwater.sessions.saving import DELTA
 
 if TYPE_CHECKING:
     from headwater.sessions.session import Session
 
 Row = tuple[str, str, str | None]
+_STATISTICS = ("min", "max", "num_nulls", "distinct_count", "avg_col_len", "max_col_len", "histogram")
+"""What ANALYZE TABLE would have found of a column; nobody has asked it."""
 
 
 @command(Describe)
@@ -55,53 +58,82 @@ def _fields(schema: StructType) -> list[Row]:
 
 def _table(node: Describe, session: Session) -> Relation:
     found = session.catalog.get(node.name)
+    if isinstance(found, PathTable):
+        found = stored.existing(node.name, session)
+    if node.column is not None:
+        return _column(node, found, session)
+    partition = _partition(node, found, session)
     schema = session.resolve(ReadTable(node.name)).schema
     lines = _fields(schema)
     if isinstance(found, View):
         return _columns(lines)
-    if isinstance(found, PathTable):
-        found = stored.existing(node.name, session)
     by = () if found.is_view else stored.partitions_of(found, session)
-    if by:
-        types = {f.name.lower(): f for f in schema.fields}
-        chosen = StructType([types[name.lower()] for name in by])
-        lines += [("# Partition Information", "", ""), ("# col_name", "data_type", "comment"), *_fields(chosen)]
-    if node.extended:
-        lines += [("", "", ""), ("# Detailed Table Information", "", ""), *_details(found, session)]
+    lines += _listed("# Partition Information", schema, [(name,) for name in by])
+    lines += _listed("# Clustering Information", schema, facts.clustered_by(found, session))
+    if node.extended and partition:
+        lines += _section("# Detailed Partition Information", partition)
+        lines += _section("# Storage Information", {"Location": stored.uri(found, session)})
+    elif node.extended:
+        tell = facts.of_delta if found.provider == DELTA else facts.of_catalog
+        lines += _section("# Detailed Table Information", tell(found, session))
         lines += [] if found.is_view else _defaults(stored.schema_of(found, session))
     return _columns(lines)
+
+
+def _section(title: str, found: facts.Facts) -> list[Row]:
+    return [("", "", ""), (title, "", ""), *((name, value, "") for name, value in found.items())]
+
+
+def _listed(title: str, schema: StructType, columns: Sequence[Sequence[str]]) -> list[Row]:
+    """Columns that divide the table's rows into files, described once more."""
+    if not columns:
+        return []
+    found = [_at(schema, path) for path in columns]
+    return [(title, "", ""), ("# col_name", "data_type", "comment"), *_fields(StructType(found))]
+
+
+def _at(schema: StructType, path: Sequence[str]) -> StructField:
+    """A column, or a field of one, by the names on the way to it."""
+    found = next(field for field in schema.fields if field.name.lower() == path[0].lower())
+    if len(path) == 1:
+        return found
+    assert isinstance(found.dataType, StructType)
+    inner = _at(found.dataType, path[1:])
+    return StructField(f"{found.name}.{inner.name}", inner.dataType, inner.nullable, inner.metadata)
+
+
+def _partition(node: Describe, found: Table | View, session: Session) -> facts.Facts:
+    """What is told of the partition that the statement names, with the table it is of; empty if it names none."""
+    if not node.partition:
+        return {}
+    if isinstance(found, Table) and found.provider == DELTA:
+        raise AnalysisError("_LEGACY_ERROR_TEMP_1111")
+    table = facts.partitioned(node.name, "DESCRIBE TABLE", session)
+    return {"Database": table.database, "Table": table.name, **facts.partition_of(table, node.partition, session)}
+
+
+def _column(node: Describe, found: Table | View, session: Session) -> Relation:
+    """One column by itself. Raises UNRESOLVED_COLUMN for a Delta table, COLUMN_NOT_FOUND for anything else."""
+    schema, name = session.resolve(ReadTable(node.name)).schema, node.column or ""
+    is_delta = isinstance(found, Table) and found.provider == DELTA
+    field = next((one for one in schema.fields if one.name.lower() == name.lower()), None)
+    if field is None and is_delta:
+        known = ", ".join(f"`{one}`" for one in schema.names)
+        raise AnalysisError("UNRESOLVED_COLUMN.WITH_SUGGESTION", objectName=f"`{name}`", proposal=known)
+    if field is None:
+        setting = '"spark.sql.caseSensitive"'
+        raise AnalysisError("COLUMN_NOT_FOUND", colName=f"`{name}`", caseSensitiveConfig=setting)
+    told = {"col_name": field.name, "data_type": field.dataType.simpleString()}
+    told["comment"] = (field.metadata or {}).get("comment", "NULL")
+    if node.extended and not is_delta:
+        told |= dict.fromkeys(_STATISTICS, "NULL")
+    return rows(text_schema("info_name", "info_value"), list(told.items()))
 
 
 def _defaults(schema: StructType) -> list[Row]:
     """The columns with a DEFAULT, its text in the place of the comment, as Spark has it."""
     found = [(f.name, f.dataType.simpleString(), f.metadata[KEY]) for f in schema.fields if KEY in (f.metadata or {})]
     return [("", "", ""), ("# Column Default Values", "", ""), *found] if found else []
-
-
-def _details(table: Table, session: Session) -> list[Row]:
-    zone = ZoneInfo(session.time_zone)
-    made = datetime.datetime.fromtimestamp(table.created_ms / 1000, zone)
-    facts = {
-        "Catalog": CATALOG,
-        "Database": table.database,
-        "Table": table.name,
-        "Created Time": made.strftime("%a %b %d %H:%M:%S %Z %Y") if table.created_ms else "",
-        "Last Access": "UNKNOWN",
-        "Created By": "Headwater",
-        "Type": table.kind,
-        "Provider": table.provider,
-        "Comment": table.comment or "",
-        "View Text": table.view_text or "",
-        "View Catalog and Namespace": f"{CATALOG}.{table.view_database}" if table.view_database else "",
-        "Table Properties": _pairs(stored.properties_of(table, session)) if not table.is_view else "",
-        "Location": stored.uri(table, session),
-        "Storage Properties": _pairs(dict(table.options)),
-    }
-    return [(name, value, "") for name, value in facts.items() if value]
-
-
-def _pairs(values: dict[str, str]) -> str:
-    return "[" + ", ".join(f"{key}={value}" for key, value in sorted(values.items())) + "]" if values else ""
 
 
 def _schema(node: Describe, session: Session) -> Relation:

@@ -6,6 +6,7 @@ Invariant: each kind of list is one function in `_KINDS`.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -14,9 +15,10 @@ from pyspark.sql.types import BooleanType, StringType, StructField, StructType
 from headwater.catalog import CATALOG, GLOBAL_TEMP, PathTable, Table, View, quoted
 from headwater.errors import AnalysisError, unsupported
 from headwater.lake.mapping import partition_of
+from headwater.lake.zorder import named
 from headwater.plan.commands import Show
 from headwater.plan.relations import ReadTable, Relation
-from headwater.sessions import stored
+from headwater.sessions import facts, stored
 from headwater.sessions.commands.base import command
 from headwater.sessions.files import NULL_PARTITION, TEMPORARY
 from headwater.sessions.leaves import rows, text_schema
@@ -99,10 +101,29 @@ def _current_schema(_: Show, session: Session) -> Relation:
     return rows(text_schema("catalog", "namespace"), [(CATALOG, session.catalog.current_database)])
 
 
+def _extended(node: Show, session: Session) -> Relation:
+    """Tables and views by a pattern with what is known of each; with PARTITION one table, and one partition of it."""
+    listing = StructType([*_listing("tableName").fields, StructField("information", StringType(), False)])
+    if node.partition:
+        table = facts.partitioned((*node.name, node.pattern or ""), "SHOW TABLE EXTENDED", session)
+        text = "".join(f"{key}: {value}\n" for key, value in facts.partition_of(table, node.partition, session).items())
+        return rows(listing, [(table.database, table.name, False, text)])
+    found = tables_in(node.name, node.pattern, session)
+    told = [(place_of(item), item.name, isinstance(item, View), facts.information(item, session)) for item in found]
+    return rows(listing, told)
+
+
 def _partitions(node: Show, session: Session) -> Relation:
-    return rows(
-        text_schema("partition"), [(name,) for name in partitions(stored.existing(node.name, session), session)]
-    )
+    found = session.catalog.find(node.name)
+    if isinstance(found, View) or (isinstance(found, Table) and found.is_view):
+        facts.partitioned(node.name, "SHOW PARTITIONS", session)
+    table = stored.existing(node.name, session)
+    names = partitions(table, session)
+    if node.partition:
+        by = replace(table, partition_by=stored.partitions_of(table, session))
+        wanted = {f"{name}={value}" for name, value in facts.checked(by, node.partition).items()}
+        names = [name for name in names if wanted <= set(name.split("/"))]
+    return rows(text_schema("partition"), [(name,) for name in names])
 
 
 def partitions(table: Table, session: Session) -> list[str]:
@@ -127,8 +148,12 @@ def partitions(table: Table, session: Session) -> list[str]:
 
 def _create_table(node: Show, session: Session) -> Relation:
     found = session.catalog.get(node.name)
-    if isinstance(found, View | PathTable):
-        raise unsupported("SHOW CREATE TABLE of a temporary view or a path")
+    if isinstance(found, View):
+        raise AnalysisError(
+            "EXPECT_PERMANENT_VIEW_NOT_TEMP", operation="SHOW CREATE TABLE", viewName=quoted((found.name,))
+        )
+    if isinstance(found, PathTable):
+        raise unsupported("SHOW CREATE TABLE of a path", "Describe it: DESCRIBE EXTENDED.")
     return rows(text_schema("createtab_stmt"), [(create_statement(found, session),)])
 
 
@@ -143,6 +168,9 @@ def create_statement(table: Table, session: Session) -> str:
     by = stored.partitions_of(table, session)
     if by:
         parts.append(f"PARTITIONED BY ({', '.join(by)})\n")
+    clustered = facts.clustered_by(table, session)
+    if clustered:
+        parts.append(f"CLUSTER BY ({', '.join(map(named, clustered))})\n")
     if table.comment:
         parts.append(f"COMMENT {_literal(table.comment)}\n")
     if table.kind == "EXTERNAL":
@@ -171,5 +199,6 @@ _KINDS = {
     "user functions": _no_functions,
     "current schema": _current_schema,
     "partitions": _partitions,
+    "table extended": _extended,
     "create table": _create_table,
 }

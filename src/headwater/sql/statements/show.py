@@ -5,8 +5,8 @@ Invariant: `kind` of a `Show` is the statement's own words in lower case, with S
 
 from __future__ import annotations
 
-from headwater.errors import unsupported
-from headwater.plan.commands import Command, Describe, Explain, Show
+from headwater.errors import AnalysisError, ParseError, unsupported
+from headwater.plan.commands import Command, Describe, Explain, Options, Show
 from headwater.plan.relations import Relation
 from headwater.sql.reader import Reader
 from headwater.sql.statements.base import MISSING, statement, statements
@@ -17,7 +17,10 @@ _MODES = ("EXTENDED", "FORMATTED", "CODEGEN", "COST", "LOGICAL")
 
 @statement("SHOW")
 def show(reader: Reader) -> Command:
-    """SHOW TABLES | VIEWS | SCHEMAS | COLUMNS | TBLPROPERTIES | FUNCTIONS | CATALOGS | CREATE TABLE | PARTITIONS …"""
+    """SHOW TABLES | VIEWS | SCHEMAS | COLUMNS | TBLPROPERTIES | FUNCTIONS | CATALOGS | CREATE TABLE | PARTITIONS …
+
+    … | TABLE EXTENDED [IN schema] LIKE pattern [PARTITION (…)].
+    """
     word = reader.accept_any(*_LISTS)
     if word:
         return Show(_LISTS[word], *_place_and_pattern(reader))
@@ -30,7 +33,10 @@ def show(reader: Reader) -> Command:
     if reader.accept("CREATE", "TABLE"):
         return Show("create table", reader.names())
     if reader.accept("PARTITIONS"):
-        return Show("partitions", reader.names())
+        return Show("partitions", reader.names(), partition=_partition(reader))
+    if reader.accept("TABLE", "EXTENDED"):
+        name, pattern = _place_and_pattern(reader)
+        return Show("table extended", name, pattern or reader.fail(), _partition(reader))
     if reader.accept("CURRENT"):
         reader.accept_any("SCHEMA", "NAMESPACE", "DATABASE") or reader.fail()
         return Show("current schema")
@@ -41,6 +47,17 @@ def _place_and_pattern(reader: Reader) -> tuple[tuple[str, ...], str | None]:
     name = reader.names() if reader.accept_any("FROM", "IN") else ()
     like = reader.accept("LIKE")
     return name, reader.string() if like or reader.at_string() else None
+
+
+def _partition(reader: Reader) -> Options:
+    """`PARTITION (a = 1, b = 'x')`."""
+    return reader.listed(lambda: _value(reader)) if reader.accept("PARTITION") else ()
+
+
+def _value(reader: Reader) -> tuple[str, str]:
+    name = reader.name()
+    reader.accept_any("=", "==") or reader.fail()
+    return name, reader.constant()
 
 
 def _columns(reader: Reader) -> Command:
@@ -73,7 +90,10 @@ def _functions(reader: Reader) -> Command:
 
 @statement("DESCRIBE", "DESC")
 def describe(reader: Reader) -> Command:
-    """DESCRIBE [TABLE | QUERY | FUNCTION | SCHEMA | HISTORY | DETAIL] [EXTENDED | FORMATTED] …"""
+    """DESCRIBE [TABLE | QUERY | FUNCTION | SCHEMA | HISTORY | DETAIL] [EXTENDED | FORMATTED] …
+
+    A table's name may be followed by PARTITION (…) or a column.
+    """
     if reader.accept("HISTORY"):
         return Describe("history", _delta(reader), limit=_limit(reader))
     if reader.accept("DETAIL"):
@@ -119,10 +139,19 @@ def _table(reader: Reader) -> Command:
     )
     name = reader.names()
     if reader.accept("AS", "JSON"):
+        if not extended:
+            raise ParseError("DESCRIBE_JSON_NOT_EXTENDED", tableName=".".join(name))
         raise unsupported("DESCRIBE … AS JSON", "Leave out AS JSON.")
-    if not reader.done():
-        raise unsupported("DESCRIBE of a partition or column", "Describe the table.")
-    return Describe("table", name, None, extended)
+    partition = _partition(reader)
+    column = None if partition or reader.done() else _column(reader)
+    return Describe("table", name, None, extended, partition=partition, column=column)
+
+
+def _column(reader: Reader) -> str:
+    parts = reader.names()
+    if len(parts) > 1:
+        raise AnalysisError("_LEGACY_ERROR_TEMP_1060", command="DESC TABLE COLUMN", column=".".join(parts))
+    return parts[0]
 
 
 @statement("EXPLAIN")

@@ -2,10 +2,13 @@
 
 import pytest
 
-from headwater.errors import ParseError, UnsupportedError
+from headwater.errors import AnalysisError, ParseError, UnsupportedError
 from headwater.plan.commands import Command, Describe, Explain, Insert, Show
 from headwater.plan.relations import Project
 from headwater.sql import parse_statement
+
+P = (("a", "1"), ("b", "x"))
+"""A partition's columns with their values."""
 
 
 @pytest.mark.parametrize(
@@ -32,6 +35,11 @@ from headwater.sql import parse_statement
         ("DESC HISTORY a.t LIMIT 3", Describe("history", ("a", "t"), limit=3)),
         ("DESCRIBE DETAIL t", Describe("detail", ("t",))),
         ("DESCRIBE DETAIL '/x y'", Describe("detail", ("delta", "/x y"))),
+        ("DESCRIBE t a", Describe("table", ("t",), column="a")),
+        ("DESC EXTENDED t PARTITION (a = 1, b == 'x')", Describe("table", ("t",), None, True, partition=P)),
+        ("SHOW PARTITIONS t PARTITION (a = 1, b = 'x')", Show("partitions", ("t",), partition=P)),
+        ("SHOW TABLE EXTENDED IN s LIKE 'a*'", Show("table extended", ("s",), "a*")),
+        ("SHOW TABLE EXTENDED LIKE 'a' PARTITION (a = 1, b = 'x')", Show("table extended", (), "a", P)),
         ("DESCRIBE FUNCTION EXTENDED abs", Describe("function", ("abs",), None, True)),
         ("DESCRIBE FUNCTION <=", Describe("function", ("<=",))),
         ("DESCRIBE SCHEMA EXTENDED s", Describe("schema", ("s",), None, True)),
@@ -57,9 +65,7 @@ def test_queries_and_commands_are_explained() -> None:
     assert (type(command.input), command.mode) == (Insert, "extended")
 
 
-@pytest.mark.parametrize(
-    "text", ["SHOW GRANTS ON t", "DESCRIBE t a", "EXPLAIN CALL p()", "SHOW TABLE EXTENDED LIKE 't'"]
-)
+@pytest.mark.parametrize("text", ["SHOW GRANTS ON t", "EXPLAIN CALL p()", "DESCRIBE EXTENDED t AS JSON"])
 def test_what_is_missing_is_refused_by_name(text: str) -> None:
     with pytest.raises(UnsupportedError):
         parse_statement(text)
@@ -69,3 +75,10 @@ def test_what_is_missing_is_refused_by_name(text: str) -> None:
 def test_broken_text_is_a_syntax_error(text: str) -> None:
     with pytest.raises(ParseError):
         parse_statement(text)
+
+
+def test_a_field_of_a_struct_is_no_column_to_describe() -> None:
+    with pytest.raises(AnalysisError, match=r"DESC TABLE COLUMN does not support nested column: s\.a"):
+        parse_statement("DESCRIBE t s.a")
+    with pytest.raises(ParseError, match="DESCRIBE_JSON_NOT_EXTENDED"):
+        parse_statement("DESCRIBE t AS JSON")
