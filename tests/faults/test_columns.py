@@ -28,10 +28,11 @@ CHANGES = {
     "drop": "renaming.drop_columns(table, [('v',)], lambda *_: None)",
     "type": "alter.change_column(table, ('id',), alter.Changes(type=LongType()), connection())",
     "mapping": "alter.set_properties(table, {'delta.columnMapping.mode': 'name'})",
+    "unmapping": "unmapping.remove_mapping(table, connection())",
 }
 AFTER = {"rename": "struct<id:int,w:int>", "drop": "struct<id:int>", "type": "struct<id:bigint,v:int>"}
 CODE = (
-    "import sys; from pyspark.sql.types import LongType; from headwater.lake import alter, renaming;"
+    "import sys; from pyspark.sql.types import LongType; from headwater.lake import alter, renaming, unmapping;"
     "from headwater.lake.table import LakeTable; from support.lake import connection;"
     "table = LakeTable.open(sys.argv[1]);"
 )
@@ -54,7 +55,8 @@ def made(folder: Path, properties: dict[str, str]) -> LakeTable:
 @pytest.mark.parametrize("what", sorted(CHANGES))
 def test_a_change_of_columns_is_there_or_not(tmp_path: Path, what: str) -> None:
     before = "struct<id:int,v:int>"
-    for number, point in enumerate(("lake.altered:1", "storage.temp:1", "storage.link:1")):
+    first = "lake.unmapped:1" if what == "unmapping" else "lake.altered:1"
+    for number, point in enumerate((first, "storage.temp:1", "storage.link:1")):
         path = made(tmp_path / str(number), {} if what == "mapping" else PROPERTIES).path
         assert change(path, what, point) == -signal.SIGKILL, point
         table = LakeTable.open(path)

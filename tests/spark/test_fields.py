@@ -29,8 +29,8 @@ CHANGES = [
     "UPDATE n SET id.q = 1",
     "UPDATE n SET s.a = 1, s = NULL",
     "UPDATE n SET s.a = array(1)",
-    f"{MERGE} MATCHED THEN UPDATE SET t.s.a = u.s.a, s.b.d = u.s.b.d WHEN NOT MATCHED BY SOURCE THEN "
-    "UPDATE SET s.a = 4, id = '2' WHEN NOT MATCHED THEN INSERT (id, s) VALUES (u.id, u.s)",
+    f"{MERGE} MATCHED THEN UPDATE SET t.s.a = u.s.a, s.b.d = u.s.b.d "
+    "WHEN NOT MATCHED THEN INSERT (id, s) VALUES (u.id, u.s) WHEN NOT MATCHED BY SOURCE THEN UPDATE SET s.a = '4'",
     f"{MERGE} NOT MATCHED THEN INSERT (id, s.a) VALUES (u.id, 1)",
     f"{MERGE} MATCHED THEN UPDATE SET s = u.s",
     f"{MERGE} MATCHED THEN UPDATE SET t.l = array(named_struct('q', 1))",

@@ -18,7 +18,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 
 from headwater.errors import UnsupportedError, unsupported
 from headwater.lake.actions import Metadata
-from headwater.lake.mapping import ID, NAME, mode_of
+from headwater.lake.mapping import ID, MODE, NAME, mode_of
 
 MAX_ID = "delta.columnMapping.maxColumnId"
 
@@ -51,7 +51,9 @@ def check_mode_change(old: Metadata, new: Metadata) -> None:
     if before == after or (before, after) == ("none", "name"):
         return
     if after == "none" and before == "name":
-        raise unsupported("taking column mapping off a table", "Write its rows to a new table.")
+        raise unsupported(
+            "taking column mapping off a table with another change", f"Set the property `{MODE}` to none by itself."
+        )
     raise UnsupportedError("DELTA_UNSUPPORTED_COLUMN_MAPPING_MODE_CHANGE", oldMode=before, newMode=after)
 
 

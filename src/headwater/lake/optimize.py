@@ -140,7 +140,7 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
     if asked.purge:
         if asked.where is not None:
             files = _asked(connection, metadata, files, asked.where)
-        bins = _bins([file for file in files if file.deletion_vector is not None], asked.limits.large)
+        bins = in_bins([file for file in files if file.deletion_vector is not None], asked.limits.large)
         return _Plan(metadata, tuple(bins), len(files), (), False, asked.limits, clustering.Cubes())
     if columns and not asked.auto:
         return _clustering(metadata, files, columns, asked)
@@ -150,10 +150,10 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
     if asked.where is not None:
         files = _asked(connection, metadata, files, asked.where)
     if asked.zorder_by:
-        bins = _bins(files, math.inf)
+        bins = in_bins(files, math.inf)
     else:
         small = small_files(files, asked.limits, asked.least_files)
-        bins = [bin_ for bin_ in _bins(small, asked.limits.large) if len(bin_) > 1 or _has_deletions(bin_)]
+        bins = [bin_ for bin_ in in_bins(small, asked.limits.large) if len(bin_) > 1 or _has_deletions(bin_)]
     return _Plan(metadata, tuple(bins), len(files), asked.zorder_by, False, asked.limits, clustering.Cubes())
 
 
@@ -198,7 +198,7 @@ def _has_deletions(files: Sequence[AddFile]) -> bool:
     return any(file.deletion_vector is not None for file in files)
 
 
-def _bins(files: Sequence[AddFile], most: float) -> list[tuple[AddFile, ...]]:
+def in_bins(files: Sequence[AddFile], most: float) -> list[tuple[AddFile, ...]]:
     """The files by partition, smallest first, in bins of at most `most` bytes."""
     partitions: dict[Partition, list[AddFile]] = {}
     for file in files:

@@ -218,12 +218,19 @@ def _maps(state: LogState, write: Write) -> bool:
 
 def _defined(write: Write, now_ms: int) -> tuple[Metadata, Protocol]:
     properties = properties_of(write)
+    _check_columns(write)
     return new_table(as_nullable(write.schema), write.partition_by, properties, now_ms, write.description)
+
+
+def _check_columns(write: Write) -> None:
+    if not write.schema.fields:
+        raise AnalysisError("DELTA_EMPTY_DATA")
 
 
 def _replacing(state: LogState, protocol: Protocol, write: Write, now_ms: int) -> Planned:
     """A protocol is never lowered: older versions of the table are still there to be read."""
     properties = properties_of(write)
+    _check_columns(write)
     made, _ = new_table(
         write.schema, write.partition_by, properties, now_ms, write.description, replaces=state.metadata
     )
@@ -244,15 +251,13 @@ def new_table(
     *,
     replaces: Metadata | None = None,
 ) -> tuple[Metadata, Protocol]:
-    """Metadata and protocol of a table that does not exist yet, or `replaces` another.
+    """Metadata and protocol of a table that does not exist yet, or `replaces` another; it may have no columns yet.
 
     Raises what a schema, its partitioning or a property is refused for, unknown features by name.
     """
     properties = checked(properties)
     check_storable(schema, mapped=properties.get(MODE, "none").lower() != "none")
     schema = stored(schema)
-    if not schema.fields:
-        raise AnalysisError("DELTA_EMPTY_DATA")
     partitions = check_partitioning(schema, partition_by)
     check_defined(schema, partitions)
     metadata = Metadata(

@@ -40,7 +40,7 @@ from headwater.lake.widening import widens
 
 CHAR_VARCHAR = "__CHAR_VARCHAR_TYPE_STRING"
 """Where a text column's metadata remembers that it is a CHAR or VARCHAR, and of what length."""
-_FORBIDDEN = " ,;{}()\n\t="
+FORBIDDEN = " ,;{}()\n\t="
 _INTEGERS: tuple[type[DataType], ...] = (ByteType, ShortType, IntegerType, LongType)
 _DIGITS = {ByteType: 3, ShortType: 5, IntegerType: 10, LongType: 20}
 
@@ -50,7 +50,7 @@ def check_storable(schema: StructType, *, mapped: bool = False) -> None:
 
     `mapped`: the table has other names in its files, so that a column may have any.
     """
-    _check_names(schema.fields, "" if mapped else _FORBIDDEN)
+    _check_names(schema.fields, "" if mapped else FORBIDDEN)
     for path, kind in _types(schema, ()):
         if isinstance(kind, NullType):
             raise AnalysisError("DELTA_NULL_SCHEMA_IN_STREAMING_WRITE", column=".".join(path))

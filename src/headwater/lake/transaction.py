@@ -296,7 +296,7 @@ def _rebased(log: DeltaLog, state: LogState, draft: Draft, winners: Sequence[Com
         try:
             draft, read = follow(winner, draft, read, log.table_path)
         except ConcurrentWriteError:
-            if draft.data_change or not _stands(state, draft):
+            if draft.alone or draft.data_change or not _stands(state, draft):
                 raise
         if winner.protocol is not None and state.protocol is not None and state.metadata is not None:
             check_writable(state.protocol, state.metadata, log.table_path)

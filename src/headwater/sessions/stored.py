@@ -322,9 +322,10 @@ def _create_empty(table: Table, schema: StructType | None, session: Session, *, 
 def _create_delta(table: Table, schema: StructType | None, session: Session, *, replacing: bool, verb: str) -> None:
     folder = table.location or ""
     there = LakeTable.exists(folder)
-    if schema is None or not schema.fields:
-        if not there:
-            raise AnalysisError("DELTA_TABLE_NOT_FOUND", tableName=f"delta.`{folder}`")
+    schema = schema or StructType()
+    if not schema.fields:
+        _check_columnless(table, session, there=there, replacing=replacing)
+    if there and not schema.fields:
         return
     if there and replacing:
         lake.replace(lake_of(table, session), _definition(table, schema), verb)
@@ -332,6 +333,25 @@ def _create_delta(table: Table, schema: StructType | None, session: Session, *, 
         raise AnalysisError("DELTA_CREATE_TABLE_SCHEME_MISMATCH", path=folder)
     elif not there:
         lake.create(LakeTable.at(folder, session.runtime.storage, session.runtime.clock), _definition(table, schema))
+
+
+def _check_columnless(table: Table, session: Session, *, there: bool, replacing: bool) -> None:
+    """Raise unless a table may be made that has no columns yet: what is written to it first brings them."""
+    if replacing:
+        raise AnalysisError("DELTA_SCHEMA_NOT_PROVIDED")
+    if there:
+        return
+    if table.partition_by or table.cluster_by:
+        raise AnalysisError("_LEGACY_ERROR_TEMP_1165")
+    if session.runtime.storage.list(table.location or ""):
+        place = uri(table, session)
+        raise AnalysisError(
+            "DELTA_CREATE_EXTERNAL_TABLE_WITHOUT_TXN_LOG",
+            tableName=display_name(table),
+            path=place,
+            logPath=f"{place}/_delta_log",
+            docLink="https://docs.delta.io/latest/index.html",
+        )
 
 
 def _stored_schema(schema: StructType, partition_by: Sequence[str]) -> StructType:

@@ -246,6 +246,8 @@ class DeltaProvider:
         table = _shared(_path(request), context)
         if request.schema is not None and request.schema not in (table.schema, read_schema(table.schema)):
             raise AnalysisError("DELTA_UNSUPPORTED_SCHEMA_DURING_READ")
+        if not table.schema.fields:
+            raise AnalysisError("DELTA_SCHEMA_NOT_SET")
         folder = _log_folder(table, request.options, context)
         if folder is None:
             return _schema(table.metadata, request.options)
@@ -267,6 +269,9 @@ class DeltaProvider:
         if reads_feed(request.options):
             return _feed(_shared(path, context), request.options, version, context)
         snapshot = _snapshot(_shared(path, context), request.options, version, context)
+        if not snapshot.schema.fields:
+            name = f"`delta`.`{context.mounts.uri(path)}`"
+            raise AnalysisError("DELTA_READ_TABLE_WITHOUT_COLUMNS", tableName=name)
         return BatchInput(snapshot.where(request.filters, context.time_zone).query()), read_schema(snapshot.schema)
 
     def follow(self, request: SourceRequest, context: SourceContext) -> FollowedTable | None:

@@ -34,9 +34,17 @@ def test_a_write_that_fits_changes_no_metadata() -> None:
     assert not plan(state(), write(), 0).changed
 
 
-def test_a_table_without_columns_is_refused() -> None:
-    with pytest.raises(AnalysisError, match="DELTA_EMPTY_DATA"):
-        new_table(parse_schema(""), (), {}, 0)
+def test_rows_without_columns_make_no_table() -> None:
+    for before, asked in ((LogState(), write("")), (state(), write("", "overwrite", replaces_table=True))):
+        with pytest.raises(AnalysisError, match="DELTA_EMPTY_DATA"):
+            plan(before, asked, 0)
+
+
+def test_a_table_without_columns_gets_those_of_its_first_rows() -> None:
+    planned = plan(state(""), write("id bigint", merge_schema=True), 0)
+    assert (planned.metadata.schema, planned.changed) == (parse_schema("id bigint"), True)
+    with pytest.raises(AnalysisError, match="DELTA_METADATA_MISMATCH"):
+        plan(state(""), write("id bigint"), 0)
 
 
 def test_an_append_only_table_is_not_overwritten() -> None:

@@ -267,7 +267,7 @@ def test_a_text_may_become_longer_in_any_table(sql: Sql) -> None:
 def test_a_write_that_may_change_the_schema_makes_columns_wider(sql: Sql) -> None:
     sql("SET spark.databricks.delta.schema.autoMerge.enabled = true")
     sql(f"CREATE TABLE t (id INT, x TINYINT, s STRUCT<y: INT>) USING delta {WIDENED}")
-    sql("INSERT INTO t VALUES (1, 2, named_struct('y', 3))")
+    sql("INSERT INTO t VALUES (1, 2Y, named_struct('y', 3))")
     sql(
         "MERGE INTO t USING (SELECT 1L AS id, 5000000000L AS x, named_struct('y', 6000000000L, 'z', 'new') AS s) s"
         " ON t.id = s.id WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"

@@ -68,7 +68,7 @@ def test_a_table_without_a_name(sql: Sql, tmp_path: Path) -> None:
     sql(f"CREATE TABLE delta.`{tmp_path}/d` (id INT) USING delta COMMENT 'words'")
     told = {name: value for name, value, _ in sql(f"DESCRIBE EXTENDED delta.`{tmp_path}/d`")}
     assert (told["Name"], told["Comment"]) == (f"delta.`file:{tmp_path}/d`", "words")
-    assert sql(f"DESCRIBE delta.`{tmp_path}/d` ID") == [("col_name", "id"), ("data_type", "int"), ("comment", "NULL")]
+    assert sql(f"DESCRIBE delta.`{tmp_path}/d` ID") == [("col_name", "ID"), ("data_type", "int"), ("comment", "NULL")]
 
 
 def test_temporary_views_come_last(sql: Sql) -> None:

@@ -17,9 +17,10 @@ from headwater.catalog.catalog import already_exists
 from headwater.crash import crash_point
 from headwater.errors import AnalysisError, unsupported
 from headwater.io.paths import is_remote
-from headwater.lake import alter, columns, renaming
+from headwater.lake import alter, columns, renaming, unmapping
 from headwater.lake.drop_feature import drop_feature
 from headwater.lake.identity import is_identity
+from headwater.lake.mapping import MODE
 from headwater.lake.table import LakeTable
 from headwater.lake.widening import type_at
 from headwater.lake.zorder import column_path
@@ -126,7 +127,15 @@ def _drop_constraint(table: Table, given: dict[str, Any], session: Session) -> N
 
 def _set_properties(table: Table, given: dict[str, Any], session: Session) -> None:
     properties = dict(given["properties"])
-    alter.set_properties(stored.lake_of(table, session), properties)
+    lake = stored.lake_of(table, session)
+    modes = [key for key, value in properties.items() if key.lower() == MODE.lower() and value.lower() == "none"]
+    if modes and unmapping.is_mapped(lake):
+        with session.connection() as connection:
+            unmapping.remove_mapping(lake, connection)
+        properties = {key: value for key, value in properties.items() if key not in modes}
+        if not properties:
+            return
+    alter.set_properties(lake, properties)
     if "comment" in properties and table.database:
         session.catalog.add_table(replace(table, comment=properties["comment"]), replace=True)
 
@@ -145,7 +154,13 @@ def comment_on(node: CommentOn, session: Session) -> None:
 
 
 def _unset_properties(table: Table, given: dict[str, Any], session: Session) -> None:
-    alter.unset_properties(stored.lake_of(table, session), given["keys"])
+    lake, keys = stored.lake_of(table, session), list(given["keys"])
+    if MODE.lower() in map(str.lower, keys) and unmapping.is_mapped(lake):
+        with session.connection() as connection:
+            unmapping.remove_mapping(lake, connection, unset=True)
+        keys = [key for key in keys if key.lower() != MODE.lower()]
+    if keys or not given["keys"]:
+        alter.unset_properties(lake, keys)
     if "comment" in given["keys"] and table.database:
         session.catalog.add_table(replace(table, comment=None), replace=True)
 

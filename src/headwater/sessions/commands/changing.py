@@ -100,6 +100,8 @@ def _change(node: Merge, operation: str, session: Session) -> lake.Counts:
         raise AnalysisError("CALL_ON_STREAMING_DATASET_UNSUPPORTED", methodName="`merge`")
     table = stored.lake_of(found, session)
     names = _Names.of(node, found, table, source, session)
+    if not names.schema.fields and operation == "MERGE":
+        raise AnalysisError("DELTA_MERGE_INTO_EMPTY_SCHEMA_TARGET")
     on = names.compile(node.on, names.scope("matched"))
     made = lake.Merge(
         names.schema,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql.types import StructField, StructType
 
-from headwater.catalog import CATALOG, PathTable, Table, View
+from headwater.catalog import CATALOG, PathTable, Table, View, quoted
 from headwater.errors import AnalysisError
 from headwater.functions.base import functions
 from headwater.plan.commands import Describe
@@ -63,7 +63,7 @@ def _table(node: Describe, session: Session) -> Relation:
     if node.column is not None:
         return _column(node, found, session)
     partition = _partition(node, found, session)
-    schema = session.resolve(ReadTable(node.name)).schema
+    schema = columns_of(node.name, found, session)
     lines = _fields(schema)
     if isinstance(found, View):
         return _columns(lines)
@@ -78,6 +78,13 @@ def _table(node: Describe, session: Session) -> Relation:
         lines += _section("# Detailed Table Information", tell(found, session))
         lines += [] if found.is_view else _defaults(stored.schema_of(found, session))
     return _columns(lines)
+
+
+def columns_of(name: tuple[str, ...], found: Table | View | PathTable, session: Session) -> StructType:
+    """The columns of what a name means; those of a Delta table are told even if it has none, and cannot be read yet."""
+    if isinstance(found, Table) and found.provider == DELTA:
+        return stored.schema_of(found, session)
+    return session.resolve(ReadTable(name)).schema
 
 
 def _section(title: str, found: facts.Facts) -> list[Row]:
@@ -108,13 +115,20 @@ def _partition(node: Describe, found: Table | View, session: Session) -> facts.F
         return {}
     if isinstance(found, Table) and found.provider == DELTA:
         raise AnalysisError("_LEGACY_ERROR_TEMP_1111")
+    if isinstance(found, View) or found.is_view:
+        raise AnalysisError(
+            "FORBIDDEN_OPERATION",
+            statement="DESC PARTITION",
+            objectType="TEMPORARY VIEW" if isinstance(found, View) else "VIEW",
+            objectName=quoted((found.name,)),
+        )
     table = facts.partitioned(node.name, "DESCRIBE TABLE", session)
     return {"Database": table.database, "Table": table.name, **facts.partition_of(table, node.partition, session)}
 
 
 def _column(node: Describe, found: Table | View, session: Session) -> Relation:
     """One column by itself. Raises UNRESOLVED_COLUMN for a Delta table, COLUMN_NOT_FOUND for anything else."""
-    schema, name = session.resolve(ReadTable(node.name)).schema, node.column or ""
+    schema, name = columns_of(node.name, found, session), node.column or ""
     is_delta = isinstance(found, Table) and found.provider == DELTA
     field = next((one for one in schema.fields if one.name.lower() == name.lower()), None)
     if field is None and is_delta:
@@ -123,7 +137,7 @@ def _column(node: Describe, found: Table | View, session: Session) -> Relation:
     if field is None:
         setting = '"spark.sql.caseSensitive"'
         raise AnalysisError("COLUMN_NOT_FOUND", colName=f"`{name}`", caseSensitiveConfig=setting)
-    told = {"col_name": field.name, "data_type": field.dataType.simpleString()}
+    told = {"col_name": name, "data_type": field.dataType.simpleString()}
     told["comment"] = (field.metadata or {}).get("comment", "NULL")
     if node.extended and not is_delta:
         told |= dict.fromkeys(_STATISTICS, "NULL")

@@ -95,6 +95,8 @@ def _evolves(node: Insert, found: Table, session: Session) -> bool:
 def _rows(node: Insert, found: Table, static: Static, session: Session, *, evolves: bool) -> Relation:
     """The query's rows in the table's columns, with the partition's values."""
     schema, name = stored.schema_of(found, session), stored.display_name(found)
+    if not schema.fields and not evolves:
+        return node.query  # which Delta refuses by the names of its columns
     if evolves and not node.columns:
         data = session.resolve(node.query).schema
         widen = widening.enabled(stored.lake_of(found, session).metadata)

@@ -17,9 +17,10 @@ from headwater.errors import AnalysisError, unsupported
 from headwater.lake.mapping import partition_of
 from headwater.lake.zorder import named
 from headwater.plan.commands import Show
-from headwater.plan.relations import ReadTable, Relation
+from headwater.plan.relations import Relation
 from headwater.sessions import facts, stored
 from headwater.sessions.commands.base import command
+from headwater.sessions.commands.describing import columns_of
 from headwater.sessions.files import NULL_PARTITION, TEMPORARY
 from headwater.sessions.leaves import rows, text_schema
 from headwater.sessions.names import functions_named, matching, tables_in
@@ -76,8 +77,10 @@ def _catalogs(node: Show, _: Session) -> Relation:
 
 
 def _columns(node: Show, session: Session) -> Relation:
-    schema = session.resolve(ReadTable(node.name)).schema
-    return rows(text_schema("col_name"), [(name,) for name in schema.names])
+    found = session.catalog.get(node.name)
+    if isinstance(found, PathTable):
+        found = stored.existing(node.name, session)
+    return rows(text_schema("col_name"), [(name,) for name in columns_of(node.name, found, session).names])
 
 
 def _properties(node: Show, session: Session) -> Relation:
@@ -164,7 +167,8 @@ def create_statement(table: Table, session: Session) -> str:
         return f"CREATE VIEW {name} AS {table.view_text}\n"
     fields = stored.schema_of(table, session).fields
     columns = ",\n  ".join(to_ddl(StructType([field])) for field in fields)
-    parts = [f"CREATE TABLE {name} (\n  {columns})\n", f"USING {table.provider}\n"]
+    made = f"CREATE TABLE {name} (\n  {columns})\n" if fields else f"CREATE TABLE {name}\n"
+    parts = [made, f"USING {table.provider}\n"]
     by = stored.partitions_of(table, session)
     if by:
         parts.append(f"PARTITIONED BY ({', '.join(by)})\n")
