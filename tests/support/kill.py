@@ -35,6 +35,7 @@ class Job:
 
     Attributes:
         folder: holds `in` (or the Delta table `in`), `out`, `checkpoint`.
+        options: of the source, beside those that all have.
         place: holds `out` and `checkpoint` instead, if given, such as `s3://bucket/x`.
         source: `json`, `cloudFiles` or `delta`.
         mode: `append`, or `complete` for a count by `k`.
@@ -56,6 +57,7 @@ class Job:
     operator: str = ""
     place: str = ""
     script: str = ""
+    options: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ def command(job: Job) -> Any:
     options = [(one_by_one.get(job.source, "cloudFiles.maxFilesPerTrigger"), "1")]
     if job.source == "cloudFiles":
         options.append(("cloudFiles.format", "json"))
+    options += [(name, value) for name, value in job.options]
     plan: Relation = ReadSource(
         job.source, None if job.source == "delta" else schema, tuple(options), (f"{job.folder}/in",), streaming=True
     )

@@ -10,6 +10,7 @@ the newest compact file; a gap among the entries that are needed is an error tha
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from headwater.errors import ConcurrentWriteError
@@ -33,6 +34,7 @@ class CompactLog:
         interval: every how many entries there is a compact one.
         retained: how many covered entries stay before they are deleted.
         from_any: the first entry need not be 0 (a sink's folder may be younger than its query).
+        mark: what is known of a line by the time it is written again into a compact entry.
     """
 
     def __init__(
@@ -43,12 +45,14 @@ class CompactLog:
         interval: int = INTERVAL,
         retained: int = RETAINED,
         from_any: bool = False,
+        mark: Callable[[Line], Line] | None = None,
     ) -> None:
         self._storage = storage
         self.folder = folder
         self._interval = interval
         self._retained = retained
         self._from_any = from_any
+        self._mark = mark
         self._latest: int | None = None
 
     def latest(self, fresh: bool = False) -> int | None:
@@ -62,7 +66,7 @@ class CompactLog:
         body = [_encode(line) for line in lines]
         compact = self._compacts(batch_id)
         if compact:
-            body = self._body_up_to(batch_id) + body
+            body = self._marked(self._body_up_to(batch_id)) + body
         path = f"{self.folder}/{batch_id}{_COMPACT if compact else ''}"
         try:
             create_checked(self._storage, path, b"\n".join([VERSION, *body]))
@@ -82,6 +86,11 @@ class CompactLog:
         return [
             _decode(f"{self.folder}/{name}", line) for name in self._chain(self._names()) for line in self._read(name)
         ]
+
+    def _marked(self, body: list[bytes]) -> list[bytes]:
+        if self._mark is None:
+            return body
+        return [_encode(self._mark(_decode(self.folder, line))) for line in body]
 
     def _compacts(self, batch_id: int) -> bool:
         return (batch_id + 1) % self._interval == 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Protocol
 
 from headwater.errors import FileReadError
 from headwater.io.compact_log import CompactLog, Line
@@ -20,16 +21,32 @@ from headwater.io.s3 import s3_storage
 from headwater.io.storage import FileStatus, Storage
 
 
+class Keeping(Protocol):
+    """What is kept of each file beside its path."""
+
+    def facts(self, file: FileStatus) -> Line:
+        """Keys of a new line."""
+        ...
+
+    def mark(self, line: Line) -> Line:
+        """A line with what has become known of its file since."""
+        ...
+
+
 class FileLog:
     """The log of one stream; opening it tells `queue` what was given before.
 
     Args:
         storage, folder: where it lies.
         mounts: for the URIs in it.
+        keeping: what a line says beyond what Spark's does.
     """
 
-    def __init__(self, storage: Storage, folder: str, mounts: Mounts, queue: FileQueue) -> None:
-        self._log = CompactLog(storage, folder)
+    def __init__(
+        self, storage: Storage, folder: str, mounts: Mounts, queue: FileQueue, keeping: Keeping | None = None
+    ) -> None:
+        self._keeping = keeping
+        self._log = CompactLog(storage, folder, mark=keeping.mark if keeping else None)
         self._mounts = mounts
         self._queue = queue
         self._batches: dict[int, list[FileStatus]] = {}
@@ -48,7 +65,7 @@ class FileLog:
         for line in self._log.lines():
             number = int(line["batchId"])
             if number > known:
-                file = self._file(line)
+                file = self.file(line)
                 self._queue.remember(file.path, file.modified_ms)
                 self._batches.setdefault(number, []).append(file)
                 self.latest = max(self.latest, number)
@@ -68,14 +85,14 @@ class FileLog:
         """
         while self._unrecorded and self._unrecorded[0] <= number:
             given = self._unrecorded[0]
-            self._log.add(given, [_line(file, given) for file in self._batches[given]])
+            self._log.add(given, [self._line(file, given) for file in self._batches[given]])
             del self._unrecorded[0]
 
     def files(self, number: int) -> list[FileStatus]:
         """The files of one entry; sizes are -1 where only the log knows them."""
         if number not in self._batches:
             lines = [line for line in self._log.lines() if line["batchId"] == number]
-            self._batches[number] = [self._file(line) for line in lines]
+            self._batches[number] = [self.file(line) for line in lines]
         return self._batches[number]
 
     def between(self, start: int, end: int, *, missing_ok: bool) -> list[FileStatus]:
@@ -92,13 +109,18 @@ class FileLog:
         for known in [known for known in self._batches if known <= number]:
             del self._batches[known]
 
-    def _file(self, line: Line) -> FileStatus:
+    def lines(self) -> list[Line]:
+        """All that is recorded, oldest first."""
+        return self._log.lines()
+
+    def _line(self, file: FileStatus, number: int) -> Line:
+        line = {"path": encode_uri(file.uri), "timestamp": file.modified_ms, "batchId": number}
+        return {**line, **self._keeping.facts(file)} if self._keeping else line
+
+    def file(self, line: Line) -> FileStatus:
+        """The file of a line, its size unknown."""
         uri = decode_uri(line["path"])
         return FileStatus(self._mounts.local(uri), -1, int(line["timestamp"]), uri)
-
-
-def _line(file: FileStatus, number: int) -> Line:
-    return {"path": encode_uri(file.uri), "timestamp": file.modified_ms, "batchId": number}
 
 
 def _now(file: FileStatus, missing_ok: bool) -> FileStatus | None:

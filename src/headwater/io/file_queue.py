@@ -34,12 +34,15 @@ class QueueOptions:
         max_age_ms: see the module; None for no limit.
         latest_first: hand out the newest first.
         name_only: two paths with the same file name are the same file.
+        overwrites: a file whose modification time has grown since it was handed out is a new one; every file is looked
+            at each time.
     """
 
     listing: ListingOptions = field(default_factory=ListingOptions)
     max_age_ms: int | None = None
     latest_first: bool = False
     name_only: bool = False
+    overwrites: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,8 +78,11 @@ class FileQueue:
 
     def remember(self, path: str, modified_ms: int) -> None:
         """A file that was handed out before the queue was made."""
-        self._given[self._key(path)] = modified_ms
-        if self._pending.pop(path, None) is not None:
+        key = self._key(path)
+        self._given[key] = max(modified_ms, self._given.get(key, 0))
+        waiting = self._pending.get(path)
+        if waiting is not None and not (self._options.overwrites and waiting.modified_ms > modified_ms):
+            del self._pending[path]
             self._ordered = None
         self._newest = max(self._newest, modified_ms)
         self._forget_old()
@@ -124,8 +130,11 @@ class FileQueue:
         """Objects at or below `root`."""
         local, uri = origin
         for file in visible(root):
-            new = self._key(file.path) not in self._given and file.path not in self._pending
-            if new and file.modified_ms >= self._oldest and self._counts(os.path.basename(file.path)):
+            if (
+                self._is_new(file.path, file.modified_ms)
+                and file.modified_ms >= self._oldest
+                and self._counts(os.path.basename(file.path))
+            ):
                 self._pending[file.path] = replace(file, uri=uri + file.path[len(local) :])
                 self._ordered = None
 
@@ -133,6 +142,8 @@ class FileQueue:
         folder = self._folders.setdefault(path, _Folder())
         for name in folder.news(path):
             self._look(path, name, origin, folder)
+        for name in folder.files if self._options.overwrites else ():
+            self._offer(os.path.join(path, name), origin)
         for name in folder.children:
             self._visit(os.path.join(path, name), origin)
 
@@ -144,6 +155,8 @@ class FileQueue:
         if os.path.isdir(full):
             folder.children.append(name)
         elif self._counts(name):
+            if self._options.overwrites:
+                folder.files.append(name)
             self._offer(full, origin)
 
     def _counts(self, name: str) -> bool:
@@ -151,17 +164,25 @@ class FileQueue:
         return not hidden(name) and (glob is None or glob_pattern(glob).fullmatch(name) is not None)
 
     def _offer(self, path: str, origin: tuple[str, str]) -> None:
-        if self._key(path) in self._given or path in self._pending:
+        if not self._options.overwrites and not self._is_new(path, 0):
             return
         try:
             stat = os.stat(path)
         except FileNotFoundError:
             return
         modified = stat.st_mtime_ns // 1_000_000
-        if modified >= self._oldest:
+        if self._is_new(path, modified) and modified >= self._oldest:
             local, uri = origin
             self._pending[path] = FileStatus(path, stat.st_size, modified, uri + path[len(local) :])
             self._ordered = None
+
+    def _is_new(self, path: str, modified_ms: int) -> bool:
+        """Whether a file was neither handed out nor found, or, with `overwrites`, has changed since."""
+        if not self._options.overwrites:
+            return self._key(path) not in self._given and path not in self._pending
+        waiting = self._pending.get(path)
+        known = waiting.modified_ms if waiting else self._given.get(self._key(path), -1)
+        return modified_ms > known
 
     def _key(self, path: str) -> str:
         return os.path.basename(path) if self._options.name_only else path
@@ -194,6 +215,7 @@ class _Folder:
     def __init__(self) -> None:
         self.known: set[str] = set()
         self.children: list[str] = []
+        self.files: list[str] = []
         self._modified = -1
         self._listed = 0
 
@@ -214,6 +236,7 @@ class _Folder:
         if len(self.known) > len(names) + _SLACK:
             self.known.intersection_update(names)
             self.children = [name for name in self.children if name in self.known]
+            self.files = [name for name in self.files if name in self.known]
         return fresh
 
 

@@ -35,7 +35,7 @@ def _scan(
     header, files = group
     rules = CellRules.of(request.options)
     fields = [field for field in request.schema.fields if field.name != mode.corrupt]
-    names = header or tuple(field.name for field in fields)
+    names = _in_case(request, header) or tuple(field.name for field in fields)
     columns: list[exp.Expr] = []
     rescued: list[exp.Expr] = []
     for field in request.schema.fields:
@@ -55,6 +55,14 @@ def _scan(
     if needs_file(request):
         columns.append(name(FILE))
     return exp.select(*columns).from_(subquery(dialect.records(files), "records"))
+
+
+def _in_case(request: ScanRequest, header: tuple[str, ...]) -> tuple[str, ...]:
+    """A file's column names, without `readerCaseSensitive` as the schema writes them."""
+    if request.options.flag("readerCaseSensitive", True):
+        return header
+    known = {field.name.lower(): field.name for field in request.schema.fields}
+    return tuple(known.get(column.lower(), column) for column in header)
 
 
 def _surplus(width: int) -> exp.Expr:

@@ -47,9 +47,29 @@ def parsed(request: ScanRequest, fields: Sequence[StructField]) -> exp.Select:
     structure = json.dumps({field.name: raw_type(field.dataType) for field in fields} or {"__none": "VARCHAR"})
     is_object = exp.and_(call("json_valid", name(LINE)), call("starts_with", name(LINE), "{"))
     value = exp.Case(ifs=[exp.If(this=is_object, true=call("json_transform", name(LINE), structure))])
-    return exp.select(aliased(value, VALUE), name(LINE), name(FILE)).from_(
-        subquery(records(request.files, request.options), "records")
-    )
+    found = records(request.files, request.options)
+    if request.rescue is not None and not request.options.flag("readerCaseSensitive", True):
+        found = _in_case(found, [field.name for field in fields])
+    return exp.select(aliased(value, VALUE), name(LINE), name(FILE)).from_(subquery(found, "records"))
+
+
+def _in_case(rows: exp.Select, names: Sequence[str]) -> exp.Select:
+    """The records with their keys as the schema writes them; those that are so already stay as they are."""
+    key = exp.to_identifier("key")
+    item = exp.column(key.copy())
+    is_object = exp.and_(call("starts_with", name(LINE), "{"), call("json_valid", name(LINE)))
+    keys = exp.Case(ifs=[exp.If(this=is_object, true=call("json_keys", name(LINE)))])
+    whens = [exp.If(this=exp.Literal.string(one.lower()), true=exp.Literal.string(one)) for one in names]
+    written = exp.Case(this=call("lower", item.copy()), ifs=whens, default=item.copy()) if whens else item
+    odd = call("list_filter", keys, exp.Lambda(this=exp.NEQ(this=written, expression=item.copy()), expressions=[key]))
+    quoted = exp.cast(call("to_json", item.copy()), "VARCHAR")
+    value = exp.cast(call("json_extract", name(LINE), call("concat", "$.", quoted)), "VARCHAR")
+    pair = call("concat", exp.cast(call("to_json", written.copy()), "VARCHAR"), ":", value)
+    pairs = call("list_transform", keys.copy(), exp.Lambda(this=pair, expressions=[key.copy()]))
+    rebuilt = call("concat", "{", call("array_to_string", pairs, ","), "}")
+    some = exp.GT(this=call("len", odd), expression=exp.Literal.number(0))
+    line = exp.Case(ifs=[exp.If(this=some, true=rebuilt)], default=name(LINE))
+    return exp.select(aliased(line, LINE), name(FILE)).from_(subquery(rows, "written_so"))
 
 
 def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:

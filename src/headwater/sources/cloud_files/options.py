@@ -16,8 +16,11 @@ from headwater.io.file_queue import Take
 from headwater.io.formats import FormatOptions
 from headwater.settings import parse_duration_ms
 from headwater.sources.base import SourceRequest
+from headwater.sources.cloud_files.cleaning import Clean
 
-EvolutionMode = Literal["addNewColumns", "rescue", "failOnNewColumns", "none"]
+EvolutionMode = Literal["addNewColumns", "addNewColumnsWithTypeWidening", "rescue", "failOnNewColumns", "none"]
+GROWING = ("addNewColumns", "addNewColumnsWithTypeWidening")
+"""Modes that write a grown schema."""
 FORMATS = ("json", "csv", "xml", "parquet", "avro", "orc", "text", "binaryfile")
 FIXED = ("text", "binaryfile")
 """Formats whose columns are always the same: nothing is inferred, new or rescued."""
@@ -36,23 +39,28 @@ _IMPLEMENTED = {
     "maxbytespertrigger": "maxBytesPerTrigger",
     "maxfileage": "maxFileAge",
     "validateoptions": "validateOptions",
+    "allowoverwrites": "allowOverwrites",
+    "cleansource": "cleanSource",
+    "cleansource.retentionduration": "cleanSource.retentionDuration",
+    "cleansource.movedestination": "cleanSource.moveDestination",
 }
 _WITHOUT_EFFECT = {
     "useincrementallisting": "useIncrementalListing",
     "backfillinterval": "backfillInterval",
     "listonstart": "listOnStart",
     "fetchparallelism": "fetchParallelism",
+    "cleansource.waitforcompletion": "cleanSource.waitForCompletion",
 }
-"""Accepted: folders are listed in full at every trigger, which is what these options ask for at most."""
+"""Accepted: folders are listed in full at every trigger, which is what these options ask for at most, and cleaning is
+always waited for."""
 _OFF = {
+    "usestrictglobber": ("useStrictGlobber", "true"),
     "usenotifications": ("useNotifications", "false"),
     "usemanagedfileevents": ("useManagedFileEvents", "false"),
-    "allowoverwrites": ("allowOverwrites", "false"),
-    "cleansource": ("cleanSource", "off"),
-    "usestrictglobber": ("useStrictGlobber", "false"),
 }
 """Accepted with this value only."""
 _REFUSED = ("pathRewrites", "resourceTag", "queueUrl", "region", "roleArn", "connectionString", "queueName")
+_DAY_MS = 86_400_000
 _BYTES = {
     "": 1,
     "b": 1,
@@ -81,6 +89,9 @@ class CloudOptions:
         take: how much a batch takes.
         max_age_ms: files older than this beside the newest are passed over.
         rescue: name of the rescued-data column, or None.
+        bad_records: the user's folder for bad records, or None.
+        overwrites: a file that is written anew is read anew.
+        clean: what becomes of files that were read.
         reader: the format's own options.
     """
 
@@ -94,6 +105,9 @@ class CloudOptions:
     take: Take
     max_age_ms: int | None
     rescue: str | None
+    bad_records: str | None
+    overwrites: bool
+    clean: Clean
     reader: FormatOptions
 
     @classmethod
@@ -122,6 +136,9 @@ class CloudOptions:
             take=Take(options.number(PREFIX + "maxfilespertrigger", 1000), _bytes(options)),
             max_age_ms=None if age is None else parse_duration_ms(_short(age)),
             rescue=rescue,
+            bad_records=options.get("badrecordspath") if kind in ("json", "csv", "xml") else None,
+            overwrites=options.flag(PREFIX + "allowoverwrites"),
+            clean=_clean(options),
             reader=_reader_options(options, request.schema is None),
         )
 
@@ -137,10 +154,11 @@ def _check_names(options: FormatOptions) -> None:
             name, only = _OFF[key]
             if options[PREFIX + key].lower() != only:
                 raise unsupported(
-                    f"cloudFiles.{name}={options[PREFIX + key]}", "Leave the option out: folders are listed."
+                    f"cloudFiles.{name}={options[PREFIX + key]}",
+                    "Leave the option out: folders are listed, `*` stands for a part of one name.",
                 )
-        elif key in {name.lower() for name in _REFUSED} or key.startswith("cleansource."):
-            raise unsupported(f"cloudFiles.{key}", "Leave the option out: folders are listed, nothing is cleaned.")
+        elif key in {name.lower() for name in _REFUSED}:
+            raise unsupported(f"cloudFiles.{key}", "Leave the option out: folders are listed.")
         elif key not in _IMPLEMENTED and key not in _WITHOUT_EFFECT and options.flag(PREFIX + "validateoptions", True):
             known = [*_IMPLEMENTED.values(), *_WITHOUT_EFFECT.values(), *(name for name, _ in _OFF.values())]
             near = difflib.get_close_matches(key, [name.lower() for name in known], 1)
@@ -159,19 +177,35 @@ def _format(options: FormatOptions) -> str:
 
 def _mode(options: FormatOptions, has_schema: bool) -> EvolutionMode:
     text = options.text(PREFIX + "schemaevolutionmode") or ("none" if has_schema else "addNewColumns")
-    if text == "addNewColumnsWithTypeWidening":
-        raise unsupported("cloudFiles.schemaEvolutionMode=addNewColumnsWithTypeWidening", "Use addNewColumns.")
     by_name = {mode.lower(): mode for mode in get_args(EvolutionMode)}
     if text.lower() not in by_name:
         raise refused("cloudFiles.schemaEvolutionMode", text, f"it must be one of {', '.join(by_name.values())}")
     mode = by_name[text.lower()]
-    if has_schema and mode == "addNewColumns":
+    if has_schema and mode in GROWING:
         raise IllegalArgumentError("CF_ADD_NEW_NOT_SUPPORTED", mode=mode)
     if has_schema and options.text(PREFIX + "schemahints"):
         raise refused(
             "cloudFiles.schemaHints", options[PREFIX + "schemahints"], "it cannot be given together with a schema"
         )
     return cast(EvolutionMode, mode)
+
+
+def _clean(options: FormatOptions) -> Clean:
+    """Raises INVALID_SOURCE_OPTION for a retention too short to delete after, and a move without a destination."""
+    mode = options.text(PREFIX + "cleansource", "OFF").upper()
+    if mode not in ("OFF", "DELETE", "MOVE"):
+        raise refused("cloudFiles.cleanSource", mode, "it must be one of OFF, DELETE, MOVE")
+    text = options.text(PREFIX + "cleansource.retentionduration", "30 days")
+    try:
+        retention = parse_duration_ms(_short(text))
+    except ValueError as cause:
+        raise refused("cloudFiles.cleanSource.retentionDuration", text, str(cause)) from cause
+    if mode == "DELETE" and retention <= 7 * _DAY_MS:
+        raise refused("cloudFiles.cleanSource.retentionDuration", text, "to delete it must be more than 7 days")
+    destination = options.text(PREFIX + "cleansource.movedestination")
+    if mode == "MOVE" and not destination:
+        raise refused("cloudFiles.cleanSource", mode, "it needs cloudFiles.cleanSource.moveDestination")
+    return Clean(mode, retention, destination)
 
 
 def _bytes(options: FormatOptions) -> int | None:
@@ -185,8 +219,9 @@ def _bytes(options: FormatOptions) -> int | None:
 
 
 def _short(duration: str) -> str:
-    """`14 days` as `14d`."""
-    match = re.fullmatch(r"\s*(\d+)\s*([a-z])[a-z]*\s*", duration.lower())
+    """`14 days` or `interval 14 days` as `14d`."""
+    duration = duration.lower().removeprefix("interval ").strip().strip("'")
+    match = re.fullmatch(r"\s*(\d+)\s*([a-z])[a-z]*\s*", duration)
     return f"{match[1]}{match[2]}" if match and len(duration.split()) == 2 else duration
 
 

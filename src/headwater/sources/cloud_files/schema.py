@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from pyspark.sql.types import StringType, StructField, StructType
@@ -83,14 +84,19 @@ def new_fields(
         found = _json_keys(connection, files, schema, options)
     else:
         found = _stored_fields(connection, files, options)
-    known = {field.name for field in schema.fields}
-    unknown = {name_: place for name_, place in found.items() if name_ not in known}
+    known = {field.name.lower() for field in schema.fields}  # a name in another case is rescued, not new
+    unknown = {name_: place for name_, place in found.items() if name_.lower() not in known}
     if not unknown:
         return []
     places = {file.path: file for file in files}
     typed = _merge(connection, [places[path] for path in dict.fromkeys(unknown.values())], options)
     hinted = {field.name: field for field in with_hints(typed, options.hints).fields}
     return [(hinted.get(column, StructField(column, StringType(), True)), path) for column, path in unknown.items()]
+
+
+def typed_columns(connection: Connection, files: Sequence[FileStatus], options: CloudOptions) -> StructType:
+    """The columns of files with the types that their values have."""
+    return _merge(connection, files, replace(options, infer_types=True))
 
 
 def _sample(files: Sequence[FileStatus]) -> list[FileStatus]:

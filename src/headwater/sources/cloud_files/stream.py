@@ -7,6 +7,7 @@ before the stream fails, so that the next start reads the same batch with it.
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -26,7 +27,11 @@ from headwater.io.partitions import assign
 from headwater.io.storage import FileStatus
 from headwater.io.usable import ignores_missing, usable
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, scanned
-from headwater.sources.cloud_files.options import CloudOptions
+from headwater.sources.cloud_files.bad_records import BadRecords
+from headwater.sources.cloud_files.cleaning import Cleaner
+from headwater.sources.cloud_files.growth import widened
+from headwater.sources.cloud_files.lifecycle import Lifecycle
+from headwater.sources.cloud_files.options import FIXED, GROWING, CloudOptions, refused
 from headwater.sources.cloud_files.schema import SchemaLog, new_fields
 
 
@@ -66,9 +71,15 @@ class CloudFilesStream:
         self.schema = StructType([*shape.schema.fields, *hidden])
         self._path = self._mounts.uri(request.paths[0])
         self.description = f"CloudFilesSource[{self._path}]"
-        listing = QueueOptions(ListingOptions.of(options.reader), options.max_age_ms)
+        listing = QueueOptions(ListingOptions.of(options.reader), options.max_age_ms, overwrites=options.overwrites)
         self._queue = FileQueue(self._mounts, request.paths, listing)
-        self._log = FileLog(context.storage, cast(str, context.log_path), self._mounts, self._queue)
+        folder = cast(str, context.log_path)
+        place = (folder.rpartition("/sources/")[0], int(folder.rpartition("/")[2]))
+        self._lifecycle = Lifecycle(context.storage, context.clock, place)
+        self._log = FileLog(context.storage, folder, self._mounts, self._queue, self._lifecycle)
+        self._cleaner = self._cleaner_of(context, options)
+        self._committed: int | None = None
+        self._bad_records = self._bad_records_of(context, options)
         self._frozen = False
         if not options.include_existing and self._log.latest < 0:
             self._pass_over_existing()
@@ -92,6 +103,7 @@ class CloudFilesStream:
     def record(self, end: Offset) -> None:
         """See `RecordsOffsets`."""
         self._log.record(_number(end))
+        self._lifecycle.planned(_number(end))
 
     def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
         """The rows of the files given to the batches after `start` up to `end`.
@@ -116,6 +128,9 @@ class CloudFilesStream:
             partition_schema=self._shape.columns,
             partition_values=assign(files, frozenset(self._shape.bases), names) if names else {},
         )
+        if self._bad_records is not None:
+            now = self._context.clock.now_ms()
+            request = self._bad_records.sift(connection, self._format, request, now)
         return scanned(self._format, request)
 
     def prepare_available_now(self) -> None:
@@ -124,8 +139,19 @@ class CloudFilesStream:
         self._frozen = True
 
     def commit(self, end: Offset) -> None:
-        """Forget older batches."""
-        self._log.forget(_number(end))
+        """Forget older batches; delete or move files if asked."""
+        number = _number(end)
+        known = number - 1 if self._committed is None else self._committed
+        for each in range(known + 1, number + 1):
+            self._lifecycle.committed(each)
+        if self._cleaner is not None:
+            if self._committed is None:
+                self._cleaner.load(self._log, number - 1)
+            for each in range(known + 1, number + 1):
+                self._cleaner.add(self._log.files(each))
+            self._cleaner.run()
+        self._committed = max(number, known)
+        self._log.forget(number)
 
     def reported_latest(self) -> Offset | None:
         """The newest entry given."""
@@ -138,6 +164,24 @@ class CloudFilesStream:
 
     def stop(self) -> None:
         """Nothing is held."""
+
+    def _cleaner_of(self, context: SourceContext, options: CloudOptions) -> Cleaner | None:
+        """Raises INVALID_SOURCE_OPTION for a destination that the stream would read again."""
+        clean = options.clean
+        if clean.mode == "OFF":
+            return None
+        roots = [self._mounts.local(path).rstrip("/") for path in self._request.paths]
+        target = self._mounts.local(clean.destination).rstrip("/") + "/"
+        if clean.mode == "MOVE" and any(target.startswith(root + "/") for root in roots):
+            name = "cloudFiles.cleanSource.moveDestination"
+            raise refused(name, clean.destination, "it must not lie below the folder that is read")
+        return Cleaner(clean, context.storage, self._mounts, roots, self._lifecycle)
+
+    def _bad_records_of(self, context: SourceContext, options: CloudOptions) -> BadRecords | None:
+        if options.bad_records is None:
+            return None
+        stream = f"{zlib.crc32(cast(str, context.log_path).encode()):08x}"
+        return BadRecords(context.storage, self._mounts.local(options.bad_records), stream)
 
     def _offset(self, number: int) -> Offset:
         body = {
@@ -153,19 +197,26 @@ class CloudFilesStream:
         """Without `includeExistingFiles`, what lies there at the first start belongs to an entry that is never read."""
         self._queue.refresh()
         number = self._log.give(self._queue.take())
+        self._lifecycle.skipping = True
         self._log.record(number)
+        self._lifecycle.skipping = False
         self._log.forget(number)
 
     def _check_fields(self, connection: Connection, files: Sequence[FileStatus]) -> None:
-        if self._options.mode not in {"addNewColumns", "failOnNewColumns"}:
+        mode, known = self._options.mode, self._shape.fields
+        if mode not in {*GROWING, "failOnNewColumns"} or self._options.format in FIXED:
             return
-        found = new_fields(connection, files, self._shape.fields, self._options)
-        if not found:
+        found = new_fields(connection, files, known, self._options)
+        widening = mode == "addNewColumnsWithTypeWidening"
+        wider = widened(connection, files, known, self._options) if widening else []
+        if not found and not wider:
             return
-        grows = self._options.mode == "addNewColumns" and self._shape.log is not None
+        grows = mode in GROWING and self._shape.log is not None
         if grows:
-            fields = [*self._shape.fields.fields, *(field for field, _ in found)]
+            kinds = {field.name: field for field in wider}
+            fields = [*(kinds.get(field.name, field) for field in known.fields), *(field for field, _ in found)]
             cast(SchemaLog, self._shape.log).add(StructType(fields))
+        found += [(field, files[0].path) for field in wider]
         raise UnknownFieldError(
             "UNKNOWN_FIELD_EXCEPTION.NEW_FIELDS_IN_RECORD_WITH_FILE_PATH",
             fields=", ".join(field.name for field, _ in found),

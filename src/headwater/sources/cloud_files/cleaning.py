@@ -1,0 +1,99 @@
+"""`cloudFiles.cleanSource`: files whose batch is committed are deleted or moved once they have been kept long enough.
+
+Invariants: no file is touched before its batch is in `commits/` and the retention is over, none that lay there before a
+stream that passes over existing files, and none that has changed since it was read; a move never replaces a file.
+What a crash keeps from being cleaned is cleaned by the next run.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headwater.crash import crash_point
+from headwater.io.file_log import FileLog
+from headwater.io.mounts import Mounts, encode_uri
+from headwater.io.storage import FileStatus, Storage
+from headwater.log import logger
+from headwater.sources.cloud_files.lifecycle import Archived, Lifecycle
+
+_log = logger("sources")
+_AT_ONCE = 1000
+"""No more files are cleaned after one batch."""
+
+
+@dataclass(frozen=True)
+class Clean:
+    """What to do.
+
+    Attributes:
+        mode: `OFF`, `DELETE` or `MOVE`.
+        retention_ms: how long a file stays after its commit.
+        destination: the user's folder for moved files.
+    """
+
+    mode: str = "OFF"
+    retention_ms: int = 0
+    destination: str = ""
+
+
+class Cleaner:
+    """Cleans one stream's files.
+
+    Args:
+        roots: the stream's folders, local; a moved file keeps its path below them.
+    """
+
+    def __init__(
+        self, clean: Clean, storage: Storage, mounts: Mounts, roots: Sequence[str], lifecycle: Lifecycle
+    ) -> None:
+        self._clean, self._storage, self._mounts, self._lifecycle = clean, storage, mounts, lifecycle
+        self._roots = sorted(roots, key=len, reverse=True)
+        self._waiting: deque[tuple[int, FileStatus]] = deque()
+
+    def load(self, log: FileLog, committed: int) -> None:
+        """Take over what earlier runs have left: the files of batches up to `committed`."""
+        for line in log.lines():
+            number = int(line["batchId"])
+            if number > committed or "discoveryTime" not in line or "skipped" in line or "archiveTime" in line:
+                continue
+            when = line.get("commitTime") or self._lifecycle.times(number).committed_ms
+            self._waiting.append((when or self._lifecycle.clock.now_ms(), log.file(line)))
+
+    def add(self, files: Sequence[FileStatus]) -> None:
+        """The files of a batch that was committed just now."""
+        now = self._lifecycle.clock.now_ms()
+        self._waiting.extend((now, file) for file in files)
+
+    def run(self) -> None:
+        """Clean what is due."""
+        due_ms = self._lifecycle.clock.now_ms() - self._clean.retention_ms
+        for _ in range(_AT_ONCE):
+            if not self._waiting or self._waiting[0][0] > due_ms:
+                return
+            self._one(self._waiting.popleft()[1])
+            crash_point("cloud_files.cleaned")
+
+    def _one(self, file: FileStatus) -> None:
+        found = self._storage.status(file.path)
+        if found is None or found.modified_ms != file.modified_ms:
+            return
+        location = None
+        if self._clean.mode == "DELETE":
+            self._storage.delete(file.path)
+        else:
+            below = self._below(file)
+            target = f"{self._mounts.local(self._clean.destination).rstrip('/')}/{below}"
+            if self._storage.exists(target):
+                _log.warning("%s is not moved: there is a file at %s", file.uri, target)
+                return
+            self._storage.move(file.path, target)
+            location = f"{self._mounts.uri(self._clean.destination).rstrip('/')}/{below}"
+        done = Archived(self._lifecycle.clock.now_ms(), self._clean.mode, location)
+        self._lifecycle.archived(encode_uri(file.uri), file.modified_ms, done)
+
+    def _below(self, file: FileStatus) -> str:
+        """The path below the folder that the stream reads."""
+        root = next((one for one in self._roots if file.path.startswith(one.rstrip("/") + "/")), "")
+        return file.path[len(root.rstrip("/")) :].lstrip("/") if root else file.path.rpartition("/")[2]
