@@ -22,6 +22,7 @@ from headwater.plan.relations import (
     Limit,
     OneRow,
     Project,
+    ReadSource,
     ReadTable,
     Relation,
     Sample,
@@ -29,7 +30,7 @@ from headwater.plan.relations import (
     TableFunction,
     WithWatermark,
 )
-from headwater.sql import queries
+from headwater.sql import file_functions, queries
 from headwater.sql.dialect import Watermark
 from headwater.sql.expressions import convert, convert_all
 from headwater.sql.pivots import pivoted
@@ -91,6 +92,8 @@ def _named(node: exp.Table, scope: Scope) -> Relation:
     if isinstance(node.this, exp.Anonymous):
         name = node.this.name.lower()
         arguments = convert_all(node.this.expressions, scope)
+        if name in file_functions.NAMES:
+            return file_functions.file_function(name, arguments)
         return _identifier(arguments) if name == "identifier" else TableFunction(name, arguments)
     options = tuple((key, _option(key, value, scope)) for key, value in node.meta.get("options", ()))
     return _time_travel(node, ReadTable(table_name(node), options), scope)
@@ -138,7 +141,7 @@ def _at(text: str) -> tuple[str, str]:
 
 
 def _streaming(relation: Relation) -> Relation:
-    if isinstance(relation, ReadTable):
+    if isinstance(relation, ReadTable | ReadSource):
         return replace(relation, streaming=True)
     if isinstance(relation, WithWatermark) and isinstance(relation.input, Project):
         return replace(relation, input=replace(relation.input, input=_streaming(relation.input.input)))

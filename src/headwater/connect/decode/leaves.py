@@ -27,6 +27,7 @@ from headwater.plan.relations import (
     TableFunction,
     UnboundSQL,
 )
+from headwater.sql.file_functions import NAMES, file_function
 
 
 def options(pairs: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
@@ -138,9 +139,10 @@ def sql_arguments(decoder: Decoder, message: Any) -> tuple[dict[str, Expression]
 
 
 @relation("unresolved_table_valued_function")
-def table_function(decoder: Decoder, message: Any) -> TableFunction:
+def table_function(decoder: Decoder, message: Any) -> TableFunction | ReadSource:
     """`spark.tvf.…`."""
-    return TableFunction(message.function_name.lower(), decoder.expressions(message.arguments))
+    name, arguments = message.function_name.lower(), decoder.expressions(message.arguments)
+    return file_function(name, arguments) if name in NAMES else TableFunction(name, arguments)
 
 
 @relation("catalog")

@@ -143,6 +143,11 @@ class CloudOptions:
         )
 
 
+def prefixed_names() -> frozenset[str]:
+    """The options that begin with `cloudFiles.`, without that, in lower case."""
+    return frozenset({*_IMPLEMENTED, *_WITHOUT_EFFECT, *_OFF, *(name.lower() for name in _REFUSED)})
+
+
 def refused(option: str, value: object, reason: str) -> IllegalArgumentError:
     """The error for an option with an impossible value."""
     return IllegalArgumentError("INVALID_SOURCE_OPTION", option=option, value=value, reason=reason)

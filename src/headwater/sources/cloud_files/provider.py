@@ -32,19 +32,20 @@ class CloudFilesProvider:
 
     def schema(self, request: SourceRequest, context: SourceContext) -> StructType:
         """Data columns, rescued-data column, partition columns."""
-        return self._shape(request, context, CloudOptions.of(request)).schema
+        return self.shape(request, context, CloudOptions.of(request)).schema
 
     def open(self, request: SourceRequest, context: SourceContext) -> CloudFilesStream:
         """See `SourceProvider.open`."""
         options = CloudOptions.of(request)
-        shape = self._shape(request, context, options)
+        shape = self.shape(request, context, options)
         return CloudFilesStream(request, context, options, shape)
 
     def batch(self, request: SourceRequest, context: SourceContext) -> tuple[BatchInput, StructType]:  # noqa: ARG002
         """Refused: Auto Loader is a stream."""
         raise unsupported("reading cloudFiles as a batch", "Use spark.readStream with trigger(availableNow=True).")
 
-    def _shape(self, request: SourceRequest, context: SourceContext, options: CloudOptions) -> Shape:
+    def shape(self, request: SourceRequest, context: SourceContext, options: CloudOptions) -> Shape:
+        """The columns, inferred if they are neither given nor kept. Raises PATH_NOT_FOUND."""
         if not request.paths:
             raise IllegalArgumentError("PATH_NOT_SPECIFIED")
         mounts = cast(Mounts, context.mounts)

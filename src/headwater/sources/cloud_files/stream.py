@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from pyspark.sql.types import StringType, StructField, StructType
@@ -18,7 +18,7 @@ from headwater.duck import Connection
 from headwater.errors import UnknownFieldError
 from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue, QueueOptions, Take
-from headwater.io.formats import Format, formats
+from headwater.io.formats import Format, FormatOptions, formats
 from headwater.io.formats.base import ScanRequest
 from headwater.io.formats.scan import FILE_FIELD, nothing
 from headwater.io.listing import ListingOptions
@@ -58,6 +58,19 @@ class Shape:
         """All columns, in order."""
         rescued = [StructField(self.rescue, StringType(), True)] if self.rescue else []
         return StructType([*self.fields.fields, *rescued, *self.columns.fields])
+
+    def scan(self, files: tuple[FileStatus, ...], reader: FormatOptions, context: SourceContext) -> ScanRequest:
+        """What to read of files."""
+        names = [field.name for field in self.columns.fields]
+        return ScanRequest(
+            files,
+            self.fields,
+            reader,
+            rescue=self.rescue,
+            time_zone=context.time_zone,
+            partition_schema=self.columns,
+            partition_values=assign(files, frozenset(self.bases), names) if names else {},
+        )
 
 
 class CloudFilesStream:
@@ -117,16 +130,8 @@ class CloudFilesStream:
         if not files:
             return BatchInput(nothing(self.schema), rows=0)
         self._check_fields(connection, files)
-        names = [field.name for field in self._shape.columns.fields]
-        request = ScanRequest(
-            files,
-            self._shape.fields,
-            self._options.reader,
-            rescue=self._shape.rescue,
-            metadata=self._request.file_column,
-            time_zone=self._context.time_zone,
-            partition_schema=self._shape.columns,
-            partition_values=assign(files, frozenset(self._shape.bases), names) if names else {},
+        request = replace(
+            self._shape.scan(files, self._options.reader, self._context), metadata=self._request.file_column
         )
         if self._bad_records is not None:
             now = self._context.clock.now_ms()
