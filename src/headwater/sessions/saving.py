@@ -18,9 +18,9 @@ from headwater.compile.resolved import Attribute, Resolved
 from headwater.errors import AnalysisError
 from headwater.io.formats import FormatOptions
 from headwater.io.python_data_source import CHUNK_ROWS, options_of
+from headwater.lake import handles
 from headwater.lake.auto_compact import compact, rule_of
 from headwater.lake.file_sizes import of_write
-from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation, WriteResult
 from headwater.lake.zorder import column_path
 from headwater.plan.commands import Write
@@ -134,7 +134,7 @@ def _save_files(resolved: Resolved, target: Target, session: Session) -> None:
 
 def save_delta(plan: Relation, target: Target, session: Session) -> WriteResult:
     """Write a plan's rows to a Delta table; what was committed."""
-    lake = LakeTable.at(target.folder, session.runtime.storage, session.runtime.clock)
+    lake = handles.shared(target.folder, session.runtime.storage, session.runtime.clock)
     seen = lake.version
     resolved = resolve_batch(plan, session)
     arguments = _delta_arguments(target, session)
