@@ -13,7 +13,7 @@ import pytest
 from deltalake import DeltaTable
 
 from headwater.lake import alter, renaming
-from headwater.lake.actions import Metadata
+from headwater.lake.actions import Metadata, Protocol
 from headwater.lake.alter import Changes
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema, parse_type
@@ -30,9 +30,11 @@ CHANGES = {
     "mapping": "alter.set_properties(table, {'delta.columnMapping.mode': 'name'})",
     "unmapping": "unmapping.remove_mapping(table, connection())",
 }
+FEATURE = "drop_feature.drop_feature(table, 'columnMapping', connection())"
 AFTER = {"rename": "struct<id:int,w:int>", "drop": "struct<id:int>", "type": "struct<id:bigint,v:int>"}
 CODE = (
-    "import sys; from pyspark.sql.types import LongType; from headwater.lake import alter, renaming, unmapping;"
+    "import sys; from pyspark.sql.types import LongType;"
+    "from headwater.lake import alter, drop_feature, renaming, unmapping;"
     "from headwater.lake.table import LakeTable; from support.lake import connection;"
     "table = LakeTable.open(sys.argv[1]);"
 )
@@ -43,7 +45,9 @@ def change(path: str, what: str, crash_at: str | None = None) -> int:
     environment.pop("HEADWATER_CRASH_AT", None)
     if crash_at is not None:
         environment["HEADWATER_CRASH_AT"] = crash_at
-    return subprocess.run([sys.executable, "-c", CODE + CHANGES[what], path], env=environment, timeout=300).returncode
+    return subprocess.run(
+        [sys.executable, "-c", CODE + CHANGES.get(what, FEATURE), path], env=environment, timeout=300
+    ).returncode
 
 
 def made(folder: Path, properties: dict[str, str]) -> LakeTable:
@@ -123,3 +127,24 @@ def test_a_stream_gives_each_row_once_through_changes_whatever_is_killed(tmp_pat
     copy = pa.table(DeltaTable(str(tmp_path / "copy")).scan()).to_pylist()
     found = [{name: value for name, value in row.items() if value is not None} for row in copy]
     assert sorted(found, key=repr) == sorted(expected, key=repr)
+
+
+DROPPED = (
+    "lake.unmapped:1",
+    "lake.downgrade_prepared:1",
+    "lake.committed:2",
+    "lake.downgrade_checked:1",
+    "lake.committed:5",
+)
+
+
+def test_a_feature_whose_dropping_was_killed_is_dropped_the_next_time(tmp_path: Path) -> None:
+    for number, point in enumerate(DROPPED):
+        path = made(tmp_path / str(number), {"delta.columnMapping.mode": "name"}).path
+        assert change(path, "feature", point) == -signal.SIGKILL, point
+        assert [row[0] for row in rows(LakeTable.open(path))] == [1], point
+        gone = point == DROPPED[-1]
+        assert (change(path, "feature") == 0) != gone, "what is dropped cannot be dropped again"
+        table = LakeTable.open(path)
+        assert table.newest().protocol == Protocol(1, 7, (), ("appendOnly", "checkpointProtection", "invariants"))
+        assert rows(table) == [(1, 2)]

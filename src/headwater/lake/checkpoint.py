@@ -15,12 +15,17 @@ import re
 import threading
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from headwater.io.paths import is_remote
 from headwater.io.s3 import delta_options
+from headwater.lake.features import PROTECTION
 from headwater.lake.files import flush
 from headwater.lake.log import LogState
 from headwater.log import logger
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 _DEFAULT_INTERVAL = 10
 _FILES_PER_COMMIT = 50
@@ -85,10 +90,16 @@ def write(path: str, version: int) -> None:
     table.create_checkpoint()
     if not is_remote(path):
         _flush(os.path.join(path, "_delta_log"), version)
-    if table.metadata().configuration.get("delta.enableExpiredLogCleanup", "true").lower() == "true":
+    if _may_clean(table):
         table.cleanup_metadata()
     if not is_remote(path):
         _sweep(os.path.join(path, "_delta_log"))
+
+
+def _may_clean(table: DeltaTable) -> bool:
+    """Whether old log files may go: never those of a table whose older versions need features that it has dropped."""
+    wanted = table.metadata().configuration.get("delta.enableExpiredLogCleanup", "true").lower() == "true"
+    return wanted and PROTECTION not in (table.protocol().writer_features or ())
 
 
 def _flush(log: str, version: int) -> None:

@@ -1,7 +1,7 @@
 """ALTER TABLE … DROP FEATURE: a table no longer asks its writers for a feature.
 
-Features of writers alone go in one commit, once nothing in the table needs them. Those that readers must know are in
-older versions too, whose history would have to go first; they are refused by name.
+Features of writers alone go in one commit, once nothing in the table needs them. For those that readers must know, see
+`downgrade`; `typeWidening` and others are refused by name, and so is taking the history away.
 
 Invariant: a feature that something in the table still needs is not dropped.
 """
@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from headwater.duck import Connection
 from headwater.errors import AnalysisError, SparkError, unsupported
 from headwater.lake.actions import Metadata, Protocol
 from headwater.lake.alter import metadata_of
-from headwater.lake.features import LEGACY, is_known, is_reader_feature, named_features
+from headwater.lake.downgrade import PREPARED, drop_from_readers
+from headwater.lake.features import LEGACY, PROTECTION, is_known, is_reader_feature, named_features
 from headwater.lake.rules import constraints
 from headwater.lake.transaction import Draft, Operation, WriteResult
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from headwater.lake.table import LakeTable
 
 
-def drop_feature(table: LakeTable, name: str, *, truncate_history: bool = False) -> WriteResult:
+def drop_feature(table: LakeTable, name: str, connection: Connection, *, truncate_history: bool = False) -> WriteResult:
     """Drop a feature. Raises DELTA_FEATURE_DROP_… and what the table needs it for."""
     state = table.newest()
     metadata = metadata_of(state, table)
@@ -33,6 +35,14 @@ def drop_feature(table: LakeTable, name: str, *, truncate_history: bool = False)
     if name.lower() not in present:
         raise AnalysisError("DELTA_FEATURE_DROP_FEATURE_NOT_PRESENT", feature=name)
     feature = present[name.lower()]
+    if feature == PROTECTION and not truncate_history:
+        raise AnalysisError("DELTA_FEATURE_CAN_ONLY_DROP_CHECKPOINT_PROTECTION_WITH_HISTORY_TRUNCATION")
+    if truncate_history and (feature == PROTECTION or is_reader_feature(feature)):
+        raise unsupported(
+            f"DROP FEATURE {feature} TRUNCATE HISTORY", "Leave TRUNCATE HISTORY out, or use Apache Spark."
+        )
+    if feature in PREPARED:
+        return drop_from_readers(table, feature, connection)
     if is_reader_feature(feature):
         raise unsupported(f"DROP FEATURE {feature}, which readers must know,", "Do it with Apache Spark.")
     if feature not in _UNUSED:

@@ -13,6 +13,8 @@ from headwater.errors import AnalysisError, SparkError, unsupported
 from headwater.lake.actions import Metadata, Protocol
 
 _MAPPING = "columnMapping"
+PROTECTION = "checkpointProtection"
+"""A table with it has checkpoints that older versions must not be read behind."""
 _WRITTEN = {
     _MAPPING,
     "deletionVectors",
@@ -30,6 +32,7 @@ WRITER_FEATURES = frozenset(
         "appendOnly",
         "changeDataFeed",
         "checkConstraints",
+        PROTECTION,
         "clustering",
         "domainMetadata",
         "generatedColumns",
@@ -124,6 +127,7 @@ _WRITERS = frozenset(
         *LEGACY,
         *_READERS,
         "allowColumnDefaults",
+        PROTECTION,
         "clustering",
         "domainMetadata",
         "icebergCompatV1",

@@ -222,7 +222,7 @@ class _ObjectListing(_Listing):
 def _kept(table: LakeTable, state: LogState, root: str, cutoff: int) -> set[str]:
     """Absolute paths of files that a version within the retention names."""
     kept: set[str] = set()
-    named: Iterable[AddFile | RemoveFile] = (*state.files.values(), *_tombstones(table.log, cutoff))
+    named: Iterable[AddFile | RemoveFile] = (*state.files.values(), *tombstones(table.log, cutoff))
     for file in named:
         kept.add(_absolute(root, file))
         kept.update(vector_paths(root, file))
@@ -248,7 +248,7 @@ def vector_paths(root: str, file: AddFile | RemoveFile) -> Iterator[str]:
         yield _absolute(root, RemoveFile(text, None))
 
 
-def _tombstones(log: DeltaLog, cutoff: int) -> Iterator[RemoveFile]:
+def tombstones(log: DeltaLog, cutoff: int) -> Iterator[RemoveFile]:
     """Files removed at or after `cutoff`, by the commits since then and, if those are gone, by the checkpoint."""
     for version, at in log.times():
         commit = log.commit(version) if at >= cutoff else None

@@ -92,7 +92,9 @@ def _cluster_by(table: Table, given: dict[str, Any], session: Session) -> None:
 
 
 def _drop_feature(table: Table, given: dict[str, Any], session: Session) -> None:
-    drop_feature(stored.lake_of(table, session), given["feature"], truncate_history=given["truncate"])
+    lake = stored.lake_of(table, session)
+    with session.connection() as connection:
+        drop_feature(lake, given["feature"], connection, truncate_history=given["truncate"])
 
 
 def _rename_column(table: Table, given: dict[str, Any], session: Session) -> None:
