@@ -92,6 +92,18 @@ def test_files_are_moved_with_their_path_below_the_source_and_none_is_replaced(t
     assert (tmp_path / "in" / "x.json").exists()
 
 
+def test_a_move_that_was_cut_short_between_copy_and_deletion_is_finished(tmp_path):
+    done = tmp_path / "done"
+    options = {"cleanSource.retentionDuration": "0 seconds", "cleanSource.moveDestination": str(done)}
+    stream = Stream(tmp_path, cleanSource="MOVE", **options)
+    path = stream.put("a.json", '{"id":1}')
+    done.mkdir()
+    (done / "a.json").write_bytes(path.read_bytes())
+    stream.run()
+    assert not path.exists()
+    assert (done / "a.json").read_text() == '{"id":1}'
+
+
 def test_what_was_not_read_is_never_cleaned(tmp_path):
     options = {"cleanSource.retentionDuration": "0 seconds", "cleanSource.moveDestination": str(tmp_path / "done")}
     stream = Stream(tmp_path, cleanSource="MOVE", includeExistingFiles="false", **options)

@@ -7,10 +7,13 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.orc as orc
 import pytest
 
 from support.s3_server import Emulator, emulated
 from support.server import spark_session
+from unit.io.formats.test_avro import field, write
 
 if TYPE_CHECKING:
     from pyspark.sql.connect.session import SparkSession
@@ -108,6 +111,41 @@ def test_auto_loader_infers_keeps_and_evolves_its_schema_in_s3(spark: SparkSessi
     found = spark.read.format("delta").load("s3://box/loader/out").select("id", "name")
     assert rows(found) == [("1", None), ("2", "new")]
     assert server.keys("box", "loader/schema/_schemas/")
+
+
+def test_auto_loader_moves_objects_it_has_read(spark: SparkSession, server: Emulator) -> None:
+    def run() -> None:
+        options = {"format": "json", "cleanSource": "MOVE", "cleanSource.retentionDuration": "0 seconds"}
+        options["cleanSource.moveDestination"] = "s3://box/moved/done"
+        reader = spark.readStream.format("cloudFiles").options(**{f"cloudFiles.{k}": v for k, v in options.items()})
+        query = reader.load("s3://box/moved/in").writeStream.format("delta")
+        query = query.option("checkpointLocation", "s3://box/moved/checkpoint").trigger(availableNow=True)
+        assert query.start("s3://box/moved/out").awaitTermination(60)
+
+    put(server, "moved/in/x/a.json", {"id": 1})
+    run()
+    assert server.keys("box", "moved/in/") == []
+    assert server.keys("box", "moved/done/") == ["moved/done/x/a.json"]
+    put(server, "moved/in/x/b.json", {"id": 2})
+    run()
+    assert rows(spark.read.format("delta").load("s3://box/moved/out").select("id")) == [("1",), ("2",)]
+    state = spark.sql("SELECT path, ingestion_state FROM cloud_files_state('s3://box/moved/checkpoint')")
+    assert [path for path, _ in rows(state)] == ["s3://box/moved/in/x/a.json", "s3://box/moved/in/x/b.json"]
+
+
+def test_formats_that_go_through_arrow_or_are_whole_files(spark: SparkSession, server: Emulator, tmp_path: Any) -> None:
+    write(tmp_path / "a.avro", [field("a", "int")], [{"a": 1}, {"a": 2}])
+    orc.write_table(pa.table({"a": [1, 2]}), str(tmp_path / "a.orc"))
+    (tmp_path / "a.xml").write_text('<r><row n="1"><a>x</a></row></r>')
+    for name in ("a.avro", "a.orc", "a.xml"):
+        body = (tmp_path / name).read_bytes()
+        server.client("s3").put_object(Bucket="box", Key=f"more/{name}", Body=body)
+    assert rows(spark.read.format("avro").load("s3://box/more/a.avro")) == [(1,), (2,)]
+    assert rows(spark.read.orc("s3://box/more/a.orc")) == [(1,), (2,)]
+    assert rows(spark.read.format("xml").option("rowTag", "row").load("s3://box/more/a.xml")) == [(1, "x")]
+    whole = spark.read.format("binaryFile").load("s3://box/more/a.xml").selectExpr("path", "length", "string(content)")
+    text = (tmp_path / "a.xml").read_text()
+    assert rows(whole) == [("s3://box/more/a.xml", len(text), text)]
 
 
 def test_clean_source_archives_and_deletes_objects(spark: SparkSession, server: Emulator) -> None:

@@ -34,7 +34,7 @@ class CompactLog:
         interval: every how many entries there is a compact one.
         retained: how many covered entries stay before they are deleted.
         from_any: the first entry need not be 0 (a sink's folder may be younger than its query).
-        mark: what is known of a line by the time it is written again into a compact entry.
+        mark: adds to a line what is known by the time it is written again into a compact entry.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CompactLog:
         interval: int = INTERVAL,
         retained: int = RETAINED,
         from_any: bool = False,
-        mark: Callable[[Line], Line] | None = None,
+        mark: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self._storage = storage
         self.folder = folder
@@ -63,7 +63,7 @@ class CompactLog:
 
     def add(self, batch_id: int, lines: list[Line]) -> None:
         """Write entry `batch_id`. Raises CONCURRENT_STREAM_LOG_UPDATE if it is there already."""
-        body = [_encode(line) for line in lines]
+        body = [encode(line) for line in lines]
         compact = self._compacts(batch_id)
         if compact:
             body = self._marked(self._body_up_to(batch_id)) + body
@@ -90,7 +90,7 @@ class CompactLog:
     def _marked(self, body: list[bytes]) -> list[bytes]:
         if self._mark is None:
             return body
-        return [_encode(self._mark(_decode(self.folder, line))) for line in body]
+        return [self._mark(line) for line in body]
 
     def _compacts(self, batch_id: int) -> bool:
         return (batch_id + 1) % self._interval == 0
@@ -140,7 +140,8 @@ class CompactLog:
         )
 
 
-def _encode(line: Line) -> bytes:
+def encode(line: Line) -> bytes:
+    """A line as it is written."""
     return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode()
 
 

@@ -28,8 +28,8 @@ class Keeping(Protocol):
         """Keys of a new line."""
         ...
 
-    def mark(self, line: Line) -> Line:
-        """A line with what has become known of its file since."""
+    def mark(self, raw: bytes) -> bytes:
+        """A line with what has become known of its file since; called for every line of the log at each compaction."""
         ...
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headwater.crash import crash_point
 from headwater.io.file_log import FileLog
 from headwater.io.mounts import Mounts, encode_uri
+from headwater.io.paths import is_remote
 from headwater.io.storage import FileStatus, Storage
 from headwater.log import logger
 from headwater.sources.cloud_files.lifecycle import Archived, Lifecycle
@@ -59,7 +60,8 @@ class Cleaner:
             if number > committed or "discoveryTime" not in line or "skipped" in line or "archiveTime" in line:
                 continue
             when = line.get("commitTime") or self._lifecycle.times(number).committed_ms
-            self._waiting.append((when or self._lifecycle.clock.now_ms(), log.file(line)))
+            file = replace(log.file(line), size=int(line["size"]))
+            self._waiting.append((when or self._lifecycle.clock.now_ms(), file))
 
     def add(self, files: Sequence[FileStatus]) -> None:
         """The files of a batch that was committed just now."""
@@ -77,7 +79,7 @@ class Cleaner:
 
     def _one(self, file: FileStatus) -> None:
         found = self._storage.status(file.path)
-        if found is None or found.modified_ms != file.modified_ms:
+        if found is None or not _same(found, file):
             return
         location = None
         if self._clean.mode == "DELETE":
@@ -85,15 +87,31 @@ class Cleaner:
         else:
             below = self._below(file)
             target = f"{self._mounts.local(self._clean.destination).rstrip('/')}/{below}"
-            if self._storage.exists(target):
-                _log.warning("%s is not moved: there is a file at %s", file.uri, target)
+            if not self._move(file, target):
+                _log.warning("%s is not moved: there is another file at %s", file.uri, target)
                 return
-            self._storage.move(file.path, target)
             location = f"{self._mounts.uri(self._clean.destination).rstrip('/')}/{below}"
         done = Archived(self._lifecycle.clock.now_ms(), self._clean.mode, location)
         self._lifecycle.archived(encode_uri(file.uri), file.modified_ms, done)
+
+    def _move(self, file: FileStatus, target: str) -> bool:
+        """Whether the file is at `target` now. A move that a crash cut short after the copy is finished."""
+        if not self._storage.exists(target):
+            self._storage.move(file.path, target)
+            return True
+        if self._storage.read(target) != self._storage.read(file.path):
+            return False
+        self._storage.delete(file.path)
+        return True
 
     def _below(self, file: FileStatus) -> str:
         """The path below the folder that the stream reads."""
         root = next((one for one in self._roots if file.path.startswith(one.rstrip("/") + "/")), "")
         return file.path[len(root.rstrip("/")) :].lstrip("/") if root else file.path.rpartition("/")[2]
+
+
+def _same(found: FileStatus, read: FileStatus) -> bool:
+    """Whether a file is as it was read. Of an object S3 tells the second, where its listing tells the millisecond."""
+    grain = 1000 if is_remote(read.path) else 1
+    same_size = read.size in (-1, found.size)
+    return same_size and found.modified_ms // grain == read.modified_ms // grain

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from headwater.clock import Clock
-from headwater.io.compact_log import Line
+from headwater.io.compact_log import Line, encode
 from headwater.io.storage import FileStatus, Storage
 
 
@@ -82,10 +82,14 @@ class Lifecycle:
         kept: Line = {"size": file.size, "discoveryTime": self.clock.now_ms()}
         return {**kept, "skipped": True} if self.skipping else kept
 
-    def mark(self, line: Line) -> Line:
-        """See `Keeping.mark`."""
-        if "discoveryTime" not in line or "skipped" in line:
-            return line
+    def mark(self, raw: bytes) -> bytes:
+        """See `Keeping.mark`; a line that cannot change is not parsed."""
+        settled = b'"archiveTime"' in raw or b'"skipped"' in raw or b'"discoveryTime"' not in raw
+        if settled or (b'"commitTime"' in raw and not self._archived):
+            return raw
+        return encode(self._marked(json.loads(raw)))
+
+    def _marked(self, line: Line) -> Line:
         if "commitTime" not in line:
             times = self.times(int(line["batchId"]))
             found = {"processedTime": times.processed_ms, "commitTime": times.committed_ms}

@@ -111,7 +111,9 @@ class CloudFilesStream:
         files = self._queue.take(Take() if limit.all else self._options.take)
         if files:
             self._log.give(files)
-        return self._offset(self._log.latest) if self._log.latest >= 0 else None
+        if self._log.latest == _number(start):
+            return start  # the input path may have another name by now
+        return self._offset(self._log.latest)
 
     def record(self, end: Offset) -> None:
         """See `RecordsOffsets`."""
