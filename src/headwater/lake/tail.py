@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from headwater.errors import AnalysisError, SparkError, UnsupportedError
 from headwater.lake.actions import AddFile, Commit
 from headwater.lake.change_feed import Change, changes_of, check_recorded
+from headwater.lake.features import PROTECTION, named_features
 from headwater.lake.mapping import same_file_names
 from headwater.lake.schema import merge
 from headwater.lake.schema_tracking import Tracking
@@ -156,6 +157,7 @@ class Tail:
         self._commits: dict[int, tuple[Change, ...]] = {}
         self._snapshot: tuple[int, tuple[Change, ...]] | None = None
         self._unchecked = rules.feed
+        self._named = not _may_rename(table)
         self._last_version: int | None = None
         self._awaited = -1
 
@@ -194,6 +196,8 @@ class Tail:
         version, index = start.version, start.index
         if self._unchecked:
             self._check_feed(version)
+        if not self._named and (self._tracking is None or not self._tracking.active):
+            self._check_names(version)
         if start.snapshot:
             yield from self._of_version(version, self._first_files(version), index, end, snapshot=True)
             version, index = version + 1, BEFORE_FIRST
@@ -264,6 +268,29 @@ class Tail:
             check_recorded(metadata, version, version, max(version, newest))
         self._unchecked = False
 
+    def _check_names(self, version: int) -> None:
+        """Raise if files have got other names for their columns since `version`: its own could not be read.
+
+        So it is where column mapping was taken off, or came back with an older version of the table.
+        """
+        self._named = True
+        first, newest = self._table.log_versions()
+        until = min(newest, self._read[0])
+        if not first <= version < until:
+            return
+        before = self._table.snapshot(version).metadata
+        for commit in self._table.changes(version + 1, until):
+            if commit.metadata is None:
+                continue
+            if not same_file_names(before, commit.metadata, later=False):
+                raise UnsupportedError(
+                    "DELTA_STREAMING_INCOMPATIBLE_SCHEMA_CHANGE_USE_SCHEMA_LOG",
+                    docLink=_DOCUMENTATION,
+                    readSchema=self._read[1].schema.json(),
+                    incompatibleSchema=before.schema.json(),
+                )
+            before = commit.metadata
+
     def _accepted(self, commit: Commit) -> tuple[Change, ...]:
         """The files of a commit that the stream gives. Raises if it took rows away or changed the schema."""
         if self._tracking is not None and self._tracking.active:
@@ -325,3 +352,9 @@ class Tail:
     def _wanted(self, changes: Iterable[Change]) -> tuple[Change, ...]:
         exclude = self._rules.exclude
         return tuple(change for change in changes if exclude is None or not exclude.search(change.file.path))
+
+
+def _may_rename(table: LakeTable) -> bool:
+    """Whether columns may have had other names in the table's files before: it maps its columns, or once did."""
+    protocol = table.newest().protocol
+    return protocol is not None and bool(named_features(protocol) & {"columnMapping", PROTECTION})

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+from pyspark.sql.types import IntegerType, StructField
 
 from headwater.crash import set_trap
-from headwater.errors import ConcurrentWriteError
-from headwater.lake import renaming
+from headwater.errors import ConcurrentWriteError, SparkError
+from headwater.lake import alter, renaming
 from headwater.lake.table import LakeTable
+from headwater.lake.tail import DeltaOffset, Indexed, Tail, TailRules
 from headwater.lake.unmapping import is_mapped, remove_mapping
 from headwater.types.ddl import parse_schema
 from support.lake import connection, query, rows
@@ -160,3 +162,31 @@ def test_files_with_the_old_names_come_too_late(tmp_path: Path) -> None:
     ):
         add(table.path)
     assert rows(LakeTable.open(table.path)) == [(1, 2)]
+
+
+def test_a_stream_does_not_read_files_by_names_that_they_do_not_have(tmp_path: Path) -> None:
+    running = Tail(mapped(tmp_path / "t"), TailRules(), "t")
+    path = str(tmp_path / "t")
+    caught_up = running.before(3)
+    assert len(files(running, running.before(1))) == 1
+    remove_mapping(LakeTable.open(path), connection())
+    add(path)
+    condition = "DELTA_STREAMING_INCOMPATIBLE_SCHEMA_CHANGE_USE_SCHEMA_LOG"
+    with pytest.raises(SparkError, match=condition):
+        files(running, caught_up)
+    again = Tail(LakeTable.open(path), TailRules(), "t")
+    for behind in (again.before(0), again.before(1), again.before(2), again.before(1, snapshot=True)):
+        with pytest.raises(SparkError, match=condition):
+            files(Tail(LakeTable.open(path), TailRules(), "t"), behind)
+    assert len(files(again, caught_up)) == 1
+
+
+def files(tail: Tail, start: DeltaOffset) -> list[Indexed]:
+    return [one for one in tail.after(start) if isinstance(one, Indexed)]
+
+
+def test_a_stream_goes_on_where_names_stay(tmp_path: Path) -> None:
+    table = mapped(tmp_path / "t")
+    alter.add_columns(table, [alter.NewColumn(("x",), StructField("x", IntegerType()))])
+    tail = Tail(LakeTable.open(table.path), TailRules(), "t")
+    assert len(files(tail, tail.before(1))) == 1
