@@ -65,3 +65,12 @@ def test_xml_is_text_unless_types_are_inferred(tmp_path):
     typed = CloudBench(tmp_path / "2", "xml", inferColumnTypes="true", reader={"rowTag": "row"})
     typed.put("a.xml", '<r><row id="1"><a>2.5</a></row></r>')
     assert typed.columns == "struct<_id:bigint,a:double,_rescued_data:string>"
+
+
+def test_a_file_of_no_bytes_neither_stops_inference_nor_the_stream(tmp_path):
+    stream = CloudBench(tmp_path, "avro")
+    stream.put("0.avro", b"")
+    write(tmp_path / "in" / "a.avro", [field("a", "int")], [{"a": 1}])
+    assert stream.step() == [(1, None)]
+    stream.put("b.avro", b"")
+    assert stream.step() == []

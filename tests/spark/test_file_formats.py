@@ -88,6 +88,7 @@ blobs = spark.read.format("binaryFile").load("bin")
 answer = {
     "orc": told(spark.read.orc("orc")),
     "orc as others": told(spark.read.schema("c bigint, a int, e double, h int, B int, nope string").orc("orc")),
+    "orc with an empty file": told(spark.read.schema("c int").orc("orc empty")),
     "orc some": told(spark.read.orc("orc").select("p", "a").where("c = 3")),
     "binary": told(blobs.selectExpr("length", "content", "sub", "path", "modificationTime")),
     "binary without content": told(blobs.selectExpr("path", "length")),
@@ -109,6 +110,9 @@ def test_orc_xml_and_binary_files_are_read_as_by_genuine_spark(tmp_path: Path, m
     _put(tmp_path / "bin" / "sub=2" / "c.txt", b"hi!")
     facts = f"DOCUMENTS, OPTIONS, SCHEMAS = {list(DOCUMENTS)!r}, {OPTIONS!r}, {SCHEMAS!r}\n"
     ask_spark(WRITING, tmp_path)
+    (written,) = (tmp_path / "orc").glob("*.orc")
+    _put(tmp_path / "orc empty" / "a.orc", written.read_bytes())
+    _put(tmp_path / "orc empty" / "b.orc", b"")
     genuine = ask_spark(facts + READING, tmp_path)
     with spark_session() as spark:
         scope: dict[str, Any] = {"spark": spark}

@@ -2,7 +2,8 @@
 
 A scan's query names its Arrow data by `ScanRequest.table`; whoever runs it registers `inputs(request)` first.
 
-Invariants: a file is opened when its turn comes and read a batch at a time; a scan may be run again; columns are
+Invariants: a file is opened when its turn comes and read a batch at a time; one of no bytes has no rows, as
+in Spark; a scan may be run again; columns are
 numbered in the Arrow data, as names may differ in case only.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-from pyspark.sql.types import StructField, StructType
+from pyspark.sql.types import StringType, StructField, StructType
 from sqlglot import exp
 
 from headwater.duck import Connection
@@ -86,7 +87,10 @@ class ArrowFiles(ABC):
         if not request.files:
             return nothing(request.schema)
         scans = []
-        for at, (stored, files) in enumerate(self._groups(request)):
+        groups = self._groups(request)
+        if not groups:
+            return attach(request, _no_rows(request))
+        for at, (stored, files) in enumerate(groups):
             numbered = {field.name: f"c{index}" for index, field in enumerate(stored.fields)}
             typed: list[exp.Expr] = [
                 aliased(exp.cast(name(numbered[f.name]), to_duck(f.dataType)), numbered[f.name]) for f in stored.fields
@@ -109,8 +113,9 @@ class ArrowFiles(ABC):
 
     def _groups(self, request: ScanRequest) -> list[tuple[StructType, list[FileStatus]]]:
         groups: dict[str, tuple[StructType, list[FileStatus]]] = {}
-        found = of_each(request.files, lambda file: self.stored(file, request.options))
-        for file, stored in zip(request.files, found, strict=True):
+        filled = [file for file in request.files if file.size != 0]
+        found = of_each(filled, lambda file: self.stored(file, request.options))
+        for file, stored in zip(filled, found, strict=True):
             groups.setdefault(stored.json(), (stored, []))[1].append(file)
         return list(groups.values())
 
@@ -129,6 +134,11 @@ class ArrowFiles(ABC):
                         yield pa.RecordBatch.from_arrays([*whole.columns, path], schema=schema)
 
         return ArrowStream(schema, batches)
+
+
+def _no_rows(request: ScanRequest) -> exp.Select:
+    rescued = [StructField(request.rescue, StringType())] if request.rescue else []
+    return nothing(StructType([*request.schema.fields, *rescued, StructField(FILE, StringType())]))
 
 
 class reading_errors:  # noqa: N801 (a context manager)

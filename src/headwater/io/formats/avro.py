@@ -43,7 +43,8 @@ class Avro(ArrowFiles):
     def scan(self, request: ScanRequest) -> exp.Query:
         """See `Format.scan`. Raises AVRO_INCOMPATIBLE_READ_TYPE."""
         if request.rescue is None:
-            for stored in of_each(request.files, lambda file: self.stored(file, request.options)):
+            filled = [file for file in request.files if file.size != 0]
+            for stored in of_each(filled, lambda file: self.stored(file, request.options)):
                 _check_types(stored, request)
         return super().scan(request)
 

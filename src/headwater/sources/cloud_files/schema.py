@@ -179,6 +179,8 @@ def _stored_columns(connection: Connection, file: FileStatus, options: CloudOpti
     """The columns of one file as it stores them, or as its records have them."""
     if options.format == "parquet":
         return columns_of(file)
+    if file.size == 0 and options.format in ("avro", "orc"):
+        return StructType()
     file_format = cast(Format, formats.get(options.format))
     return file_format.infer(connection, [file], options.reader)
 

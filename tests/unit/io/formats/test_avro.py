@@ -112,3 +112,10 @@ def test_what_cannot_be_told_apart_or_never_ends_is_refused(tmp_path):
     path = write(tmp_path / "a.avro", [field("a", ["null", link])], [{"a": None}])
     with pytest.raises(UnsupportedError, match="contains itself"):
         infer("avro", path)
+
+
+def test_a_file_of_no_bytes_has_no_rows(tmp_path):
+    empty = put(tmp_path / "empty.avro", "")
+    full = write(tmp_path / "a.avro", [field("a", "int")], [{"a": 1}])
+    assert scan("avro", [empty, full], "a int") == [(1,)]
+    assert scan("avro", empty, "a int", rescue="r", metadata=True) == []
