@@ -1,7 +1,7 @@
 """Real kills: children that run one streaming query each and die by SIGKILL, and the truth they are held against.
 
-A nursery process imports Headwater once and forks a child per run, so that a run costs a fraction of a second. A child
-is killed by itself at a named point (`crash.py`), or by the nursery after some milliseconds.
+A nursery process imports all of Headwater once and forks a child per run, so that a run costs a fraction of a second. A
+child is killed by itself at a named point (`crash.py`), or by the nursery after some milliseconds.
 
 Invariants: a child is a process of its own with nothing of an earlier one's memory; the expected rows are computed in
 plain Python.
@@ -105,8 +105,9 @@ def main() -> None:
     from headwater.sinks.base import sinks
     from headwater.sources.base import sources
 
-    for names in (sources.names, sinks.names, formats.names, functions.names, killed_scripts.prepare):
+    for names in (sources.names, sinks.names, formats.names, functions.names):
         names()
+    killed_scripts.prepare()
     answers = os.dup(1)
     os.dup2(2, 1)
     for line in sys.stdin:

@@ -6,6 +6,7 @@ Invariant: a script knows nothing but its folder, and goes on where one that was
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 RETENTION_HOURS = 0.5
 """What removed files stay beside a stream: longer than a child lives."""
+
+UNUSED = ("headwater.cli", "headwater.demo", "headwater.testing", "headwater.capabilities")
+CLIENT = ("pyspark.sql.connect.session", "grpc._channel", "grpc._server", "pyarrow.pandas_compat")
 
 Script = Callable[["SparkSession", str], None]
 SCRIPTS: dict[str, Script] = {}
@@ -28,9 +32,12 @@ def script(function: Script) -> Script:
 
 
 def prepare() -> None:
-    """Import what every script needs, before children are forked."""
-    for module in ("headwater.connect.server", "headwater.sessions.session", "pyspark.sql.connect.session"):
-        importlib.import_module(module)
+    """Import all that a server and its client may need, before children are forked."""
+    import headwater
+
+    found = (module.name for module in pkgutil.walk_packages(headwater.__path__, "headwater."))
+    for name in (*(name for name in found if not name.startswith(UNUSED)), *CLIENT):
+        importlib.import_module(name)
 
 
 def run(name: str, folder: str) -> None:
