@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from headwater.lake.table import LakeTable
-from support.kill import Feed
+from support.forked import run_code
+from support.kill import KILLED, Feed, Outcome
 from support.lake import rows
 
-TESTS = Path(__file__).resolve().parents[1]
 BATCHES = 16
 SCRIPT = """
 import sys
@@ -31,15 +26,8 @@ query.await_termination()
 """
 
 
-def start(folder: Path, crash_at: str | None = None) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    environment.pop("HEADWATER_CRASH_AT", None)
-    if crash_at is not None:
-        environment["HEADWATER_CRASH_AT"] = crash_at
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
+def run(folder: Path, crash: str | None = None, kill_after_ms: int | None = None) -> Outcome:
+    return run_code(SCRIPT, str(folder), crash=crash, kill_after_ms=kill_after_ms)
 
 
 def fed(folder: Path) -> Feed:
@@ -50,9 +38,8 @@ def fed(folder: Path) -> Feed:
 
 
 def finished(folder: Path, feed: Feed) -> None:
-    last = start(folder)
-    _, errors = last.communicate(timeout=120)
-    assert last.returncode == 0, errors
+    last = run(folder)
+    assert last.status == 0, last.error
     feed.check()
     table = LakeTable.open(str(folder / "out"))
     assert len(table.snapshot().files) <= 3
@@ -67,9 +54,8 @@ def finished(folder: Path, feed: Feed) -> None:
 )
 def test_a_kill_at_a_point_loses_and_doubles_nothing(tmp_path: Path, point: str) -> None:
     feed = fed(tmp_path)
-    killed = start(tmp_path, point)
-    _, errors = killed.communicate(timeout=120)
-    assert killed.returncode == -signal.SIGKILL, errors
+    killed = run(tmp_path, point)
+    assert killed.status == KILLED, killed.error
     finished(tmp_path, feed)
 
 
@@ -79,8 +65,6 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None
     chance = random.Random(seed)
     feed = fed(tmp_path)
     for _ in range(5):
-        child = start(tmp_path)
-        time.sleep(1.0 + chance.random())
-        child.kill()
-        child.communicate(timeout=60)
+        child = run(tmp_path, kill_after_ms=chance.randint(100, 900))
+        assert child.status in (KILLED, 0), child.error
     finished(tmp_path, feed)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,10 +15,10 @@ from headwater.lake.alter import Changes
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema, parse_type
 from support.command import run_job
+from support.forked import run_code
 from support.kill import KILLED
 from support.lake import connection, query, rows
 
-TESTS = Path(__file__).resolve().parents[1]
 PROPERTIES = {"delta.columnMapping.mode": "name", "delta.enableTypeWidening": "true"}
 CHANGES = {
     "rename": "renaming.rename_column(table, ('v',), 'w', lambda *_: None)",
@@ -41,13 +38,7 @@ CODE = (
 
 
 def change(path: str, what: str, crash_at: str | None = None) -> int:
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    environment.pop("HEADWATER_CRASH_AT", None)
-    if crash_at is not None:
-        environment["HEADWATER_CRASH_AT"] = crash_at
-    return subprocess.run(
-        [sys.executable, "-c", CODE + CHANGES.get(what, FEATURE), path], env=environment, timeout=300
-    ).returncode
+    return run_code(CODE + CHANGES.get(what, FEATURE), path, crash=crash_at).status
 
 
 def made(folder: Path, properties: dict[str, str]) -> LakeTable:

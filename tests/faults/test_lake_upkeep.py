@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema
+from support.forked import run_code
+from support.kill import FAILED
 from support.lake import by_deltalake, connection, numbers, rows
 
-TESTS = Path(__file__).resolve().parents[1]
 HEAD = (
     "import sys; from headwater.io.local import LocalStorage; from headwater.lake.table import LakeTable;"
     "from headwater.lake.clone import clone; from headwater.lake.convert import Conversion, convert;"
@@ -29,12 +27,7 @@ DO = {
 
 
 def run(folder: Path, what: str, crash_at: str | None = None) -> int:
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    environment.pop("HEADWATER_CRASH_AT", None)
-    if crash_at is not None:
-        environment["HEADWATER_CRASH_AT"] = crash_at
-    command = [sys.executable, "-c", HEAD + DO[what], str(folder / "source"), str(folder / what)]
-    return subprocess.run(command, env=environment, timeout=120).returncode
+    return run_code(HEAD + DO[what], str(folder / "source"), str(folder / what), crash=crash_at).status
 
 
 def prepared(folder: Path) -> list[tuple[object, ...]]:
@@ -65,7 +58,7 @@ def test_a_kill_at_any_point_leaves_all_or_nothing(tmp_path: Path, what: str, po
     else:
         assert LakeTable.exists(changed) == landed
     if what == "clone" and landed:
-        assert run(tmp_path, what) == 1, "a clone that is there is not made again"
+        assert run(tmp_path, what) == FAILED, "a clone that is there is not made again"
     else:
         assert run(tmp_path, what) == 0
     assert rows(LakeTable.open(changed)) == by_deltalake(changed) == expected

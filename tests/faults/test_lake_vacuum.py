@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema
+from support.forked import run_code
 from support.lake import by_deltalake, by_duckdb, connection, numbers, rows, unnamed_files
 
-TESTS = Path(__file__).resolve().parents[1]
 SCRIPT = (
     "import sys; from headwater.io.local import LocalStorage; from headwater.lake.table import LakeTable;"
     "from headwater.lake.vacuum import Vacuum, vacuum;"
@@ -23,11 +20,7 @@ SCRIPT = (
 
 
 def vacuum(path: str, kind: str, crash_at: str | None = None) -> int:
-    environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    environment.pop("HEADWATER_CRASH_AT", None)
-    if crash_at is not None:
-        environment["HEADWATER_CRASH_AT"] = crash_at
-    return subprocess.run([sys.executable, "-c", SCRIPT, path, kind], env=environment, timeout=120).returncode
+    return run_code(SCRIPT, path, kind, crash=crash_at).status
 
 
 @pytest.mark.parametrize("kind", ["full", "lite"])

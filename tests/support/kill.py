@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ class Job:
         operator: `dedupe` (one row per `id % 29`) or `limit` (the first 17 rows),
             `applyInPandasWithState` or `transformWithState` (all rows, if the state is exact);
             `law:<name>` for a law of `laws`, over the folders `a` and `b`.
-        script: name of a function of `killed_scripts`, to run in place of a query.
+        script: what to run in place of a query: a function of `killed_scripts`, or a PySpark file in the folder.
+        code: Python code to run in place of a query, and the arguments it finds in `sys.argv`.
     """
 
     folder: str
@@ -58,6 +60,7 @@ class Job:
     place: str = ""
     script: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    code: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -163,8 +166,8 @@ def run_job(job: Job) -> None:
 
     if job.crash:
         crash._trap = crash._Trap(job.crash)
-    if job.script:
-        killed_scripts.run(job.script, job.folder)
+    if job.script or job.code:
+        killed_scripts.run(job.script, job.folder, job.code)
         return
     runtime = Runtime.local({"spark.sql.warehouse.dir": f"{job.folder}/warehouse"})
     query = start_query(command(job), Session(runtime))  # type: ignore[arg-type]

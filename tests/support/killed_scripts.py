@@ -1,4 +1,4 @@
-"""PySpark scripts for children of the nursery: the genuine client on a server of the same process, until a kill.
+"""What children of the nursery run besides single queries: PySpark scripts on a server of their own, and plain code.
 
 Invariant: a script knows nothing but its folder, and goes on where one that was killed has stopped.
 """
@@ -6,9 +6,11 @@ Invariant: a script knows nothing but its folder, and goes on where one that was
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 RETENTION_HOURS = 0.5
 """What removed files stay beside a stream: longer than a child lives."""
 
-UNUSED = ("headwater.cli", "headwater.demo", "headwater.testing", "headwater.capabilities")
+UNUSED = ("headwater.demo", "headwater.testing", "headwater.capabilities")
 CLIENT = ("pyspark.sql.connect.session", "grpc._channel", "grpc._server", "pyarrow.pandas_compat")
 
 Script = Callable[["SparkSession", str], None]
@@ -40,8 +42,18 @@ def prepare() -> None:
         importlib.import_module(name)
 
 
-def run(name: str, folder: str) -> None:
-    """Run a script to its end. Raises what it raises."""
+def run(name: str, folder: str, code: Sequence[str] = ()) -> None:
+    """Run a script, a file of the folder, or code with its arguments, to its end. Raises what it raises."""
+    if code:
+        sys.argv = ["code", *code[1:]]
+        exec(compile(code[0], "code", "exec"), {"__name__": "__main__"})
+    elif name.endswith(".py"):
+        _run_file(name, folder)
+    else:
+        _run_script(name, folder)
+
+
+def _run_script(name: str, folder: str) -> None:
     from pyspark.sql.connect.session import SparkSession
 
     from headwater.connect.server import Server
@@ -50,6 +62,23 @@ def run(name: str, folder: str) -> None:
     runtime = Runtime.local({"spark.sql.warehouse.dir": f"{folder}/warehouse"})
     server = Server(runtime=runtime).start()
     SCRIPTS[name](SparkSession.builder.remote(server.url).create(), folder)
+
+
+def _run_file(name: str, folder: str) -> None:
+    """As `headwater run` does, but that errors are raised."""
+    from headwater.cli.options import Where
+    from headwater.cli.process import embedded_server, stop_streams, wait_for_streams
+    from headwater.cli.run import _execute
+
+    os.chdir(folder)
+    with embedded_server(Where((), None, Path("spark-warehouse"))) as server:
+        try:
+            _execute(Path(name), ())
+            failure = wait_for_streams(server)
+        finally:
+            stop_streams(server)
+    if failure is not None:
+        raise failure
 
 
 def rows_of_files(spark: SparkSession, folder: str, schema: str) -> DataFrame:
