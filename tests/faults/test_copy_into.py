@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from support.command import run_job, start_headwater
+from support.command import run_job
+from support.forked import run_files
 from support.kill import KILLED
 
 JOB = """
@@ -34,10 +35,8 @@ def test_each_file_is_loaded_once_whoever_dies_and_whoever_else_loads(tmp_path: 
     one = job(tmp_path, "1", 6)
     for step in ("copy.listed:1", "lake.data_written:2", "lake.committed:2"):
         assert run_job(one, step) == KILLED, step
-    others = [start_headwater("run", "job.py", cwd=place) for place in (one, job(tmp_path, "2", 8))]
-    for other in others:
-        _, error = other.communicate(timeout=120)
-        assert other.returncode == 0, error
+    for other in run_files("job.py", one, job(tmp_path, "2", 8)):
+        assert other.status == 0, other.error
 
     found = pa.table(DeltaTable(str(tmp_path / "t")).scan())
     assert sorted(found.column("id").to_pylist()) == list(range(8))

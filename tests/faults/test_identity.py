@@ -7,8 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from support.command import headwater, run_job, start_headwater
+from support.command import run_job
+from support.forked import run_files
 from support.kill import KILLED
+from support.sql_session import Sql
 
 JOB = """
 path = "{folder}/t"
@@ -37,15 +39,14 @@ def job(folder: Path, name: str, first: int) -> Path:
 
 
 def test_numbers_are_given_once_whoever_dies_and_whoever_else_writes(tmp_path: Path) -> None:
-    done = headwater("sql", CREATE.format(folder=tmp_path), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    sql = Sql(str(tmp_path / "warehouse"))
+    sql(CREATE.format(folder=tmp_path))
+    sql.close()
     one = job(tmp_path, "one", 0)
     for step in ("lake.data_written:2", "lake.committed:2"):
         assert run_job(one, step) == KILLED, step
-    others = [start_headwater("run", "job.py", cwd=place) for place in (one, job(tmp_path, "two", 100))]
-    for other in others:
-        _, error = other.communicate(timeout=120)
-        assert other.returncode == 0, error
+    for other in run_files("job.py", one, job(tmp_path, "two", 100)):
+        assert other.status == 0, other.error
 
     found = pa.table(DeltaTable(str(tmp_path / "t")).scan()).to_pylist()
     assert sorted(row["v"] for row in found) == [*range(15), *range(100, 115)]

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
 
 from headwater.lake.table import LakeTable
+from support.forked import run_code
+from support.kill import KILLED
 from support.lake import by_deltalake, by_duckdb, duplicated, rows
 
 TESTS = Path(__file__).resolve().parents[1]
 WRITER = TESTS / "support" / "lake_writer.py"
+CODE = "import sys; from support.lake_writer import main; main(sys.argv[1], *map(int, sys.argv[2:]))"
 
 
-def start(path: Path, first: int, last: int, crash_at: str | None = None) -> subprocess.Popen[str]:
+def start(path: Path, first: int, last: int) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    environment.pop("HEADWATER_CRASH_AT", None)
-    if crash_at is not None:
-        environment["HEADWATER_CRASH_AT"] = crash_at
     command = [sys.executable, str(WRITER), str(path), str(first), str(last)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -41,12 +39,10 @@ def check_exact(path: Path, batches: int) -> None:
 @pytest.mark.parametrize("hit", [1, 11])
 def test_a_kill_at_any_point_of_an_append_loses_and_doubles_nothing(tmp_path: Path, point: str, hit: int) -> None:
     path = tmp_path / "t"
-    killed = start(path, 0, 11, f"{point}:{hit}")
-    killed.communicate(timeout=60)
-    assert killed.returncode == -signal.SIGKILL
-    again = start(path, 0, 11)
-    _, errors = again.communicate(timeout=60)
-    assert again.returncode == 0, errors
+    killed = run_code(CODE, str(path), "0", "11", crash=f"{point}:{hit}")
+    assert killed.status == KILLED, killed.error
+    again = run_code(CODE, str(path), "0", "11")
+    assert again.status == 0, again.error
     check_exact(path, 12)
 
 
@@ -55,13 +51,10 @@ def test_kills_at_random_moments_lose_and_double_nothing(tmp_path: Path) -> None
     chance = random.Random(seed)
     path = tmp_path / "t"
     for _ in range(8):
-        child = start(path, 0, 39)
-        time.sleep(0.3 + chance.random() * 0.5)
-        child.kill()
-        child.communicate(timeout=60)
-    last = start(path, 0, 39)
-    _, errors = last.communicate(timeout=60)
-    assert last.returncode == 0, f"seed {seed}: {errors}"
+        child = run_code(CODE, str(path), "0", "39", kill_after_ms=chance.randint(10, 250))
+        assert child.status in (KILLED, 0), f"seed {seed}: {child.error}"
+    last = run_code(CODE, str(path), "0", "39")
+    assert last.status == 0, f"seed {seed}: {last.error}"
     check_exact(path, 40)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,7 +12,10 @@ import pytest
 
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema
+from support.forked import run_code
+from support.kill import KILLED
 from support.lake import by_deltalake, by_duckdb, connection, duplicated, numbers, rows
+from support.lake_writer import main
 
 TESTS = Path(__file__).resolve().parents[1]
 WRITER = TESTS / "support" / "lake_writer.py"
@@ -31,18 +33,15 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-def start(*command: str, crash_at: str | None = None) -> subprocess.Popen[str]:
+def start(*command: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}
-    environment.pop("HEADWATER_CRASH_AT", None)
-    if crash_at is not None:
-        environment["HEADWATER_CRASH_AT"] = crash_at
     return subprocess.Popen(
         [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
 
 
-def optimizing(path: Path, times: int = 1, columns: str = "", crash_at: str | None = None) -> subprocess.Popen[str]:
-    return start("-c", SCRIPT, str(path), str(times), columns, crash_at=crash_at)
+def optimizing(path: Path, times: int) -> subprocess.Popen[str]:
+    return start("-c", SCRIPT, str(path), str(times), "")
 
 
 def filled(path: Path) -> LakeTable:
@@ -65,23 +64,20 @@ def check_exact(path: Path, count: int) -> None:
 def test_a_kill_at_any_point_leaves_the_rows_as_they_were(tmp_path: Path, point: str, columns: str) -> None:
     path = tmp_path / "t"
     version = filled(path).version
-    killed = optimizing(path, columns=columns, crash_at=f"{point}:1")
-    _, errors = killed.communicate(timeout=60)
-    assert killed.returncode == -signal.SIGKILL, errors
+    killed = run_code(SCRIPT, str(path), "1", columns, crash=f"{point}:1")
+    assert killed.status == KILLED, killed.error
     check_exact(path, 60)
     landed = point in ("storage.link", "lake.committed")
     assert LakeTable.open(str(path)).version == version + landed
-    again = optimizing(path, columns=columns)
-    _, errors = again.communicate(timeout=60)
-    assert again.returncode == 0, errors
+    again = run_code(SCRIPT, str(path), "1", columns)
+    assert again.status == 0, again.error
     check_exact(path, 60)
     assert LakeTable.open(str(path)).history(1)[0].info["operation"] == "OPTIMIZE"
 
 
 def test_kills_at_random_moments_beside_a_writer_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "t"
-    first = start(str(WRITER), str(path), "0", "3")
-    assert first.wait(60) == 0
+    main(str(path), 0, 3)
     writer = start(str(WRITER), str(path), "4", "59")
     while writer.poll() is None:
         child = optimizing(path, 50)
@@ -97,8 +93,7 @@ def test_kills_at_random_moments_beside_a_writer_lose_nothing(tmp_path: Path) ->
 
 def test_a_writer_and_an_optimizer_do_not_disturb_each_other(tmp_path: Path) -> None:
     path = tmp_path / "t"
-    first = start(str(WRITER), str(path), "0", "9")
-    assert first.wait(60) == 0
+    main(str(path), 0, 9)
     writer, optimizer = start(str(WRITER), str(path), "10", "59"), optimizing(path, 20)
     for process in (writer, optimizer):
         _, errors = process.communicate(timeout=120)

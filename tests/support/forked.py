@@ -30,3 +30,8 @@ def run_file(folder: Path, name: str, crash: str | None = None) -> Outcome:
     """Run a PySpark file in its folder as `headwater run` does."""
     (outcome,) = nursery().run(Job(str(folder), "", script=name, crash=crash))
     return outcome
+
+
+def run_files(name: str, *folders: Path) -> list[Outcome]:
+    """Run files of this name in several folders, side by side."""
+    return nursery().run(*(Job(str(folder), "", script=name) for folder in folders))
