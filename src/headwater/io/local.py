@@ -103,7 +103,8 @@ class LocalStorage:
             entries = list(os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        return {entry.name: entry.stat().st_mtime_ns // 1_000_000 for entry in entries if entry.is_file()}
+        found = ((entry.name, self.status(entry.path)) for entry in entries if entry.is_file())
+        return {name: file.modified_ms for name, file in found if file is not None}
 
     def walk(self, folder: str) -> Iterator[FileStatus]:
         """See `Storage.walk`."""
@@ -114,8 +115,8 @@ class LocalStorage:
         for entry in entries:
             if entry.is_dir():
                 yield from self.walk(entry.path)
-            elif entry.is_file():
-                yield status(entry.path, entry.stat())
+            elif entry.is_file() and (found := self.status(entry.path)) is not None:
+                yield found
 
     def delete(self, path: str) -> None:
         """See `Storage.delete`."""

@@ -191,7 +191,10 @@ class _Listing:
         for entry in entries:
             if self._hidden(entry.name):
                 continue
-            facts = entry.stat(follow_symlinks=False)
+            try:
+                facts = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # a writer that failed has just taken it away
+                continue
             modified = facts.st_mtime_ns // 1_000_000
             if not entry.is_dir(follow_symlinks=False):
                 self.files.append((entry.path, facts.st_size, modified))

@@ -88,3 +88,20 @@ def test_move_makes_folders_and_delete_takes_trees(storage, tmp_path):
 def test_an_unknown_durability_is_refused():
     with pytest.raises(IllegalArgumentError, match="full, spark or none"):
         LocalStorage("maybe")
+
+
+def test_a_file_that_goes_while_its_folder_is_listed_is_not_there(tmp_path, monkeypatch):
+    storage = LocalStorage("none")
+    for name in ("kept", "going"):
+        storage.create(str(tmp_path / "in" / name), b"x")
+    scandir = os.scandir
+
+    def scan_and_lose(folder):
+        entries = list(scandir(folder))
+        (tmp_path / "in" / "going").unlink(missing_ok=True)
+        return entries
+
+    monkeypatch.setattr(os, "scandir", scan_and_lose)
+    assert [file.path for file in storage.walk(str(tmp_path / "in"))] == [str(tmp_path / "in" / "kept")]
+    storage.create(str(tmp_path / "in" / "going"), b"x")
+    assert list(storage.times(str(tmp_path / "in"))) == ["kept"]

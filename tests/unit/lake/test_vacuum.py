@@ -84,6 +84,22 @@ def test_what_no_version_needs_goes_and_history_tells(table: LakeTable) -> None:
     assert end.info["operationMetrics"] == {"numDeletedFiles": "2", "numVacuumedDirectories": "1"}
 
 
+def test_a_file_that_goes_while_the_folder_is_listed_is_passed_over(
+    table: LakeTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer has taken it away, because it could not commit."""
+    scandir, given_up = os.scandir, Path(table.path, "given-up.parquet")
+    given_up.write_bytes(b"x")
+
+    def scan_and_lose(folder: str) -> list[os.DirEntry[str]]:
+        entries = list(scandir(folder))
+        given_up.unlink(missing_ok=True)
+        return entries
+
+    monkeypatch.setattr(os, "scandir", scan_and_lose)
+    assert len(find(table, NOW).files) == 2
+
+
 def test_what_a_version_within_the_retention_needs_stays(tmp_path: Path) -> None:
     table = LakeTable.at(str(tmp_path / "t"), LocalStorage("none"), clock())
     for start, days in ((0, 9.0), (10, 8.0), (20, 5.0), (30, 1.0)):
