@@ -26,7 +26,7 @@ from headwater.lake.table import LakeTable
 from support.kill import KILLED, Feed, Job, Nursery, read_delta
 from support.lake import age, by_deltalake, duplicated, rows, unnamed_files
 
-KILLS = int(os.environ.get("HEADWATER_KILLS", "3"))
+KILLS = int(os.environ.get("HEADWATER_KILLS", "2"))
 HOUR = 3600.0
 FEED = {"delta.enableChangeDataFeed": "true"}
 EMPTY = pa.table({"id": pa.array([], pa.int64()), "k": pa.array([], pa.string())})
