@@ -14,6 +14,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -127,7 +128,20 @@ def run(name: str, checkpoint: Path, batches: int) -> list[str]:
     finally:
         session.close()
         runtime.close()
-    return [f"{batch}: {row}" for batch, rows in sorted(sink.batches.items()) for row in sorted(map(repr, rows))]
+    return [f"{batch}: {row}" for batch, rows in sorted(sink.batches.items()) for row in sorted(map(_text, rows))]
+
+
+def _text(row: tuple[Any, ...]) -> str:
+    """Instants as they are in UTC: DuckDB changes the class of their time zone from one version to the next."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: plain(each) for key, each in value.items()}
+        if isinstance(value, datetime):
+            return value.astimezone(UTC).replace(tzinfo=None)
+        return value
+
+    return repr(tuple(map(plain, row)))
 
 
 def make() -> None:

@@ -68,6 +68,8 @@ class Measure:
 
     def exported(self) -> exp.Expr:
         """The state of a group of input rows."""
+        if self.is_set:  # DuckDB exports no state of a distinct aggregate: its value is made one of `list`
+            return _exported(self.call.copy(), "list", _call("list_extract", self.call.copy(), exp.Literal.number(1)))
         return ExportState(this=self._kept)
 
     def combined(self, old: exp.Column, new: exp.Column) -> exp.Expression:
