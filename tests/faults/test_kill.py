@@ -94,9 +94,13 @@ def test_kills_at_random_moments_lose_and_double_nothing(
     for _ in range(kills):
         feed.add()
         after = generator.randint(1, max(int(whole * 1.2), 2))
+        begin = time.monotonic()
         (outcome,) = nursery.run(Job(str(tmp_path), source, kill_after_ms=after))
         assert outcome.status in (KILLED, 0), outcome.error
-        killed += outcome.status == KILLED
+        if outcome.status == KILLED:
+            killed += 1
+        else:  # the moments follow the machine, which is not always as busy as at the first run
+            whole = (time.monotonic() - begin) * 1000
     assert killed >= kills // 3
     finish(nursery, feed, job)
 

@@ -183,7 +183,7 @@ def user_schema(schema: StructType) -> StructType:
 
     A table made from such a column would else be read by names that its files do not have.
     """
-    return cast(StructType, _plain(schema))
+    return cast(StructType, without(schema, _INTERNAL))
 
 
 def read_schema(schema: StructType) -> StructType:
@@ -195,17 +195,18 @@ def read_schema(schema: StructType) -> StructType:
     return StructType(fields)
 
 
-def _plain(kind: DataType) -> DataType:
+def without(kind: DataType, keys: tuple[str, ...]) -> DataType:
+    """The type without the metadata of its fields, at any depth, whose keys begin so."""
     if isinstance(kind, StructType):
         fields = []
         for field in kind.fields:
-            metadata = {k: v for k, v in (field.metadata or {}).items() if not k.startswith(_INTERNAL)}
-            fields.append(StructField(field.name, _plain(field.dataType), field.nullable, metadata))
+            metadata = {key: value for key, value in (field.metadata or {}).items() if not key.startswith(keys)}
+            fields.append(StructField(field.name, without(field.dataType, keys), field.nullable, metadata))
         return StructType(fields)
     if isinstance(kind, ArrayType):
-        return ArrayType(_plain(kind.elementType), kind.containsNull)
+        return ArrayType(without(kind.elementType, keys), kind.containsNull)
     if isinstance(kind, MapType):
-        return MapType(_plain(kind.keyType), _plain(kind.valueType), kind.valueContainsNull)
+        return MapType(without(kind.keyType, keys), without(kind.valueType, keys), kind.valueContainsNull)
     return kind
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
+from pyspark.sql.types import ArrayType, DataType, MapType, StructType
 
 from headwater.crash import crash_point
 from headwater.duck import Connection
@@ -23,7 +23,7 @@ from headwater.lake.column_ids import MAX_ID
 from headwater.lake.features import check_writable
 from headwater.lake.file_sizes import Limits, Sizes
 from headwater.lake.log import LogState
-from headwater.lake.mapping import MODE, mode_of
+from headwater.lake.mapping import MODE, mode_of, without
 from headwater.lake.optimize import in_bins
 from headwater.lake.schema import FORBIDDEN
 from headwater.lake.snapshot import read_files
@@ -64,7 +64,7 @@ def remove_mapping(table: LakeTable, connection: Connection, *, unset: bool = Fa
 
 
 def _unmapped(old: Metadata, *, unset: bool) -> Metadata:
-    schema = cast(StructType, _plain(old.schema))
+    schema = cast(StructType, without(old.schema, (_KEY,)))
     strange = [name for name in _names(schema) if any(char in name for char in FORBIDDEN)]
     if strange:
         listed = ", ".join(strange)
@@ -74,21 +74,6 @@ def _unmapped(old: Metadata, *, unset: bool) -> Metadata:
     if not unset:
         configuration[MODE] = "none"
     return replace(old, schema_text=schema.json(), configuration=configuration)
-
-
-def _plain(kind: DataType) -> DataType:
-    """The type without what column mapping says of its fields."""
-    if isinstance(kind, StructType):
-        fields = []
-        for field in kind.fields:
-            metadata = {key: value for key, value in (field.metadata or {}).items() if not key.startswith(_KEY)}
-            fields.append(StructField(field.name, _plain(field.dataType), field.nullable, metadata))
-        return StructType(fields)
-    if isinstance(kind, ArrayType):
-        return ArrayType(_plain(kind.elementType), kind.containsNull)
-    if isinstance(kind, MapType):
-        return MapType(_plain(kind.keyType), _plain(kind.valueType), kind.valueContainsNull)
-    return kind
 
 
 def _names(kind: DataType) -> list[str]:
