@@ -42,8 +42,10 @@ def test_a_stream_of_a_table(text: str) -> None:
 
 def test_a_stream_of_files() -> None:
     made = source("STREAM read_files('/x', format => 'json')")
-    assert isinstance(made, r.TableFunction)
+    assert isinstance(made, r.ReadSource)
     assert made.streaming
+    assert made.paths == ("/x",)
+    assert dict(made.options) == {"cloudfiles.format": "json", "cloudfiles.infercolumntypes": "true"}
 
 
 def test_a_watermark() -> None:
