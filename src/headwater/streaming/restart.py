@@ -76,7 +76,7 @@ class Restarts:
 
     Attributes:
         count: how many there were.
-        last: the message of the failure before the newest.
+        last: the message of the newest failure after which the run went on.
         attempt: how many there were since a batch ended.
     """
 
@@ -93,7 +93,7 @@ class Restarts:
         Args:
             error: why the run of batch `batch_id` ended, in Spark's terms.
         """
-        if batch_id != self._batch:
+        if batch_id > self._batch:  # one that could not be opened does not know yet how far it had come
             self._batch, self.attempt = batch_id, 0
         if self.attempt >= self._policy.max_attempts or not passes(error):
             return None

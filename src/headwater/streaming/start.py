@@ -78,10 +78,11 @@ def _start(
         mode.check()
         provider = _sink_provider(sink_name, command, session)
         compiled = _compiled(plan, leaves.found, session, command)
+        async_ms = mode.async_ms()
         checkpoint = Checkpoint(session.runtime.storage, location().path)
         if first:
             _one_run_only(checkpoint.query_id, session)
-        return _parts(mode, session, compiled, checkpoint, provider)
+        return replace(_parts(mode, session, compiled, checkpoint, provider), async_ms=async_ms)
 
     session.streams.check_name(command.query_name)
     query = _query(command, session, opened, location)
@@ -124,7 +125,6 @@ def _parts(
     mode: Mode, session: StreamSession, compiled: CutPlan, checkpoint: Checkpoint, provider: SinkProvider
 ) -> Parts:
     runtime, settings, command = session.runtime, session.settings, mode.command
-    async_ms = mode.async_ms()
     stream = compiled.opened(checkpoint)
     sources: list[StreamSource] = []
     for index, leaf in enumerate(mode.leaves):
@@ -147,7 +147,6 @@ def _parts(
         settings.number("spark.sql.streaming.minBatchesToRetain"),
         {key: settings.lookup(key) or value for key, value in PINNED.items()},
         settings.flag("spark.sql.streaming.noDataMicroBatches.enabled"),
-        async_ms,
     )
 
 

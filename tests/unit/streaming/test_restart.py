@@ -182,6 +182,12 @@ def test_a_grown_schema_is_gone_on_with_at_once() -> None:
     assert restarts.after(grown, 5) == 0.0
 
 
+def test_a_run_that_could_not_be_opened_does_not_count_anew() -> None:
+    restarts = Restarts(RestartPolicy(3))
+    tries = [restarts.after(FULL, batch) is not None for batch in (7, 0, 7, 0, 7)]
+    assert tries == [True, True, True, False, False]
+
+
 def test_pauses_double_up_to_the_longest() -> None:
     restarts = Restarts(RestartPolicy(6, 1000, 5000))
     pauses = [restarts.after(FULL, 0) or 0 for _ in range(6)]
