@@ -121,6 +121,27 @@ def test_what_was_not_read_is_never_cleaned(tmp_path):
     assert old.exists()
 
 
+@pytest.mark.parametrize("glob", ["*", "*/*.json", "{a,b}*"])
+def test_a_destination_that_a_glob_may_find_is_refused(tmp_path, glob):
+    """A file moved there would be a new one, and its rows would come twice."""
+    stream = Stream(tmp_path, cleanSource="MOVE", **{"cleanSource.moveDestination": str(tmp_path / "in" / "done")})
+    stream.path = str(tmp_path / "in" / glob)
+    stream.put("a/a.json", '{"id":1}')
+    with pytest.raises(IllegalArgumentError, match="must not lie below"):
+        stream.open()
+
+
+def test_files_that_a_glob_found_keep_their_paths_where_they_are_moved(tmp_path):
+    done = tmp_path / "done"
+    options = {"cleanSource.retentionDuration": "0 seconds", "cleanSource.moveDestination": str(done)}
+    stream = Stream(tmp_path, cleanSource="MOVE", partitionColumns="", **options)
+    stream.path = str(tmp_path / "in" / "*")
+    stream.put("a/x.json", '{"id":1}')
+    stream.put("b/x.json", '{"id":2}')
+    assert stream.run() == [("1", None), ("2", None)]
+    assert sorted(str(path.relative_to(done)) for path in done.rglob("*.json")) == ["a/x.json", "b/x.json"]
+
+
 def test_a_destination_below_the_source_is_refused(tmp_path):
     stream = Stream(tmp_path, cleanSource="MOVE", **{"cleanSource.moveDestination": str(tmp_path / "in" / "done")})
     stream.put("a.json", '{"id":1}')

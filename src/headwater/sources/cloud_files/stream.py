@@ -21,7 +21,7 @@ from headwater.io.file_queue import FileQueue, QueueOptions, Take
 from headwater.io.formats import Format, FormatOptions, formats
 from headwater.io.formats.base import ScanRequest
 from headwater.io.formats.scan import FILE_FIELD, nothing
-from headwater.io.listing import ListingOptions
+from headwater.io.listing import ListingOptions, spelled
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import assign
 from headwater.io.storage import FileStatus
@@ -177,7 +177,7 @@ class CloudFilesStream:
         clean = options.clean
         if clean.mode == "OFF":
             return None
-        roots = [self._mounts.local(path).rstrip("/") for path in self._request.paths]
+        roots = [spelled(self._mounts, path)[0] for path in self._request.paths]
         target = self._mounts.local(clean.destination).rstrip("/") + "/"
         if clean.mode == "MOVE" and any(target.startswith(root + "/") for root in roots):
             name = "cloudFiles.cleanSource.moveDestination"
