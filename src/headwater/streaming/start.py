@@ -12,6 +12,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import cache
 from typing import Any, cast
@@ -124,20 +125,25 @@ def _sink_provider(name: str, command: StartStream, session: StreamSession) -> S
 def _parts(
     mode: Mode, session: StreamSession, compiled: CutPlan, checkpoint: Checkpoint, provider: SinkProvider
 ) -> Parts:
+    """Raises what cannot be opened; what was opened before that is freed."""
     runtime, settings, command = session.runtime, session.settings, mode.command
-    stream = compiled.opened(checkpoint)
-    sources: list[StreamSource] = []
-    for index, leaf in enumerate(mode.leaves):
-        log_path = checkpoint.source_path(index)
-        context = replace(source_context(session), log_path=log_path, checkpoint=checkpoint.path)
-        sources.append(leaf.provider.open(leaf.request, context))
-    if command.path:
-        checkpoint.check_identity({f"{mode.sink} path": runtime.mounts.uri(command.path)})
-    opened = provider.open(_sink_request(command, stream, mode.sink), _sink_context(command, session, checkpoint))
+    with ExitStack() as so_far:
+        stream = compiled.opened(checkpoint)
+        so_far.callback(stream.close)
+        sources: list[StreamSource] = []
+        for index, leaf in enumerate(mode.leaves):
+            log_path = checkpoint.source_path(index)
+            context = replace(source_context(session), log_path=log_path, checkpoint=checkpoint.path)
+            sources.append(leaf.provider.open(leaf.request, context))
+            so_far.callback(sources[-1].stop)
+        if command.path:
+            checkpoint.check_identity({f"{mode.sink} path": runtime.mounts.uri(command.path)})
+        sink = provider.open(_sink_request(command, stream, mode.sink), _sink_context(command, session, checkpoint))
+        so_far.pop_all()
     return Parts(
         stream,
         tuple(sources),
-        opened,
+        sink,
         checkpoint,
         runtime.database,
         runtime.database.connect(session.time_zone),

@@ -168,6 +168,18 @@ def test_a_source_that_cannot_be_opened_is_tried_again(stream: StreamTest, monke
     assert json.loads(stream.running.last_progress or "{}")["restarts"]["count"] == 3
 
 
+def test_what_was_opened_before_a_failure_is_freed(stream: StreamTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    from support import stream as language
+
+    def refuse(*_: object) -> FakeSink:
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(language._Sinks, "open", refuse)
+    with pytest.raises(ConnectionError):
+        stream.start()
+    assert stream.sources[0].stopped
+
+
 def test_a_grown_schema_is_gone_on_with_at_once() -> None:
     restarts = Restarts(RestartPolicy(1, 3_600_000, 3_600_000))
     grown = UnknownFieldError(
