@@ -5,6 +5,7 @@ Invariants: each content of a file arrives once, no file is moved unread or lost
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Iterator
@@ -65,6 +66,28 @@ def test_files_are_moved_after_their_rows_have_arrived_and_none_is_lost(nursery:
     finish(nursery, job)
     feed.check()
     assert list((tmp_path / "in").iterdir()) == []
+    assert len(list(done.iterdir())) == feed.chunks
+
+
+def test_a_corrupt_file_is_never_deleted_or_moved_whenever_the_run_is_killed(nursery: Nursery, tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    options = {"": "MOVE", ".retentionDuration": "0 seconds", ".moveDestination": str(done)}
+    chosen = tuple((f"cloudFiles.cleanSource{name}", value) for name, value in options.items())
+    several = ("cloudFiles.maxFilesPerTrigger", "1000")
+    job = Job(str(tmp_path), "cloudFiles", options=(*chosen, several, ("ignoreCorruptFiles", "true")))
+    feed, packed, kills = Feed(tmp_path, "cloudFiles"), gzip.compress(b'{"id":-1,"k":"cut"}' * 100), 0
+    points = (*POINTS, "storage.rename:1", "storage.rename:2", "cloud_files.cleaned:1")
+    for number, point in enumerate(points):
+        feed.add()
+        (tmp_path / "in" / f"{number:05}.json.gz").write_bytes(packed[:-20])
+        kills += killed(nursery, job, point)
+    assert kills >= len(points) - 3
+    feed.add()
+    finish(nursery, job)
+    feed.check()
+    assert sorted(path.name for path in (tmp_path / "in").iterdir()) == [
+        f"{number:05}.json.gz" for number in range(len(points))
+    ]
     assert len(list(done.iterdir())) == feed.chunks
 
 

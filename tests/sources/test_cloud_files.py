@@ -170,7 +170,6 @@ def test_an_empty_folder_cannot_be_inferred(tmp_path):
         ({"kind": ""}, IllegalArgumentError, "CF_SOURCE_FORMAT_MISSING"),
         ({"kind": "shapefile"}, IllegalArgumentError, "must be one of json, csv, xml"),
         ({"maxFilesPerTriger": "1"}, IllegalArgumentError, "Did you mean cloudFiles.maxFilesPerTrigger"),
-        ({"useNotifications": "true"}, UnsupportedError, "useNotifications"),
         ({"cleanSource": "maybe"}, IllegalArgumentError, "OFF, DELETE, MOVE"),
         ({"cleanSource": "MOVE"}, IllegalArgumentError, "moveDestination"),
         (
@@ -178,7 +177,7 @@ def test_an_empty_folder_cannot_be_inferred(tmp_path):
             IllegalArgumentError,
             "more than 7 days",
         ),
-        ({"queueUrl": "x"}, UnsupportedError, "queueurl"),
+        ({"queueName": "x"}, UnsupportedError, "queuename"),
         ({"schema": "id int", "schemaEvolutionMode": "addNewColumns"}, IllegalArgumentError, "CF_ADD_NEW"),
         ({"schema": "id int", "schemaHints": "id int"}, IllegalArgumentError, "schemaHints"),
         ({"schemaEvolutionMode": "maybe"}, IllegalArgumentError, "must be one of"),

@@ -1,5 +1,6 @@
 """Auto Loader: files written anew, files cleaned, what is known of each."""
 
+import gzip
 import json
 import os
 
@@ -119,6 +120,31 @@ def test_what_was_not_read_is_never_cleaned(tmp_path):
     source.commit(end)
     assert sorted(os.listdir(tmp_path / "in")) == ["b.json", "old.json"]
     assert old.exists()
+
+
+def test_a_file_passed_over_as_corrupt_or_missing_is_never_cleaned(tmp_path):
+    options = {"cleanSource.retentionDuration": "0 seconds", "cleanSource.moveDestination": str(tmp_path / "done")}
+    passing = {"ignoreCorruptFiles": "true", "ignoreMissingFiles": "true"}
+    stream = Stream(tmp_path, schema="id int", cleanSource="MOVE", reader=passing, **options)
+    packed = gzip.compress(b'{"id":1}' * 100)
+    stream.put("cut.json.gz", packed[: len(packed) // 2])
+    stream.put("good.json", '{"id":2}')
+    hidden = stream.put("missing.json", '{"id":3}')
+    source = stream.open()
+    end = source.latest_offset(None, ReadLimit())
+    source.record(end)
+    text = hidden.read_text()
+    modified = hidden.stat().st_mtime_ns // 1_000_000
+    hidden.unlink()
+    assert stream.rows(None, end) == [(2,)]
+    age(stream.put("missing.json", text), modified)  # there again, after it was passed over
+    source.commit(end)
+    stream.offset = end
+    assert sorted(os.listdir(tmp_path / "in")) == ["cut.json.gz", "missing.json"]
+    stream.source, stream.options = None, {k: v for k, v in stream.options.items() if not k.startswith("ignore")}
+    stream.put("later.json", '{"id":4}')
+    assert stream.run() == [(4,)]
+    assert sorted(os.listdir(tmp_path / "in")) == ["cut.json.gz", "missing.json"]
 
 
 @pytest.mark.parametrize("glob", ["*", "*/*.json", "{a,b}*"])

@@ -38,6 +38,7 @@ class Job:
         folder: holds `in` (or the Delta table `in`), `out`, `checkpoint`.
         options: of the source, beside those that all have.
         place: holds `out` and `checkpoint` instead, if given, such as `s3://bucket/x`.
+        reads: where the source reads instead of `in`, if given.
         source: `json`, `cloudFiles` or `delta`.
         mode: `append`, or `complete` for a count by `k`.
         crash: named point, `name:hit`.
@@ -58,6 +59,7 @@ class Job:
     sink: str = "delta"
     operator: str = ""
     place: str = ""
+    reads: str = ""
     script: str = ""
     options: tuple[tuple[str, str], ...] = ()
     code: Sequence[str] = ()
@@ -192,7 +194,11 @@ def command(job: Job) -> Any:
         options.append(("cloudFiles.format", "json"))
     options += [(name, value) for name, value in job.options]
     plan: Relation = ReadSource(
-        job.source, None if job.source == "delta" else schema, tuple(options), (f"{job.folder}/in",), streaming=True
+        job.source,
+        None if job.source == "delta" else schema,
+        tuple(options),
+        (job.reads or f"{job.folder}/in",),
+        streaming=True,
     )
     if job.mode == "complete":
         count = Call("count", (Literal(1, LongType()),))

@@ -1,4 +1,4 @@
-"""An emulator of S3 and Glue on loopback in a process of its own: moto's server, with answers that can be lost.
+"""An emulator of S3, Glue, SQS and SNS on loopback in a process of its own: moto's server, whose answers can be lost.
 
     with emulated("lake") as s3:
         s3.lose_answers("PUT", r"_delta_log/", times=1)
@@ -141,6 +141,8 @@ class _Faulty:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ["PATH_INFO"] == _CONTROL:
             return self._control(environ, start_response)
+        if environ.get("HTTP_X_AMZ_TARGET") == "AmazonSQS.ReceiveMessage":  # it may wait for messages that others send
+            return self._run(environ, start_response)
         with self._changing:
             loses = self._loses(environ)
             answer = [] if loses and not self._rule["carried_out"] else list(self._run(environ, start_response))

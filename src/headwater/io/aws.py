@@ -11,6 +11,7 @@ is named together with what to do.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -95,13 +96,80 @@ def _session() -> Any:
 _KEYS = "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket AWS_SKIP_SIGNATURE=true."
 
 
-def client(service: str) -> Any:
-    """A boto3 client. Raises AWS_NOT_CONFIGURED."""
-    found, boto3 = access(service), _boto3()
-    keys = found.current_keys()
+@dataclass(frozen=True)
+class Login:
+    """What a user says of an account beside the environment.
+
+    Attributes:
+        region: another region than the environment's.
+        keys: access key and secret.
+        role: a role to take on: its ARN, the external id (or None) and the session's name.
+        sts: the URL of the service that gives roles.
+    """
+
+    region: str | None = None
+    keys: tuple[str, str] | None = field(default=None, repr=False)
+    role: tuple[str, str | None, str] | None = None
+    sts: str | None = None
+
+
+_making = threading.Lock()
+
+
+def client(service: str, login: Login = Login()) -> Any:
+    """A boto3 client, whose credentials are asked for anew when they expire. Raises AWS_NOT_CONFIGURED."""
+    found = access(service)
+    with _making:  # sessions may not be used side by side
+        return _session_of(found, login).client(
+            service, region_name=login.region or found.region, endpoint_url=found.endpoint, config=_config()
+        )
+
+
+def _session_of(found: Access, login: Login) -> Any:
+    if login.role is not None:
+        return _with_role(login, _plain(found, login))
+    return _plain(found, login)
+
+
+def _plain(found: Access, login: Login) -> Any:
+    keys = (*login.keys, None) if login.keys else found.keys
+    if keys is None:
+        return found.session or _boto3().Session()
+    return _with_keys(keys)
+
+
+@lru_cache(maxsize=8)
+def _with_keys(keys: tuple[str, str, str | None]) -> Any:
+    """A session reads the services' descriptions once."""
     names = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
-    secrets = dict(zip(names, keys, strict=True)) if keys else {}
-    return boto3.client(service, region_name=found.region, endpoint_url=found.endpoint, **secrets)
+    return _boto3().Session(**dict(zip(names, keys, strict=True)))
+
+
+def _with_role(login: Login, session: Any) -> Any:
+    from botocore.credentials import RefreshableCredentials
+    from botocore.session import get_session
+
+    found = access("sts")
+    region, endpoint = login.region or found.region, login.sts or found.endpoint
+    sts = session.client("sts", region_name=region, endpoint_url=endpoint, config=_config())
+    arn, external, name = login.role or ("", None, "")
+    asked = {"RoleArn": arn, "RoleSessionName": name, **({"ExternalId": external} if external else {})}
+
+    def fresh() -> dict[str, str]:
+        keys = sts.assume_role(**asked)["Credentials"]
+        names = {"access_key": "AccessKeyId", "secret_key": "SecretAccessKey", "token": "SessionToken"}
+        return {**{ours: keys[theirs] for ours, theirs in names.items()}, "expiry_time": keys["Expiration"].isoformat()}
+
+    base = get_session()
+    base._credentials = RefreshableCredentials.create_from_metadata(fresh(), fresh, "sts-assume-role")
+    return _boto3().Session(botocore_session=base)
+
+
+def _config() -> Any:
+    from botocore.config import Config
+
+    retries = {"max_attempts": 5, "mode": "standard"}
+    return Config(connect_timeout=10, read_timeout=60, retries=retries, max_pool_connections=32)
 
 
 def _boto3() -> Any:

@@ -88,6 +88,10 @@ class FileLog:
             self._log.add(given, [self._line(file, given) for file in self._batches[given]])
             del self._unrecorded[0]
 
+    def unrecorded(self) -> set[str]:
+        """The paths that were given and are not durable yet."""
+        return {file.path for number in list(self._unrecorded) for file in self._batches.get(number, ())}
+
     def files(self, number: int) -> list[FileStatus]:
         """The files of one entry; sizes are -1 where only the log knows them."""
         if number not in self._batches:
@@ -95,13 +99,16 @@ class FileLog:
             self._batches[number] = [self.file(line) for line in lines]
         return self._batches[number]
 
+    def given(self, start: int, end: int) -> list[FileStatus]:
+        """The files of entries after `start` up to `end`, as they were when they were given."""
+        return [file for number in range(start + 1, end + 1) for file in self.files(number)]
+
     def between(self, start: int, end: int, *, missing_ok: bool) -> list[FileStatus]:
         """The files of entries after `start` up to `end`, with their sizes now.
 
         Raises FAILED_READ_FILE.FILE_NOT_EXIST for one that has gone, unless `missing_ok`.
         """
-        given = [file for number in range(start + 1, end + 1) for file in self.files(number)]
-        found = [_now(file, missing_ok) for file in given]
+        found = [_now(file, missing_ok) for file in self.given(start, end)]
         return [file for file in found if file is not None]
 
     def forget(self, number: int) -> None:

@@ -13,10 +13,20 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 
-from headwater.io.listing import ListingOptions, expand, glob_pattern, hidden, is_glob, spelled, visible
+from headwater.io.listing import (
+    ListingOptions,
+    expand,
+    glob_pattern,
+    hidden,
+    is_glob,
+    matches,
+    spelled,
+    timely,
+    visible,
+)
 from headwater.io.mounts import Mounts
 from headwater.io.paths import is_remote
 from headwater.io.storage import FileStatus
@@ -76,6 +86,23 @@ class FileQueue:
         """Files found and not handed out, and their bytes."""
         return len(self._pending), sum(file.size for file in self._pending.values())
 
+    @property
+    def pending(self) -> Collection[str]:
+        """The paths of the files found and not handed out."""
+        return self._pending.keys()
+
+    def wants(self, path: str) -> bool:
+        """Whether the object at `path` may be one to hand out, as far as its name says."""
+        if self._origin(path) is None or not self._counts(os.path.basename(path)):
+            return False
+        return self._options.overwrites or self._is_new(path, 0)
+
+    def offer(self, file: FileStatus) -> None:
+        """An object that was found by other ways than `refresh`; passed over if that would have passed it over."""
+        origin = self._origin(file.path)
+        if origin is not None:
+            self._admit(file, origin)
+
     def remember(self, path: str, modified_ms: int) -> None:
         """A file that was handed out before the queue was made."""
         key = self._key(path)
@@ -128,15 +155,22 @@ class FileQueue:
 
     def _take_in(self, root: str, origin: tuple[str, str]) -> None:
         """Objects at or below `root`."""
-        local, uri = origin
         for file in visible(root):
-            if (
-                self._is_new(file.path, file.modified_ms)
-                and file.modified_ms >= self._oldest
-                and self._counts(os.path.basename(file.path))
-            ):
-                self._pending[file.path] = replace(file, uri=uri + file.path[len(local) :])
-                self._ordered = None
+            self._admit(file, origin)
+
+    def _admit(self, file: FileStatus, origin: tuple[str, str]) -> None:
+        local, uri = origin
+        if (
+            self._is_new(file.path, file.modified_ms)
+            and file.modified_ms >= self._oldest
+            and timely(file.modified_ms, self._options.listing)
+            and self._counts(os.path.basename(file.path))
+        ):
+            self._pending[file.path] = replace(file, uri=uri + file.path[len(local) :])
+            self._ordered = None
+
+    def _origin(self, path: str) -> tuple[str, str] | None:
+        return next((origin for pattern, origin in self._roots if matches(pattern, path)), None)
 
     def _visit(self, path: str, origin: tuple[str, str]) -> None:
         folder = self._folders.setdefault(path, _Folder())
@@ -171,7 +205,7 @@ class FileQueue:
         except FileNotFoundError:
             return
         modified = stat.st_mtime_ns // 1_000_000
-        if self._is_new(path, modified) and modified >= self._oldest:
+        if self._is_new(path, modified) and modified >= self._oldest and timely(modified, self._options.listing):
             local, uri = origin
             self._pending[path] = FileStatus(path, stat.st_size, modified, uri + path[len(local) :])
             self._ordered = None
@@ -182,7 +216,8 @@ class FileQueue:
             return self._key(path) not in self._given and path not in self._pending
         waiting = self._pending.get(path)
         known = waiting.modified_ms if waiting else self._given.get(self._key(path), -1)
-        return modified_ms > known
+        grain = 1000 if is_remote(path) else 1  # an object's own answer tells the second, a listing may tell more
+        return modified_ms // grain > known // grain
 
     def _key(self, path: str) -> str:
         return os.path.basename(path) if self._options.name_only else path

@@ -199,9 +199,30 @@ def _walk(path: str) -> Iterator[FileStatus]:
 def _wanted(file: FileStatus, options: ListingOptions) -> bool:
     if options.name_glob is not None and not glob_pattern(options.name_glob).fullmatch(os.path.basename(file.path)):
         return False
-    if options.before_ms is not None and file.modified_ms >= options.before_ms:
+    return timely(file.modified_ms, options)
+
+
+def timely(modified_ms: int, options: ListingOptions) -> bool:
+    """Whether a modification time lies between `modifiedAfter` and `modifiedBefore`."""
+    if options.before_ms is not None and modified_ms >= options.before_ms:
         return False
-    return options.after_ms is None or file.modified_ms > options.after_ms
+    return options.after_ms is None or modified_ms > options.after_ms
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether a listing of `pattern` finds the file `path`; nothing is looked up."""
+    alternatives = _braces(pattern) if is_glob(pattern) else (pattern,)
+    return any(_finds(one.rstrip("/").split("/"), path.split("/")) for one in alternatives)
+
+
+def _finds(wanted: Sequence[str], parts: Sequence[str]) -> bool:
+    if len(parts) < len(wanted):
+        return False
+    for segment, name in zip(wanted, parts, strict=False):
+        found = not hidden(name) and glob_pattern(segment).fullmatch(name) if _GLOB.search(segment) else name == segment
+        if not found:
+            return False
+    return not any(map(hidden, parts[len(wanted) :]))
 
 
 def is_glob(path: str) -> bool:

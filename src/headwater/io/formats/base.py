@@ -20,10 +20,19 @@ from headwater.registry import Registry
 
 
 class FormatOptions(dict[str, str]):
-    """Reader or writer options; names are compared without case, as in Spark."""
+    """Reader or writer options; names are compared without case, as in Spark.
+
+    Attributes:
+        spelling: names as they were given, by their lower-case form.
+    """
 
     def __init__(self, options: Mapping[str, str] | Sequence[tuple[str, str]] = ()) -> None:
-        super().__init__({key.lower(): value for key, value in dict(options).items()})
+        given = dict(options)
+        super().__init__({key.lower(): value for key, value in given.items()})
+        self.spelling: Mapping[str, str] = {
+            **{key.lower(): key for key in given},
+            **(options.spelling if isinstance(options, FormatOptions) else {}),
+        }
 
     def text(self, name: str, default: str = "") -> str:
         """The option as text."""

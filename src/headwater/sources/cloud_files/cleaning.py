@@ -1,7 +1,8 @@
 """`cloudFiles.cleanSource`: files whose batch is committed are deleted or moved once they have been kept long enough.
 
 Invariants: no file is touched before its batch is in `commits/` and the retention is over, none that lay there before a
-stream that passes over existing files, and none that has changed since it was read; a move never replaces a file.
+stream that passes over existing files, none that was passed over as corrupt or missing, and none that has changed since
+it was read; a move never replaces a file.
 What a crash keeps from being cleaned is cleaned by the next run.
 """
 
@@ -18,6 +19,7 @@ from headwater.io.paths import is_remote
 from headwater.io.storage import FileStatus, Storage
 from headwater.log import logger
 from headwater.sources.cloud_files.lifecycle import Archived, Lifecycle
+from headwater.sources.cloud_files.passed_over import PassedOver
 
 _log = logger("sources")
 _AT_ONCE = 1000
@@ -43,13 +45,21 @@ class Cleaner:
     """Cleans one stream's files.
 
     Args:
+        places: the storage and the stream's mounts.
         roots: the stream's folders, local; a moved file keeps its path below them.
+        passed_over: files that were not read.
     """
 
     def __init__(
-        self, clean: Clean, storage: Storage, mounts: Mounts, roots: Sequence[str], lifecycle: Lifecycle
+        self,
+        clean: Clean,
+        places: tuple[Storage, Mounts],
+        roots: Sequence[str],
+        lifecycle: Lifecycle,
+        passed_over: PassedOver,
     ) -> None:
-        self._clean, self._storage, self._mounts, self._lifecycle = clean, storage, mounts, lifecycle
+        self._clean, self._lifecycle, self._passed_over = clean, lifecycle, passed_over
+        self._storage, self._mounts = places
         self._roots = sorted(roots, key=len, reverse=True)
         self._waiting: deque[tuple[int, FileStatus]] = deque()
 
@@ -78,6 +88,8 @@ class Cleaner:
             crash_point("cloud_files.cleaned")
 
     def _one(self, file: FileStatus) -> None:
+        if file in self._passed_over:
+            return
         found = self._storage.status(file.path)
         if found is None or not _same(found, file):
             return

@@ -17,6 +17,8 @@ from headwater.io.formats import FormatOptions
 from headwater.settings import parse_duration_ms
 from headwater.sources.base import SourceRequest
 from headwater.sources.cloud_files.cleaning import Clean
+from headwater.sources.cloud_files.notification_options import NAMES as NOTIFICATIONS
+from headwater.sources.cloud_files.notification_options import NotificationOptions, is_tag, short_duration
 
 EvolutionMode = Literal["addNewColumns", "addNewColumnsWithTypeWidening", "rescue", "failOnNewColumns", "none"]
 GROWING = ("addNewColumns", "addNewColumnsWithTypeWidening")
@@ -46,20 +48,16 @@ _IMPLEMENTED = {
 }
 _WITHOUT_EFFECT = {
     "useincrementallisting": "useIncrementalListing",
-    "backfillinterval": "backfillInterval",
     "listonstart": "listOnStart",
-    "fetchparallelism": "fetchParallelism",
+    "usemanagedfileevents": "useManagedFileEvents",
     "cleansource.waitforcompletion": "cleanSource.waitForCompletion",
 }
 """Accepted: folders are listed in full at every trigger, which is what these options ask for at most, and cleaning is
 always waited for."""
-_OFF = {
-    "usestrictglobber": ("useStrictGlobber", "true"),
-    "usenotifications": ("useNotifications", "false"),
-    "usemanagedfileevents": ("useManagedFileEvents", "false"),
-}
+_OFF = {"usestrictglobber": ("useStrictGlobber", "true")}
 """Accepted with this value only."""
-_REFUSED = ("pathRewrites", "resourceTag", "queueUrl", "region", "roleArn", "connectionString", "queueName")
+_REFUSED = ("pathRewrites", "connectionString", "queueName")
+_KNOWN = {**_IMPLEMENTED, **NOTIFICATIONS, **_WITHOUT_EFFECT}
 _DAY_MS = 86_400_000
 _BYTES = {
     "": 1,
@@ -92,6 +90,7 @@ class CloudOptions:
         bad_records: the user's folder for bad records, or None.
         overwrites: a file that is written anew is read anew.
         clean: what becomes of files that were read.
+        notifications: whether and how files are found by events.
         reader: the format's own options.
     """
 
@@ -108,6 +107,7 @@ class CloudOptions:
     bad_records: str | None
     overwrites: bool
     clean: Clean
+    notifications: NotificationOptions
     reader: FormatOptions
 
     @classmethod
@@ -134,18 +134,19 @@ class CloudOptions:
             else tuple(part.strip() for part in columns.split(",") if part.strip()),
             include_existing=options.flag(PREFIX + "includeexistingfiles", True),
             take=Take(options.number(PREFIX + "maxfilespertrigger", 1000), _bytes(options)),
-            max_age_ms=None if age is None else parse_duration_ms(_short(age)),
+            max_age_ms=None if age is None else parse_duration_ms(short_duration(age)),
             rescue=rescue,
             bad_records=options.get("badrecordspath") if kind in ("json", "csv", "xml") else None,
             overwrites=options.flag(PREFIX + "allowoverwrites"),
             clean=_clean(options),
+            notifications=NotificationOptions.of(options),
             reader=_reader_options(options, request.schema is None),
         )
 
 
 def prefixed_names() -> frozenset[str]:
     """The options that begin with `cloudFiles.`, without that, in lower case."""
-    return frozenset({*_IMPLEMENTED, *_WITHOUT_EFFECT, *_OFF, *(name.lower() for name in _REFUSED)})
+    return frozenset({*_IMPLEMENTED, *NOTIFICATIONS, *_WITHOUT_EFFECT, *_OFF, *(name.lower() for name in _REFUSED)})
 
 
 def refused(option: str, value: object, reason: str) -> IllegalArgumentError:
@@ -160,12 +161,14 @@ def _check_names(options: FormatOptions) -> None:
             if options[PREFIX + key].lower() != only:
                 raise unsupported(
                     f"cloudFiles.{name}={options[PREFIX + key]}",
-                    "Leave the option out: folders are listed, `*` stands for a part of one name.",
+                    "Leave the option out: `*` stands for a part of one name.",
                 )
         elif key in {name.lower() for name in _REFUSED}:
-            raise unsupported(f"cloudFiles.{key}", "Leave the option out: folders are listed.")
-        elif key not in _IMPLEMENTED and key not in _WITHOUT_EFFECT and options.flag(PREFIX + "validateoptions", True):
-            known = [*_IMPLEMENTED.values(), *_WITHOUT_EFFECT.values(), *(name for name, _ in _OFF.values())]
+            raise unsupported(
+                f"cloudFiles.{key}", "Leave the option out: queues are those of AWS, or folders are listed."
+            )
+        elif not (key in _KNOWN or is_tag(key)) and options.flag(PREFIX + "validateoptions", True):
+            known = [*_KNOWN.values(), *(name for name, _ in _OFF.values())]
             near = difflib.get_close_matches(key, [name.lower() for name in known], 1)
             hint = f" Did you mean cloudFiles.{next(n for n in known if n.lower() == near[0])}?" if near else ""
             raise IllegalArgumentError("CF_UNKNOWN_OPTION_KEYS_ERROR", optionList=f"cloudFiles.{key}", hint=hint)
@@ -202,7 +205,7 @@ def _clean(options: FormatOptions) -> Clean:
         raise refused("cloudFiles.cleanSource", mode, "it must be one of OFF, DELETE, MOVE")
     text = options.text(PREFIX + "cleansource.retentionduration", "30 days")
     try:
-        retention = parse_duration_ms(_short(text))
+        retention = parse_duration_ms(short_duration(text))
     except ValueError as cause:
         raise refused("cloudFiles.cleanSource.retentionDuration", text, str(cause)) from cause
     if mode == "DELETE" and retention <= 7 * _DAY_MS:
@@ -221,13 +224,6 @@ def _bytes(options: FormatOptions) -> int | None:
     if match is None or match[2].lower() not in _BYTES:
         raise refused("cloudFiles.maxBytesPerTrigger", text, "it must be a size such as 10g")
     return int(match[1]) * _BYTES[match[2].lower()]
-
-
-def _short(duration: str) -> str:
-    """`14 days` or `interval 14 days` as `14d`."""
-    duration = duration.lower().removeprefix("interval ").strip().strip("'")
-    match = re.fullmatch(r"\s*(\d+)\s*([a-z])[a-z]*\s*", duration)
-    return f"{match[1]}{match[2]}" if match and len(duration.split()) == 2 else duration
 
 
 def _reader_options(options: FormatOptions, inferring: bool) -> FormatOptions:

@@ -42,6 +42,8 @@ class ReadFilesProvider(CloudFilesProvider):
         options = CloudOptions.of(request)
         if options.bad_records is not None:
             raise unsupported("badRecordsPath in a batch read", "Read with STREAM read_files(…).")
+        if options.notifications.used:
+            raise unsupported("useNotifications in a batch read", "Read with STREAM read_files(…).")
         shape = self.shape(request, context, options)
         listing = list_files(context.mounts, request.paths, ListingOptions.of(options.reader, context.time_zone))
         files = usable(listing.files, options.format, options.reader, context.settings)

@@ -29,9 +29,11 @@ from headwater.io.usable import ignores_missing, usable
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, scanned
 from headwater.sources.cloud_files.bad_records import BadRecords
 from headwater.sources.cloud_files.cleaning import Cleaner
+from headwater.sources.cloud_files.finding import finder
 from headwater.sources.cloud_files.growth import widened
 from headwater.sources.cloud_files.lifecycle import Lifecycle
 from headwater.sources.cloud_files.options import FIXED, GROWING, CloudOptions, refused
+from headwater.sources.cloud_files.passed_over import PassedOver
 from headwater.sources.cloud_files.schema import SchemaLog, new_fields
 
 
@@ -84,16 +86,18 @@ class CloudFilesStream:
         self.schema = StructType([*shape.schema.fields, *hidden])
         self._path = self._mounts.uri(request.paths[0])
         self.description = f"CloudFilesSource[{self._path}]"
-        listing = QueueOptions(ListingOptions.of(options.reader), options.max_age_ms, overwrites=options.overwrites)
+        names = ListingOptions.of(options.reader, context.time_zone)
+        listing = QueueOptions(names, options.max_age_ms, overwrites=options.overwrites)
         self._queue = FileQueue(self._mounts, request.paths, listing)
         folder = cast(str, context.log_path)
         place = (folder.rpartition("/sources/")[0], int(folder.rpartition("/")[2]))
         self._lifecycle = Lifecycle(context.storage, context.clock, place)
         self._log = FileLog(context.storage, folder, self._mounts, self._queue, self._lifecycle)
+        self._passed_over = PassedOver(context.storage, folder)
         self._cleaner = self._cleaner_of(context, options)
         self._committed: int | None = None
         self._bad_records = self._bad_records_of(context, options)
-        self._frozen = False
+        self._finder = finder(request, context, options.notifications, self._queue, self._log)
         if not options.include_existing and self._log.latest < 0:
             self._pass_over_existing()
 
@@ -103,14 +107,16 @@ class CloudFilesStream:
 
     def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
         """Give new files to the next batch; what an earlier run gave and did not plan comes first."""
+        self._finder.resume(start)
         self._log.catch_up(_number(start))  # the batch before may have been planned by a run that was still alive
         if self._log.latest > _number(start):
             return self._offset(self._log.latest)
-        if not self._frozen:
-            self._queue.refresh()
-        files = self._queue.take(Take() if limit.all else self._options.take)
+        take = Take() if limit.all else self._options.take
+        self._finder.look(start, take.max_files)
+        files = self._queue.take(take)
         if files:
             self._log.give(files)
+            self._finder.given(files)
         if self._log.latest == _number(start):
             return start  # the input path may have another name by now
         return self._offset(self._log.latest)
@@ -129,6 +135,7 @@ class CloudFilesStream:
         missing_ok = ignores_missing(options.reader, settings)
         given = self._log.between(_number(start), _number(end), missing_ok=missing_ok)
         files = usable(given, options.format, options.reader, settings)
+        self._passed_over.note(_number(end), self._log.given(_number(start), _number(end)), files)
         if not files:
             return BatchInput(nothing(self.schema), rows=0)
         self._check_fields(connection, files)
@@ -141,9 +148,8 @@ class CloudFilesStream:
         return scanned(self._format, request)
 
     def prepare_available_now(self) -> None:
-        """Look once; later calls hand out what was found."""
-        self._queue.refresh()
-        self._frozen = True
+        """See `Finder.freeze`."""
+        self._finder.freeze()
 
     def commit(self, end: Offset) -> None:
         """Forget older batches; delete or move files if asked."""
@@ -159,6 +165,7 @@ class CloudFilesStream:
             self._cleaner.run()
         self._committed = max(number, known)
         self._log.forget(number)
+        self._finder.settle()
 
     def reported_latest(self) -> Offset | None:
         """The newest entry given."""
@@ -167,10 +174,11 @@ class CloudFilesStream:
     def metrics(self) -> Mapping[str, str]:
         """Databricks' backlog metrics."""
         files, size = self._queue.waiting
-        return {"numFilesOutstanding": str(files), "numBytesOutstanding": str(size), "approximateQueueSize": "0"}
+        return {"numFilesOutstanding": str(files), "numBytesOutstanding": str(size), **self._finder.metrics()}
 
     def stop(self) -> None:
-        """Nothing is held."""
+        """Free what finds files."""
+        self._finder.stop()
 
     def _cleaner_of(self, context: SourceContext, options: CloudOptions) -> Cleaner | None:
         """Raises INVALID_SOURCE_OPTION for a destination that the stream would read again."""
@@ -182,7 +190,7 @@ class CloudFilesStream:
         if clean.mode == "MOVE" and any(target.startswith(root + "/") for root in roots):
             name = "cloudFiles.cleanSource.moveDestination"
             raise refused(name, clean.destination, "it must not lie below the folder that is read")
-        return Cleaner(clean, context.storage, self._mounts, roots, self._lifecycle)
+        return Cleaner(clean, (context.storage, self._mounts), roots, self._lifecycle, self._passed_over)
 
     def _bad_records_of(self, context: SourceContext, options: CloudOptions) -> BadRecords | None:
         if options.bad_records is None:
@@ -191,11 +199,12 @@ class CloudFilesStream:
         return BadRecords(context.storage, self._mounts.local(options.bad_records), stream)
 
     def _offset(self, number: int) -> Offset:
+        started_ms, finished_ms = self._finder.times()
         body = {
             "seqNum": number,
             "sourceVersion": 1,
-            "lastBackfillStartTimeMs": 0,
-            "lastBackfillFinishTimeMs": 0,
+            "lastBackfillStartTimeMs": started_ms,
+            "lastBackfillFinishTimeMs": finished_ms,
             "lastInputPath": self._path,
         }
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
@@ -208,6 +217,7 @@ class CloudFilesStream:
         self._log.record(number)
         self._lifecycle.skipping = False
         self._log.forget(number)
+        self._finder.passed_over()
 
     def _check_fields(self, connection: Connection, files: Sequence[FileStatus]) -> None:
         mode, known = self._options.mode, self._shape.fields
