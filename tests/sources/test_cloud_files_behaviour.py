@@ -1,6 +1,7 @@
 """Auto Loader's documented behaviours that no other test of it names."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -80,3 +81,13 @@ def test_the_offset_and_the_metrics_are_those_of_databricks(tmp_path):
     assert offset["lastInputPath"] == f"file:{tmp_path}/in"
     waiting = {"numFilesOutstanding": "2", "numBytesOutstanding": "16", "approximateQueueSize": "0"}
     assert stream.source.metrics() == waiting
+
+
+def test_files_are_chosen_by_their_modification_time(tmp_path):
+    reader = {"modifiedAfter": "2024-01-01T00:00:00", "modifiedBefore": "2024-01-03T00:00:00"}
+    stream = CloudBench(tmp_path, schema="id int", reader=reader)
+    for number in range(4):
+        moment = datetime(2024, 1, 1, tzinfo=UTC).timestamp() + 43_200 * (2 * number - 1)
+        age(stream.put(f"{number}.json", f'{{"id":{number}}}'), int(moment * 1000))
+    assert stream.step() == [(1,), (2,)]
+    assert stream.step() is None

@@ -1,7 +1,7 @@
 """Which of the listed files are read when the user wants missing or corrupt ones passed over.
 
 `ignoreMissingFiles` and `ignoreCorruptFiles` are reader options; the settings `spark.sql.files.*` of the same names
-are their defaults, as in Spark.
+are their defaults, as in Spark. To tell whether a file of Parquet, Avro or ORC is sound, all of it is read.
 
 Invariants: without either wish every file is kept and none is opened; a file passed over is named in the log. A corrupt
 file is passed over whole, where Spark would keep the rows before the damage.
@@ -9,13 +9,10 @@ file is passed over whole, where Spark would keep the rows before the damage.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headwater.errors import FileReadError
 from headwater.io.formats.arrow_files import ArrowFiles
 from headwater.io.formats.base import FormatOptions, formats
 from headwater.io.routing import exists
@@ -60,15 +57,22 @@ def _sound(path: str, file_format: str) -> bool:
     try:
         found = formats.get(file_format)
         if file_format == "parquet":
-            pq.read_schema(opened(path))
+            _read_all(pq.ParquetFile(opened(path), page_checksum_verification=True).iter_batches())
         elif isinstance(found, ArrowFiles):
-            found.stored(FileStatus(path, -1, 0), FormatOptions())
+            file = FileStatus(path, -1, 0)
+            stored = found.stored(file, FormatOptions())
+            _read_all(found.batches(file, stored, stored.names, FormatOptions()))
         elif path.endswith(".gz"):
             with reading(path) as stream:
                 while stream.read(_CHUNK):
                     pass
     except FileNotFoundError:
         return True
-    except (pa.ArrowInvalid, OSError, EOFError, zlib.error, FileReadError):
+    except Exception:  # whatever stumbles over it
         return False
     return True
+
+
+def _read_all(batches: Iterable[object]) -> None:
+    for _ in batches:
+        pass

@@ -80,7 +80,7 @@ def _schema(file: FileStatus, given: str) -> Any:
     try:
         with _open(file) as stream:
             return resolved(fastavro.reader(stream).writer_schema)
-    except (ValueError, EOFError, OSError) as cause:
+    except Exception as cause:  # a damaged schema is found by whatever stumbles over it
         if isinstance(cause, FileNotFoundError):
             raise FileReadError("FAILED_READ_FILE.FILE_NOT_EXIST", path=file.uri or file.path) from cause
         raise FileReadError(

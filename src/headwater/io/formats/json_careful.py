@@ -17,7 +17,7 @@ from headwater.io.formats.cells import CellRules
 from headwater.io.formats.encodings import encoding_of, separator_of
 from headwater.io.formats.json_inside import is_given, lost_inside
 from headwater.io.formats.json_lenient import Leniency
-from headwater.io.formats.json_values import VALUE, field_of, mismatched, raw_type, typed
+from headwater.io.formats.json_values import VALUE, field_of, mismatched, raw_type, typed, value_at
 from headwater.io.formats.modes import ReadMode
 from headwater.io.formats.scan import FILE, LINE, aliased, call, lines, name, needs_file, pieces, reader, subquery
 from headwater.io.storage import FileStatus
@@ -62,8 +62,7 @@ def _in_case(rows: exp.Select, names: Sequence[str]) -> exp.Select:
     whens = [exp.If(this=exp.Literal.string(one.lower()), true=exp.Literal.string(one)) for one in names]
     written = exp.Case(this=call("lower", item.copy()), ifs=whens, default=item.copy()) if whens else item
     odd = call("list_filter", keys, exp.Lambda(this=exp.NEQ(this=written, expression=item.copy()), expressions=[key]))
-    quoted = exp.cast(call("to_json", item.copy()), "VARCHAR")
-    value = exp.cast(call("json_extract", name(LINE), call("concat", "$.", quoted)), "VARCHAR")
+    value = value_at(name(LINE), item.copy())
     pair = call("concat", exp.cast(call("to_json", written.copy()), "VARCHAR"), ":", value)
     pairs = call("list_transform", keys.copy(), exp.Lambda(this=pair, expressions=[key.copy()]))
     rebuilt = call("concat", "{", call("array_to_string", pairs, ","), "}")

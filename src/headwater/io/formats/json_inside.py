@@ -14,7 +14,7 @@ from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructT
 from sqlglot import exp
 
 from headwater.io.formats.cells import CellRules
-from headwater.io.formats.json_values import field_of, mismatched
+from headwater.io.formats.json_values import field_of, mismatched, value_at
 from headwater.io.formats.scan import LINE, call, name, value_of
 
 
@@ -80,7 +80,7 @@ def _unknown(path: str, known: Sequence[str]) -> exp.Expr:
     keys = call("json_keys", name(LINE), path)
     odd = call("list_filter", keys, exp.Lambda(this=strange, expressions=[key.copy()]))
     quoted = exp.cast(call("to_json", exp.column(key.copy())), "VARCHAR")
-    value = exp.cast(call("json_extract", name(LINE), call("concat", path + ".", quoted)), "VARCHAR")
+    value = value_at(call("json_extract", name(LINE), path), exp.column(key.copy()))
     pair = call("concat", quoted.copy(), ":", value)
     texts = call("list_transform", odd, exp.Lambda(this=pair, expressions=[key.copy()]))
     return exp.Nullif(this=call("array_to_string", texts, ","), expression=exp.Literal.string(""))

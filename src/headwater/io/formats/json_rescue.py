@@ -17,7 +17,7 @@ from headwater.io.formats.base import ScanRequest
 from headwater.io.formats.cells import CellRules
 from headwater.io.formats.json_careful import parsed
 from headwater.io.formats.json_inside import is_given, lost_inside
-from headwater.io.formats.json_values import field_of, mismatched, typed
+from headwater.io.formats.json_values import field_of, mismatched, typed, value_at
 from headwater.io.formats.modes import ReadMode
 from headwater.io.formats.rescue import file_path
 from headwater.io.formats.scan import FILE, LINE, aliased, call, name, needs_file, subquery, value_of
@@ -86,11 +86,10 @@ def _pairs(fields: Sequence[StructField], tests: Sequence[tuple[str, exp.Expr]])
         for column, test in tests
     ]
     kept = call("list_filter", name(_KEYS), exp.Lambda(this=exp.or_(known, *misfits), expressions=[key.copy()]))
-    path = call("concat", "$.", exp.cast(call("to_json", exp.column(key.copy())), "VARCHAR"))
     pair = call(
         "concat",
         exp.cast(call("to_json", exp.column(key.copy())), "VARCHAR"),
         ":",
-        exp.cast(call("json_extract", name(LINE), path), "VARCHAR"),
+        value_at(name(LINE), exp.column(key.copy())),
     )
     return call("array_to_string", call("list_transform", kept, exp.Lambda(this=pair, expressions=[key.copy()])), ",")

@@ -26,6 +26,12 @@ def field_of(column: str) -> exp.Expr:
     return call("struct_extract", name(VALUE), column)
 
 
+def value_at(document: exp.Expr, key: exp.Expr) -> exp.Expr:
+    """The JSON text of an object's value under a key. A pointer takes any key; a path no empty or control character."""
+    escaped = call("replace", call("replace", key, "~", "~0"), "/", "~1")
+    return exp.cast(call("json_extract", document, call("concat", "/", escaped)), "VARCHAR")
+
+
 def raw_type(data_type: DataType) -> str:
     """The DuckDB type a field is read as."""
     if isinstance(data_type, StructType):

@@ -62,7 +62,7 @@ def _stored(file: FileStatus) -> StructType:
 
     try:
         schema = ORCFile(opened(file.path)).schema
-    except (pa.ArrowInvalid, OSError) as cause:
+    except Exception as cause:  # Arrow has an error of its own for each library below it
         raise FileReadError("FAILED_READ_FILE.CANNOT_READ_FILE_FOOTER", path=file.uri or file.path) from cause
     return StructType([_field(field) for field in schema])
 

@@ -122,7 +122,7 @@ def _merge(connection: Connection, files: Sequence[FileStatus], options: CloudOp
     if options.format in ("json", "xml"):
         return file_format.infer(connection, files, reader)
     if options.format != "csv":
-        return _widest([_stored_columns(connection, file, options) for file in files])
+        return _widest([stored_columns(connection, file, options) for file in files])
     groups: dict[tuple[str, ...], list[FileStatus]] = {}
     dialect = CsvDialect.of(options.reader)
     for file in files:
@@ -169,13 +169,13 @@ def _csv_fields(files: Sequence[FileStatus], options: CloudOptions) -> dict[str,
 def _stored_fields(connection: Connection, files: Sequence[FileStatus], options: CloudOptions) -> dict[str, str]:
     found: dict[str, str] = {}
     for file in files:
-        for field in _stored_columns(connection, file, options).fields:
+        for field in stored_columns(connection, file, options).fields:
             if field.name != _CORRUPT:
                 found.setdefault(field.name, file.path)
     return found
 
 
-def _stored_columns(connection: Connection, file: FileStatus, options: CloudOptions) -> StructType:
+def stored_columns(connection: Connection, file: FileStatus, options: CloudOptions) -> StructType:
     """The columns of one file as it stores them, or as its records have them."""
     if options.format == "parquet":
         return columns_of(file)

@@ -32,6 +32,7 @@ from headwater.sources.cloud_files.cleaning import Cleaner
 from headwater.sources.cloud_files.finding import finder
 from headwater.sources.cloud_files.growth import widened
 from headwater.sources.cloud_files.lifecycle import Lifecycle
+from headwater.sources.cloud_files.nested import new_inside
 from headwater.sources.cloud_files.options import FIXED, GROWING, CloudOptions, refused
 from headwater.sources.cloud_files.passed_over import PassedOver
 from headwater.sources.cloud_files.schema import SchemaLog, new_fields
@@ -226,18 +227,21 @@ class CloudFilesStream:
         found = new_fields(connection, files, known, self._options)
         widening = mode == "addNewColumnsWithTypeWidening"
         wider = widened(connection, files, known, self._options) if widening else []
-        if not found and not wider:
+        inside = new_inside(connection, files, known, self._options)
+        if not found and not wider and not inside:
             return
         grows = mode in GROWING and self._shape.log is not None
         if grows:
-            kinds = {field.name: field for field in wider}
+            kinds = {field.name: field for field in (*wider, *(growth.field for growth in inside))}
             fields = [*(kinds.get(field.name, field) for field in known.fields), *(field for field, _ in found)]
             cast(SchemaLog, self._shape.log).add(StructType(fields))
-        found += [(field, files[0].path) for field in wider]
+        names = [(field.name, path) for field, path in found]
+        names += [(name, growth.path) for growth in inside for name in growth.names]
+        names += [(field.name, files[0].path) for field in wider]
         raise UnknownFieldError(
             "UNKNOWN_FIELD_EXCEPTION.NEW_FIELDS_IN_RECORD_WITH_FILE_PATH",
-            fields=", ".join(field.name for field, _ in found),
-            filePath=found[0][1],
+            fields=", ".join(name for name, _ in names),
+            filePath=names[0][1],
             isRetryable=str(grows).lower(),
             wayOut="Start the stream again: it reads them with the new columns."
             if grows

@@ -1,6 +1,7 @@
 """JSON files read by Spark's rules. Expected rows were measured on Spark 4.3."""
 
 import gzip
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from math import inf, isnan
@@ -163,6 +164,15 @@ def test_inference(tmp_path, text, schema):
 def test_primitives_as_string(tmp_path):
     path = put(tmp_path / "a.json", '{"a":1,"b":{"c":true}}')
     assert infer("json", path, {"primitivesAsString": "true"}) == "struct<a:string,b:struct<c:string>>"
+
+
+@pytest.mark.parametrize("key", ["", "a\tb", "a\u0000b", "/a~1", "~", 'a"b\\', "é.*[0]", "$"])
+def test_any_key_is_rescued(tmp_path, key):
+    lines = [json.dumps({"id": 1, key: {key: 2}}), json.dumps({"id": 2, "s": {"x": 1, key: [3]}})]
+    path = put(tmp_path / "a.json", "\n".join(lines))
+    (_, _, first), (_, _, second) = scan("json", path, "id int, s struct<x int>", rescue="r")
+    assert json.loads(first)[key] == {key: 2}
+    assert json.loads(second)["s"] == {key: [3]}
 
 
 def test_rescued_data_keeps_what_the_schema_cannot_take(messy):
