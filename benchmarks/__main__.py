@@ -82,6 +82,13 @@ class Bench:
         command = [self.spark, str(HERE / "job.py"), query, str(source), str(self.fresh()), str(files_per_batch), sink]
         return float(run(command).printed["seconds"])
 
+    def measured(self, command: list[str]) -> Run:
+        """The median run of a command; what ends in the path of this run is made anew for each."""
+        return self._median(lambda: run([self._anew(part) for part in command], timeout=1800))
+
+    def _anew(self, part: str) -> str:
+        return str(self.fresh()) if part.startswith(f"{self.scratch}/run-") and not Path(part).exists() else part
+
     def _median(self, once: Callable[[], Run]) -> Run:
         runs = sorted((once() for _ in range(self.repeat)), key=lambda r: r.printed.get("seconds", r.wall))
         return runs[len(runs) // 2]
@@ -216,9 +223,47 @@ def reads(bench: Bench) -> Iterator[Line]:
     yield Line("R3", "log of 10,000 commits until the newest version is known", f"{spent:.0f} ms", "", "", "≤ 200 ms")
 
 
+def auto_loader(bench: Bench) -> Iterator[Line]:
+    """Auto Loader: finding files, what a batch costs when many were seen, tiny files, typed scans with rescue."""
+    floors, jobs = [PYTHON, "-m", "benchmarks.auto_loader"], str(HERE / "auto_loader_job.py")
+    job = [PYTHON, "-m", "headwater.cli.main", "run", jobs]
+    million = data.tree(OUT / "data", 1_000_000)
+    found = bench.measured([*floors, "list", str(million)]).printed
+    mine, theirs = (found["files"] / found[one] / 1000 for one in ("seconds", "floor"))
+    yield Line("A1", "1 M files found, thousands a second", f"{mine:.0f}", f"{theirs:.0f}", "", "≥ 100")
+    empty = bench.fresh()
+    empty.mkdir()
+    few, many = (
+        bench.measured([*job, "arrive", str(place), str(bench.fresh()), "100"]).printed for place in (empty, million)
+    )
+    for key, work in (("batch", "a batch of one tiny file"), ("waited", "the same from the file's arrival")):
+        ratio = f"{many[key] / few[key]:.2f}"
+        work = f"{work}, 1 M files seen (floor: none seen)"
+        yield Line("A2", work, f"{many[key]:.0f} ms", f"{few[key]:.0f} ms", ratio, "≤ 1.3 ×" if key == "batch" else "–")
+    yield Line("A2", "a start beside 1 M files", f"{many['ready']:.1f} s", f"{few['ready']:.1f} s", "", "–")
+    tiny = data.tree(OUT / "data", 100_000)
+    ours = bench.measured([*job, "tiny", str(tiny), str(bench.fresh()), "parquet"])
+    floor = bench.measured([*floors, "tiny", str(tiny), str(bench.fresh())])
+    yield _ratio("A3", "100,000 files of one row → Parquet, 1,000 a batch", ours, floor, "–", None)
+    yield Line("A3", "peak RSS of it", f"{ours.peak_mb:.0f} MB", f"{floor.peak_mb:.0f} MB", "", "≤ 500 MB")
+    for kind, clean in (("json", data.events), ("csv", data.events_csv)):
+        source = clean(OUT / "data", ROWS, 20)
+        floor = bench.measured([*floors, "scan", kind, str(source)])
+        for mode in ("rescue", "addNewColumns"):
+            ours = bench.measured([*job, "load", str(source), str(bench.fresh()), kind, mode, "noop"])
+            yield _ratio(
+                "A4", f"2 M rows of clean {kind}, {mode} (floor: typed scan)", ours, floor, "≤ 2 × floor", None
+            )
+        bad = data.spoiled(OUT / "data", ROWS, 20, kind)
+        ours = bench.measured([*job, "load", str(bad), str(bench.fresh()), kind, "rescue", "noop"])
+        yield _ratio(
+            "A5", f"2 M rows of {kind}, 1 % bad, rescue (floor: clean, typed)", ours, floor, "≤ 3 × floor", None
+        )
+
+
 CASES = {
     "P1": p1, "P2": p2, "P3": p3, "P4": p4, "P5": p5, "P7": p7, "P9": p9,
-    "join": joins, "dedup": duplicates, "state": state, "R": reads,
+    "join": joins, "dedup": duplicates, "state": state, "R": reads, "A": auto_loader,
 }  # fmt: skip
 
 

@@ -71,11 +71,53 @@ def sides(folder: Path, rows: int, files: int) -> Path:
     return _made(folder / f"sides-{rows}-{files}", {**left, **right})
 
 
-def _parts(stem: str, text: str, rows: int, files: int) -> dict[str, str]:
+def events_csv(folder: Path, rows: int, files: int) -> Path:
+    """As `events` in CSV files with a header; `ctx` is its JSON text."""
+    text = f"SELECT * REPLACE (ctx::JSON::VARCHAR AS ctx) FROM ({_EVENTS})"
+    return _made(folder / f"events-csv-{rows}-{files}", _parts("events", text, rows, files, "csv"))
+
+
+def spoiled(folder: Path, rows: int, files: int, kind: str) -> Path:
+    """As `events`, but of a hundred lines one is bad: in turn a wrong type, an unknown field or cell, and no record."""
+    source = events(folder, rows, files) if kind == "json" else events_csv(folder, rows, files)
+    target = folder / f"spoiled-{kind}-{rows}-{files}"
+    if (target / "_SUCCESS").exists():
+        return target
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.glob(f"*.{kind}")):
+        lines = path.read_text("utf-8").split("\n")
+        for at in range(50, len(lines) - 1, 100):
+            lines[at] = _spoiled(lines[at], at // 100 % 3, kind)
+        (target / path.name).write_text("\n".join(lines), "utf-8")
+    (target / "_SUCCESS").touch()
+    return target
+
+
+def _spoiled(line: str, way: int, kind: str) -> str:
+    if kind == "json":
+        return [line.replace('"price":', '"price":"n/a","old_price":'), line[:-1] + ',"extra":1}', line[:40]][way]
+    return ["x" + line, line + ",surplus", line[:20]][way]
+
+
+def tree(folder: Path, files: int) -> Path:
+    """A tree with `files` JSON files of one row, a thousand in each folder; made if it is not there."""
+    target = folder / f"tree-{files}"
+    if (target / "_SUCCESS").exists():
+        return target
+    for number in range(files):
+        if number % 1000 == 0:
+            place = target / f"{number // 100_000:03}" / f"{number // 1000 % 100:02}"
+            place.mkdir(parents=True, exist_ok=True)
+        (place / f"{number:08}.json").write_text(f'{{"id":{number},"name":"row {number}"}}\n')
+    (target / "_SUCCESS").touch()
+    return target
+
+
+def _parts(stem: str, text: str, rows: int, files: int, kind: str = "json") -> dict[str, str]:
     """Queries by file name: `rows` numbers in equal parts."""
     each = rows // files
     return {
-        f"{stem}-{number:05d}.json": text.replace("$first", str(number * each)).replace(
+        f"{stem}-{number:05d}.{kind}": text.replace("$first", str(number * each)).replace(
             "$last", str((number + 1) * each)
         )
         for number in range(files)
@@ -90,6 +132,6 @@ def _made(target: Path, parts: dict[str, str]) -> Path:
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for name, text in parts.items():
-            connection.execute(f"COPY ({text}) TO '{target}/{name}' (FORMAT json)")
+            connection.execute(f"COPY ({text}) TO '{target}/{name}' (FORMAT {name.rpartition('.')[2]})")
     (target / "_SUCCESS").touch()
     return target

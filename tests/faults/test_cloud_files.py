@@ -1,4 +1,4 @@
-"""Auto Loader killed while it reads files anew, moves what it has read, and keeps bad records.
+"""Auto Loader killed while it reads files anew, moves what it has read, keeps bad records and gathers its log.
 
 Invariants: each content of a file arrives once, no file is moved unread or lost, each bad record is kept once.
 """
@@ -106,3 +106,23 @@ def test_every_bad_record_is_kept_once(nursery: Nursery, tmp_path: Path) -> None
     feed.check()
     kept = [json.loads(line)["record"] for path in bad.glob("*/bad_records/part-*") for line in path.open()]
     assert sorted(kept) == sorted(f"broken {number}" for number in range(len(POINTS)))
+
+
+def test_each_file_arrives_once_while_the_log_of_files_is_gathered(nursery: Nursery, tmp_path: Path) -> None:
+    """One file a batch: entries up to 9, 19, 29, … are gathered two later, and deleted a hundred entries later."""
+    feed, job = Feed(tmp_path, "cloudFiles", rows=1), Job(str(tmp_path), "cloudFiles")
+    log = tmp_path / "checkpoint" / "sources" / "0"
+    gathered = [f"seen_files.{point}:{hit}" for hit in (1, 2) for point in ("gathered", "segment")]
+    deleted = [f"seen_files.deleted:{hit}" for hit in (1, 2, 9)]
+    kills = 0
+    for points in (gathered, deleted):
+        for point in points:
+            for _ in range(21):
+                feed.add()
+            kills += killed(nursery, job, point)
+            segments = [path.name for path in log.iterdir() if path.name.endswith(".parquet")]
+            assert kills == 1 or segments, "killed while or after it was made"
+    assert kills == len(gathered) + len(deleted)
+    finish(nursery, job)
+    feed.check()
+    assert sum(path.name.isdecimal() for path in log.iterdir()) < feed.chunks

@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.orc as orc
 import pytest
 
+from headwater.io.file_queue import FileQueue, QueueOptions
+from headwater.io.mounts import Mounts
+from headwater.io.s3 import s3_storage
 from support.s3_server import Emulator, emulated
 from support.server import spark_session
 from unit.io.formats.test_avro import field, write
@@ -184,3 +187,44 @@ def test_a_stream_into_files_has_its_log_in_s3(spark: SparkSession, server: Emul
 def test_a_path_without_objects_is_not_found(spark: SparkSession) -> None:
     with pytest.raises(Exception, match=r"PATH_NOT_FOUND.*s3://box/none"):
         spark.read.json("s3://box/none").collect()
+
+
+def test_incremental_listing_asks_for_what_comes_after_the_last_key(server: Emulator) -> None:
+    """Fewer requests for a hundred thousand objects; keys that come late are found by the next full listing."""
+    del server  # it is where the queue looks
+
+    def late(key: str) -> str:
+        return f"s3://box/{place}/{key}"
+
+    def found(queue: FileQueue) -> list[str]:
+        queue.refresh()
+        return sorted(file.path.rpartition("/")[2] for file in queue.take())
+
+    for mode in ("false", "true", "auto"):
+        place = f"listed-{mode}"
+        queue = FileQueue(Mounts(), [f"s3://box/{place}"], QueueOptions(incremental=mode))
+        s3_storage().create(late("d1/b"), b"1")
+        assert found(queue) == ["b"]
+        s3_storage().create(late("d1/c"), b"1")
+        assert found(queue) == ["c"]
+        s3_storage().create(late("d0/late"), b"1")
+        s3_storage().create(late("d2/d"), b"1")
+        first = found(queue)
+        assert first == (["d", "late"] if mode == "false" else ["d"])
+        times = 0
+        while mode == "auto" and found(queue) != ["late"]:
+            times += 1
+            assert times < 7
+        s3_storage().create(late("d0/later"), b"1")
+        assert found(queue) == ([] if mode == "true" else ["later"]), (
+            "keys are not in order, so listings are full again"
+        )
+        again = FileQueue(Mounts(), [f"s3://box/{place}"], QueueOptions(incremental=mode))
+        for key in ("b", "c"):
+            again.remember(late("d1"), key, 1)
+        assert found(again) == (["d"] if mode == "true" else ["d", "late", "later"])
+    due = QueueOptions(incremental="true", full_ms=0)
+    again = FileQueue(Mounts(), ["s3://box/listed-true"], due)
+    again.remember("s3://box/listed-true/d1", "c", 1)
+    assert found(again) == ["b", "d", "late", "later"]
+    assert 0 < again.full_listing[0] <= again.full_listing[1]

@@ -10,7 +10,6 @@ the newest compact file; a gap among the entries that are needed is an error tha
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from headwater.errors import ConcurrentWriteError
@@ -34,7 +33,6 @@ class CompactLog:
         interval: every how many entries there is a compact one.
         retained: how many covered entries stay before they are deleted.
         from_any: the first entry need not be 0 (a sink's folder may be younger than its query).
-        mark: adds to a line what is known by the time it is written again into a compact entry.
     """
 
     def __init__(
@@ -45,14 +43,12 @@ class CompactLog:
         interval: int = INTERVAL,
         retained: int = RETAINED,
         from_any: bool = False,
-        mark: Callable[[bytes], bytes] | None = None,
     ) -> None:
         self._storage = storage
         self.folder = folder
         self._interval = interval
         self._retained = retained
         self._from_any = from_any
-        self._mark = mark
         self._latest: int | None = None
 
     def latest(self, fresh: bool = False) -> int | None:
@@ -66,7 +62,7 @@ class CompactLog:
         body = [encode(line) for line in lines]
         compact = self._compacts(batch_id)
         if compact:
-            body = self._marked(self._body_up_to(batch_id)) + body
+            body = self._body_up_to(batch_id) + body
         path = f"{self.folder}/{batch_id}{_COMPACT if compact else ''}"
         try:
             create_checked(self._storage, path, b"\n".join([VERSION, *body]))
@@ -79,18 +75,13 @@ class CompactLog:
     def get(self, batch_id: int) -> list[Line] | None:
         """The lines of one entry (of a compact one: all it covers), or None if it is not there."""
         name = self._names().get(batch_id)
-        return None if name is None else [_decode(f"{self.folder}/{name}", line) for line in self._read(name)]
+        return None if name is None else [decode(f"{self.folder}/{name}", line) for line in self._read(name)]
 
     def lines(self) -> list[Line]:
         """The lines of all entries, oldest first."""
         return [
-            _decode(f"{self.folder}/{name}", line) for name in self._chain(self._names()) for line in self._read(name)
+            decode(f"{self.folder}/{name}", line) for name in self._chain(self._names()) for line in self._read(name)
         ]
-
-    def _marked(self, body: list[bytes]) -> list[bytes]:
-        if self._mark is None:
-            return body
-        return [self._mark(line) for line in body]
 
     def _compacts(self, batch_id: int) -> bool:
         return (batch_id + 1) % self._interval == 0
@@ -145,7 +136,8 @@ def encode(line: Line) -> bytes:
     return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _decode(path: str, line: bytes) -> Line:
+def decode(path: str, line: bytes) -> Line:
+    """A line of the file `path`. Raises INCOMPLETE_STREAM_LOG."""
     try:
         value = json.loads(line)
     except ValueError as cause:

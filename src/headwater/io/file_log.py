@@ -1,4 +1,4 @@
-"""Which files each batch of a file stream was given: the log `sources/<i>/` in Spark's format, and its memory.
+"""Which files each batch of a file stream was given: the log `sources/<i>/` and its memory.
 
 A line is `{"path": "file:///…", "timestamp": <modified ms>, "batchId": <n>}`.
 
@@ -8,17 +8,20 @@ Invariants: what was given is durable when it was recorded; `between` names the 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
+from urllib.parse import unquote
 
 from headwater.errors import FileReadError
-from headwater.io.compact_log import CompactLog, Line
+from headwater.io.compact_log import Line
 from headwater.io.file_queue import FileQueue
 from headwater.io.local import status
 from headwater.io.mounts import Mounts, decode_uri, encode_uri
 from headwater.io.paths import is_remote
 from headwater.io.s3 import s3_storage
-from headwater.io.storage import FileStatus, Storage
+from headwater.io.seen_files import SeenFiles
+from headwater.io.storage import FileStatus
 
 
 class Keeping(Protocol):
@@ -28,8 +31,24 @@ class Keeping(Protocol):
         """Keys of a new line."""
         ...
 
-    def mark(self, raw: bytes) -> bytes:
-        """A line with what has become known of its file since; called for every line of the log at each compaction."""
+    def news(self) -> list[Line]:
+        """Lines on what has become of files of earlier entries; each is given out once."""
+        ...
+
+
+class Log(Protocol):
+    """The log itself: `CompactLog` as Spark has it, or `SeenFiles`."""
+
+    def latest(self, fresh: bool = False) -> int | None:
+        """The newest entry."""
+        ...
+
+    def add(self, batch_id: int, lines: list[Line]) -> None:
+        """Write an entry."""
+        ...
+
+    def lines(self) -> Iterable[Line]:
+        """The lines of all entries."""
         ...
 
 
@@ -37,16 +56,14 @@ class FileLog:
     """The log of one stream; opening it tells `queue` what was given before.
 
     Args:
-        storage, folder: where it lies.
+        log: where it lies.
         mounts: for the URIs in it.
         keeping: what a line says beyond what Spark's does.
     """
 
-    def __init__(
-        self, storage: Storage, folder: str, mounts: Mounts, queue: FileQueue, keeping: Keeping | None = None
-    ) -> None:
+    def __init__(self, log: Log, mounts: Mounts, queue: FileQueue, keeping: Keeping | None = None) -> None:
         self._keeping = keeping
-        self._log = CompactLog(storage, folder, mark=keeping.mark if keeping else None)
+        self._log = log
         self._mounts = mounts
         self._queue = queue
         self._batches: dict[int, list[FileStatus]] = {}
@@ -62,13 +79,23 @@ class FileLog:
     def _load(self) -> None:
         known, latest = self.latest, self._log.latest(fresh=True)
         self.latest = -1 if latest is None else latest
-        for line in self._log.lines():
-            number = int(line["batchId"])
-            if number > known:
-                file = self.file(line)
-                self._queue.remember(file.path, file.modified_ms)
-                self._batches.setdefault(number, []).append(file)
-                self.latest = max(self.latest, number)
+        folders: dict[str, str] = {}
+        for paths, times in self._given(known):
+            for path, modified_ms in zip(paths, times, strict=True):
+                place, _, name = path.rpartition("/")
+                folder = folders.get(place)
+                if folder is None:
+                    folder = folders[place] = self._mounts.local(decode_uri(place or "/"))
+                self._queue.remember(folder, unquote(name) if "%" in name else name, modified_ms)
+
+    def _given(self, after: int) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
+        """Paths and times of the files of entries after `after`."""
+        if isinstance(self._log, SeenFiles):
+            for table in self._log.given(after):
+                yield table["path"].to_pylist(), table["timestamp"].to_pylist()
+        else:
+            lines = [line for line in self._log.lines() if int(line["batchId"]) > after]
+            yield [line["path"] for line in lines], [int(line["timestamp"]) for line in lines]
 
     def give(self, files: list[FileStatus]) -> int:
         """Give `files` to the next batch number; the log does not say so before it is recorded."""
@@ -85,7 +112,8 @@ class FileLog:
         """
         while self._unrecorded and self._unrecorded[0] <= number:
             given = self._unrecorded[0]
-            self._log.add(given, [self._line(file, given) for file in self._batches[given]])
+            news = self._keeping.news() if self._keeping else []
+            self._log.add(given, [*(self._line(file, given) for file in self._batches[given]), *news])
             del self._unrecorded[0]
 
     def unrecorded(self) -> set[str]:
@@ -95,7 +123,11 @@ class FileLog:
     def files(self, number: int) -> list[FileStatus]:
         """The files of one entry; sizes are -1 where only the log knows them."""
         if number not in self._batches:
-            lines = [line for line in self._log.lines() if line["batchId"] == number]
+            lines: Iterable[Line]
+            if isinstance(self._log, SeenFiles):
+                lines = self._log.get(number) or ()
+            else:
+                lines = (line for line in self._log.lines() if line["batchId"] == number)
             self._batches[number] = [self.file(line) for line in lines]
         return self._batches[number]
 
@@ -116,7 +148,7 @@ class FileLog:
         for known in [known for known in self._batches if known <= number]:
             del self._batches[known]
 
-    def lines(self) -> list[Line]:
+    def lines(self) -> Iterable[Line]:
         """All that is recorded, oldest first."""
         return self._log.lines()
 

@@ -163,17 +163,55 @@ def _translate(glob: str) -> Iterator[str]:
 
 def visible(path: str) -> Iterator[FileStatus]:
     """Files at or below `path`; hidden folders and files below it are passed over."""
-    return _objects(path) if is_remote(path) else _walk(path)
+    if not is_remote(path):
+        return _walk(path)
+    return (file for file in objects(path) if not any(map(hidden, file.path[len(path) + 1 :].split("/"))))
 
 
-def _objects(path: str) -> Iterator[FileStatus]:
+def objects(path: str, after: str | None = None) -> Iterator[FileStatus]:
+    """Objects at or below `path`, hidden ones too; with `after` those below it whose paths are greater."""
     storage = s3_storage()
-    single = storage.status(path)
+    single = storage.status(path) if after is None else None
     if single is not None:
         yield single
-    for file in storage.walk(path):
-        if not any(map(hidden, file.path[len(path) + 1 :].split("/"))):
-            yield file
+    yield from storage.walk(path, after)
+
+
+def one_each(mounts: Mounts, paths: Sequence[str], options: ListingOptions = ListingOptions()) -> list[FileStatus]:
+    """A visible file of each folder under `paths`, sorted by path, for what the folders' names say.
+
+    Of local files neither size nor time is looked at, unless `options` ask for times.
+    """
+    found: dict[str, FileStatus] = {}
+    timed = options.before_ms is not None or options.after_ms is not None
+    for path in paths:
+        for match in expand(mounts.local(path)):
+            names_only = not is_remote(match) and not timed
+            for file in _names(match) if names_only else visible(match):
+                place = os.path.dirname(file.path)
+                if place not in found and _wanted(file, options):
+                    found[place] = file
+    return sorted(found.values())
+
+
+def _names(root: str) -> Iterator[FileStatus]:
+    """Files at or below a local path with nothing but their names."""
+    todo = [root]
+    while todo:
+        path = todo.pop()
+        try:
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    if hidden(entry.name):
+                        continue
+                    if entry.is_dir():
+                        todo.append(entry.path)
+                    elif entry.is_file():
+                        yield FileStatus(entry.path, -1, 0)
+        except NotADirectoryError:
+            yield FileStatus(path, -1, 0)
+        except FileNotFoundError:
+            continue
 
 
 def _walk(path: str) -> Iterator[FileStatus]:

@@ -228,12 +228,13 @@ class S3Storage:
         """See `Storage.times`."""
         return {os.path.basename(file.path): file.modified_ms for file in self.children(folder)[0]}
 
-    def walk(self, folder: str) -> Iterator[FileStatus]:
-        """See `Storage.walk`."""
+    def walk(self, folder: str, after: str | None = None) -> Iterator[FileStatus]:
+        """See `Storage.walk`; in order of keys. With `after` only objects whose paths are greater are asked for."""
         store, key = self._at(folder)
         bucket, _ = bucket_and_key(folder)
+        offset = None if after is None else bucket_and_key(after)[1]
         with _errors(folder):
-            for chunk in _obstore().list(store, key or None, chunk_size=1000):
+            for chunk in _obstore().list(store, key or None, offset=offset, chunk_size=1000):
                 yield from (_status(bucket, one) for one in chunk)
 
     # ── the way there ───────────────────────────────────────────────────────────────────────────────────────

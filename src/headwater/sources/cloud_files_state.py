@@ -9,19 +9,21 @@ Invariants: a row per file and version; nothing in the checkpoint is changed.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
 from pyspark.sql.types import LongType, StringType, StructField, StructType, TimestampType
 
 from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
-from headwater.io.compact_log import CompactLog, Line
+from headwater.io.compact_log import Line
 from headwater.io.mounts import decode_uri
+from headwater.io.seen_files import SeenFiles
 from headwater.io.storage import Storage
 from headwater.sources.base import BatchInput, SourceContext, SourceRequest, StreamSource, arrow_query, sources
-from headwater.sources.cloud_files.lifecycle import Times, batch_times
+from headwater.sources.cloud_files.lifecycle import Times, batch_times, known_times
 from headwater.types.arrow import arrow_schema
 
 SCHEMA = StructType(
@@ -75,14 +77,18 @@ sources.register("cloud_files_state")(CloudFilesStateProvider())
 def _rows(storage: Storage, checkpoint: str) -> Iterator[dict[str, Any]]:
     for index in sorted(int(name) for name in storage.list(f"{checkpoint}/sources") if name.isdecimal()):
         times = batch_times(storage, checkpoint, index)
-        for line in CompactLog(storage, f"{checkpoint}/sources/{index}").lines():
+        log = SeenFiles(storage, f"{checkpoint}/sources/{index}", partial(_known, times))
+        for line in log.lines():
             if "discoveryTime" in line and "skipped" not in line:
-                yield _row(line, times.get(int(line["batchId"]), Times()), index)
+                yield _row(line, index)
 
 
-def _row(line: Line, known: Times, index: int) -> dict[str, Any]:
-    committed = line.get("commitTime") or known.committed_ms
-    processed = line.get("processedTime") or known.processed_ms
+def _known(times: Mapping[int, Times], number: int) -> Line:
+    return known_times(times.get(number, Times()))
+
+
+def _row(line: Line, index: int) -> dict[str, Any]:
+    committed, processed = line.get("commitTime"), line.get("processedTime")
     state = "COMMITTED" if committed else "PROCESSING" if processed else "DISCOVERED"
     return {
         "path": decode_uri(line["path"]),

@@ -20,6 +20,7 @@ from pyspark.sql.types import StructType
 
 from headwater.duck import Connection
 from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.io.compact_log import CompactLog
 from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue, QueueOptions, Take
 from headwater.io.formats import Format, FormatOptions, formats
@@ -172,7 +173,8 @@ class FileStream:
             _paths(request),
             QueueOptions(listing, chosen.max_age_ms, chosen.latest_first, chosen.name_only),
         )
-        self._log = FileLog(context.storage, cast(str, context.log_path), self._mounts, self._queue)
+        log = CompactLog(context.storage, cast(str, context.log_path))
+        self._log = FileLog(log, self._mounts, self._queue)
         self._frozen = False
         self._made: dict[tuple[FileStatus, ...], BatchInput] = {}
         self._variable = f"files_{os.path.basename(cast(str, context.log_path))}"

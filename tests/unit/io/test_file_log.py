@@ -7,22 +7,30 @@ from pathlib import Path
 import pytest
 
 from headwater.errors import ConcurrentWriteError
+from headwater.io.compact_log import CompactLog
 from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue
 from headwater.io.local import LocalStorage
 from headwater.io.mounts import Mounts
+from headwater.io.seen_files import SeenFiles
+
+KINDS = (CompactLog, SeenFiles)
+Kind = type[CompactLog] | type[SeenFiles]
+both = pytest.mark.parametrize("kind", KINDS)
 
 
-def _opened(folder: Path) -> tuple[FileLog, FileQueue]:
+def _opened(folder: Path, kind: Kind) -> tuple[FileLog, FileQueue]:
     mounts = Mounts({})
     queue = FileQueue(mounts, [str(folder / "in")])
-    return FileLog(LocalStorage("none"), str(folder / "log"), mounts, queue), queue
+    log = kind(LocalStorage("none"), str(folder / "log"))
+    return FileLog(log, mounts, queue), queue
 
 
-def test_what_another_run_gave_meanwhile_is_not_given_again(tmp_path: Path) -> None:
+@both
+def test_what_another_run_gave_meanwhile_is_not_given_again(tmp_path: Path, kind: Kind) -> None:
     (tmp_path / "in").mkdir()
-    late, late_queue = _opened(tmp_path)
-    early, early_queue = _opened(tmp_path)
+    late, late_queue = _opened(tmp_path, kind)
+    early, early_queue = _opened(tmp_path, kind)
     (tmp_path / "in" / "a").write_text("")
     for queue in (early_queue, late_queue):
         queue.refresh()
@@ -34,34 +42,37 @@ def test_what_another_run_gave_meanwhile_is_not_given_again(tmp_path: Path) -> N
     assert late_queue.take() == []
 
 
-def test_an_entry_without_files_counts(tmp_path: Path) -> None:
+@both
+def test_an_entry_without_files_counts(tmp_path: Path, kind: Kind) -> None:
     (tmp_path / "in").mkdir()
-    log, _ = _opened(tmp_path)
+    log, _ = _opened(tmp_path, kind)
     assert log.give([]) == 0
     log.record(0)
-    assert _opened(tmp_path)[0].latest == 0
+    assert _opened(tmp_path, kind)[0].latest == 0
 
 
-def test_what_was_given_is_in_the_log_when_it_was_recorded(tmp_path: Path) -> None:
+@both
+def test_what_was_given_is_in_the_log_when_it_was_recorded(tmp_path: Path, kind: Kind) -> None:
     (tmp_path / "in").mkdir()
-    log, queue = _opened(tmp_path)
+    log, queue = _opened(tmp_path, kind)
     for name in "abc":
         (tmp_path / "in" / name).write_text("")
         queue.refresh()
         log.give(queue.take())
-    assert _opened(tmp_path)[0].latest == -1
+    assert _opened(tmp_path, kind)[0].latest == -1
     log.record(1)
     log.record(1)
-    other, _ = _opened(tmp_path)
+    other, _ = _opened(tmp_path, kind)
     assert other.latest == 1
     assert [file.path for file in other.files(1)] == [str(tmp_path / "in" / "b")]
     log.record(2)
-    assert _opened(tmp_path)[0].latest == 2
+    assert _opened(tmp_path, kind)[0].latest == 2
 
 
-def test_of_two_runs_that_give_the_same_entry_one_learns_it_when_it_records(tmp_path: Path) -> None:
+@both
+def test_of_two_runs_that_give_the_same_entry_one_learns_it_when_it_records(tmp_path: Path, kind: Kind) -> None:
     (tmp_path / "in").mkdir()
-    runs = [_opened(tmp_path)[0] for _ in range(2)]
+    runs = [_opened(tmp_path, kind)[0] for _ in range(2)]
     assert [log.give([]) for log in runs] == [0, 0]
     runs[0].record(0)
     with pytest.raises(ConcurrentWriteError, match="CONCURRENT_STREAM_LOG_UPDATE"):

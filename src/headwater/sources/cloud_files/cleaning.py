@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from headwater.crash import crash_point
 from headwater.io.file_log import FileLog
-from headwater.io.mounts import Mounts, encode_uri
+from headwater.io.mounts import Mounts
 from headwater.io.paths import is_remote
 from headwater.io.storage import FileStatus, Storage
 from headwater.log import logger
@@ -61,7 +61,7 @@ class Cleaner:
         self._clean, self._lifecycle, self._passed_over = clean, lifecycle, passed_over
         self._storage, self._mounts = places
         self._roots = sorted(roots, key=len, reverse=True)
-        self._waiting: deque[tuple[int, FileStatus]] = deque()
+        self._waiting: deque[tuple[int, int, FileStatus]] = deque()
 
     def load(self, log: FileLog, committed: int) -> None:
         """Take over what earlier runs have left: the files of batches up to `committed`."""
@@ -71,12 +71,12 @@ class Cleaner:
                 continue
             when = line.get("commitTime") or self._lifecycle.times(number).committed_ms
             file = replace(log.file(line), size=int(line["size"]))
-            self._waiting.append((when or self._lifecycle.clock.now_ms(), file))
+            self._waiting.append((when or self._lifecycle.clock.now_ms(), number, file))
 
-    def add(self, files: Sequence[FileStatus]) -> None:
-        """The files of a batch that was committed just now."""
+    def add(self, number: int, files: Sequence[FileStatus]) -> None:
+        """The files of batch `number`, which was committed just now."""
         now = self._lifecycle.clock.now_ms()
-        self._waiting.extend((now, file) for file in files)
+        self._waiting.extend((now, number, file) for file in files)
 
     def run(self) -> None:
         """Clean what is due."""
@@ -84,10 +84,11 @@ class Cleaner:
         for _ in range(_AT_ONCE):
             if not self._waiting or self._waiting[0][0] > due_ms:
                 return
-            self._one(self._waiting.popleft()[1])
+            _, number, file = self._waiting.popleft()
+            self._one(number, file)
             crash_point("cloud_files.cleaned")
 
-    def _one(self, file: FileStatus) -> None:
+    def _one(self, number: int, file: FileStatus) -> None:
         if file in self._passed_over:
             return
         found = self._storage.status(file.path)
@@ -104,7 +105,7 @@ class Cleaner:
                 return
             location = f"{self._mounts.uri(self._clean.destination).rstrip('/')}/{below}"
         done = Archived(self._lifecycle.clock.now_ms(), self._clean.mode, location)
-        self._lifecycle.archived(encode_uri(file.uri), file.modified_ms, done)
+        self._lifecycle.archived(file, number, done)
 
     def _move(self, file: FileStatus, target: str) -> bool:
         """Whether the file is at `target` now. A move that a crash cut short after the copy is finished."""

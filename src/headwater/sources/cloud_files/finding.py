@@ -6,6 +6,7 @@ an object of S3 is never found by notifications.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Protocol, cast
 
@@ -53,7 +54,7 @@ class Finder(Protocol):
         ...
 
     def times(self) -> tuple[int, int]:
-        """When the last listing beside notifications began and ended, in milliseconds; 0: none."""
+        """When the last full listing beside notifications or incremental ones began and ended, in ms; 0: none."""
         ...
 
     def metrics(self) -> Mapping[str, str]:
@@ -66,37 +67,49 @@ class Finder(Protocol):
 
 
 class Listed:
-    """Files found by listing."""
+    """Files found by listing; `times` are those of the last full listing whose files have all gone to batches."""
 
     def __init__(self, files: FileQueue) -> None:
         self._files = files
-        self._frozen = False
+        self._frozen = self._once = self._known = False
+        self._full = 0, 0
 
     def resume(self, start: Offset | None) -> None:
         """See `Finder`."""
+        if not self._known and start is not None:
+            known = json.loads(start)
+            began, ended = (int(known.get(f"lastBackfill{one}TimeMs", 0)) for one in ("Start", "Finish"))
+            self._full = self._files.full_listing = began, ended
+        self._known = True
 
     def look(self, start: Offset | None, wanted: int | None) -> None:  # noqa: ARG002
         """See `Finder`."""
         if not self._frozen:
             self._files.refresh()
+        self._frozen = self._once
 
-    def given(self, files: Sequence[FileStatus]) -> None:
+    def given(self, files: Sequence[FileStatus]) -> None:  # noqa: ARG002
         """See `Finder`."""
+        if not self._files.waiting[0]:
+            self._full = self._files.full_listing
 
     def settle(self) -> None:
         """See `Finder`."""
 
     def freeze(self) -> None:
-        """Look once; later calls hand out what was found."""
-        self._files.refresh()
-        self._frozen = True
+        """Look once; later calls hand out what was found. What to list the offset has a say in, if not all."""
+        if not self._files.incremental:
+            self._files.refresh()
+            self._frozen = True
+        self._once = True
 
     def passed_over(self) -> None:
         """See `Finder`."""
+        self._full = self._files.full_listing
 
     def times(self) -> tuple[int, int]:
         """See `Finder`."""
-        return 0, 0
+        return self._full
 
     def metrics(self) -> Mapping[str, str]:
         """See `Finder`."""

@@ -1,21 +1,24 @@
 """What becomes of a file: discovered, committed, archived. Kept in the lines of the stream's log of files.
 
-A line of `sources/<i>/` has `size` and `discoveryTime` from the beginning, and gets `processedTime`, `commitTime`,
-`archiveTime`, `archiveMode` and `moveLocation` when it is written again into a compact entry. Until then the times of a
-batch are those of its files in `offsets/` and `commits/`, of which more are kept than lie between two compact entries.
+A line of `sources/<i>/` has `size` and `discoveryTime` from the beginning, and `processedTime` and `commitTime` once it
+lies in a segment. Until then the times of a batch are those of its files in `offsets/` and `commits/`, of which
+more are kept than there are entries outside of segments. What was done with a file is a line of the next entry, with
+`archiveTime`, `archiveMode` and `moveLocation`.
 
-Invariants: nothing is written for it that would not be written anyway; times never change once they are kept.
+Invariants: no file is written for it that would not be written anyway; times never change once they are kept.
 """
 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from headwater.clock import Clock
-from headwater.io.compact_log import Line, encode
+from headwater.io.compact_log import Line
+from headwater.io.mounts import encode_uri
 from headwater.io.storage import FileStatus, Storage
 
 
@@ -74,7 +77,7 @@ class Lifecycle:
 
     def __post_init__(self) -> None:
         self._here: dict[int, Times] = {}
-        self._archived: dict[tuple[str, int], Archived] = {}
+        self._archived: deque[Line] = deque()
         self._before: Mapping[int, Times] | None = None
 
     def facts(self, file: FileStatus) -> Line:
@@ -82,23 +85,13 @@ class Lifecycle:
         kept: Line = {"size": file.size, "discoveryTime": self.clock.now_ms()}
         return {**kept, "skipped": True} if self.skipping else kept
 
-    def mark(self, raw: bytes) -> bytes:
-        """See `Keeping.mark`; a line that cannot change is not parsed."""
-        settled = b'"archiveTime"' in raw or b'"skipped"' in raw or b'"discoveryTime"' not in raw
-        if settled or (b'"commitTime"' in raw and not self._archived):
-            return raw
-        return encode(self._marked(json.loads(raw)))
+    def news(self) -> list[Line]:
+        """See `Keeping.news`."""
+        return [self._archived.popleft() for _ in range(len(self._archived))]
 
-    def _marked(self, line: Line) -> Line:
-        if "commitTime" not in line:
-            times = self.times(int(line["batchId"]))
-            found = {"processedTime": times.processed_ms, "commitTime": times.committed_ms}
-            line = {**line, **{key: value for key, value in found.items() if value is not None}}
-        archived = self._archived.pop((line["path"], line["timestamp"]), None)
-        if archived is None:
-            return line
-        moved = {"moveLocation": archived.location} if archived.location else {}
-        return {**line, "archiveTime": archived.when_ms, "archiveMode": archived.mode, **moved}
+    def known(self, number: int) -> Line:
+        """`processedTime` and `commitTime` of the files of a batch, as far as they are known."""
+        return known_times(self.times(number))
 
     def times(self, number: int) -> Times:
         """The times of a batch of files: as this run saw them, else as the checkpoint has them."""
@@ -118,9 +111,17 @@ class Lifecycle:
         """The batch is done."""
         self._here[number] = Times(self.times(number).processed_ms, self.clock.now_ms())
 
-    def archived(self, path: str, timestamp: int, done: Archived) -> None:
-        """A file was deleted or moved; `path` and `timestamp` as in its line."""
-        self._archived[path, timestamp] = done
+    def archived(self, file: FileStatus, number: int, done: Archived) -> None:
+        """A file of batch `number` was deleted or moved."""
+        line = {"path": encode_uri(file.uri), "timestamp": file.modified_ms, "batchId": number}
+        moved = {"moveLocation": done.location} if done.location else {}
+        self._archived.append({**line, "archiveTime": done.when_ms, "archiveMode": done.mode, **moved})
+
+
+def known_times(times: Times) -> Line:
+    """The times as a line has them."""
+    found = {"processedTime": times.processed_ms, "commitTime": times.committed_ms}
+    return {key: value for key, value in found.items() if value is not None}
 
 
 _KEPT = 1000

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
 from headwater.errors import IllegalArgumentError, unsupported
+from headwater.io.file_places import Incremental
 from headwater.io.file_queue import Take
 from headwater.io.formats import FormatOptions
 from headwater.settings import parse_duration_ms
@@ -42,18 +43,17 @@ _IMPLEMENTED = {
     "maxfileage": "maxFileAge",
     "validateoptions": "validateOptions",
     "allowoverwrites": "allowOverwrites",
+    "useincrementallisting": "useIncrementalListing",
     "cleansource": "cleanSource",
     "cleansource.retentionduration": "cleanSource.retentionDuration",
     "cleansource.movedestination": "cleanSource.moveDestination",
 }
 _WITHOUT_EFFECT = {
-    "useincrementallisting": "useIncrementalListing",
     "listonstart": "listOnStart",
     "usemanagedfileevents": "useManagedFileEvents",
     "cleansource.waitforcompletion": "cleanSource.waitForCompletion",
 }
-"""Accepted: folders are listed in full at every trigger, which is what these options ask for at most, and cleaning is
-always waited for."""
+"""Accepted: a trigger finds all new files in any case, and cleaning is always waited for."""
 _OFF = {"usestrictglobber": ("useStrictGlobber", "true")}
 """Accepted with this value only."""
 _REFUSED = ("pathRewrites", "connectionString", "queueName")
@@ -91,6 +91,7 @@ class CloudOptions:
         overwrites: a file that is written anew is read anew.
         clean: what becomes of files that were read.
         notifications: whether and how files are found by events.
+        incremental: see `file_queue.QueueOptions`.
         reader: the format's own options.
     """
 
@@ -108,6 +109,7 @@ class CloudOptions:
     overwrites: bool
     clean: Clean
     notifications: NotificationOptions
+    incremental: Incremental
     reader: FormatOptions
 
     @classmethod
@@ -117,7 +119,6 @@ class CloudOptions:
         _check_names(options)
         kind = _format(options)
         mode = _mode(options, request.schema is not None or kind in FIXED)
-        age = options.get(PREFIX + "maxfileage")
         given = options.get("rescueddatacolumn")
         rescue = given or (RESCUED if request.schema is None and mode != "none" else None)
         if rescue is not None and kind in FIXED:
@@ -134,12 +135,13 @@ class CloudOptions:
             else tuple(part.strip() for part in columns.split(",") if part.strip()),
             include_existing=options.flag(PREFIX + "includeexistingfiles", True),
             take=Take(options.number(PREFIX + "maxfilespertrigger", 1000), _bytes(options)),
-            max_age_ms=None if age is None else parse_duration_ms(short_duration(age)),
+            max_age_ms=_duration(options, "maxFileAge"),
             rescue=rescue,
             bad_records=options.get("badrecordspath") if kind in ("json", "csv", "xml") else None,
             overwrites=options.flag(PREFIX + "allowoverwrites"),
             clean=_clean(options),
             notifications=NotificationOptions.of(options),
+            incremental=_incremental(options),
             reader=_reader_options(options, request.schema is None),
         )
 
@@ -196,6 +198,25 @@ def _mode(options: FormatOptions, has_schema: bool) -> EvolutionMode:
             "cloudFiles.schemaHints", options[PREFIX + "schemahints"], "it cannot be given together with a schema"
         )
     return cast(EvolutionMode, mode)
+
+
+def _incremental(options: FormatOptions) -> Incremental:
+    """Full listings unless asked otherwise, as in Databricks from runtime 17.3 on; the option is deprecated there."""
+    text = options.text(PREFIX + "useincrementallisting", "false").lower()
+    if text not in get_args(Incremental):
+        raise refused("cloudFiles.useIncrementalListing", text, "it must be one of auto, true, false")
+    return cast(Incremental, text)
+
+
+def _duration(options: FormatOptions, name: str) -> int | None:
+    """Milliseconds; None if it is not given. Raises INVALID_SOURCE_OPTION."""
+    text = options.get(PREFIX + name.lower())
+    if text is None:
+        return None
+    try:
+        return parse_duration_ms(short_duration(text))
+    except ValueError as cause:
+        raise refused(f"cloudFiles.{name}", text, str(cause)) from cause
 
 
 def _clean(options: FormatOptions) -> Clean:

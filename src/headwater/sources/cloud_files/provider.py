@@ -15,7 +15,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 
 from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
 from headwater.io.formats.binary_file import SCHEMA as BINARY_FILE
-from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
+from headwater.io.listing import ListingOptions, expand, is_glob, list_files, one_each
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, discover, merge_schema
 from headwater.io.routing import is_folder, may_come
@@ -52,24 +52,20 @@ class CloudFilesProvider:
         for path in request.paths:
             if not is_glob(path) and not may_come(mounts.local(path)):
                 raise AnalysisError("PATH_NOT_FOUND", path=mounts.uri(path))
-        listing = list_files(mounts, request.paths, ListingOptions.of(options.reader), missing_ok=True)
         log = self._log(request, context, options)
-        data = request.schema or _fixed(options.format) or self._data(listing, context, (request, options), log)
-        fields, columns = merge_schema(data, self._partitions(listing, request, mounts, options).schema)
+        data = request.schema or _fixed(options.format) or self._data(context, (request, options), log)
+        fields, columns = merge_schema(data, self._partitions(request, mounts, options).schema)
         return Shape(fields, options.rescue, columns, log, bases(request, mounts))
 
     def _data(
-        self,
-        listing: Listing,
-        context: SourceContext,
-        asked: tuple[SourceRequest, CloudOptions],
-        log: SchemaLog | None,
+        self, context: SourceContext, asked: tuple[SourceRequest, CloudOptions], log: SchemaLog | None
     ) -> StructType:
         """The kept schema, else a fresh one, kept if there is a place."""
         request, options = asked
         kept = log.latest() if log else None
         if kept is not None:
             return kept
+        listing = list_files(context.mounts, request.paths, ListingOptions.of(options.reader), missing_ok=True)
         if not listing.files:
             raise AnalysisError("CF_EMPTY_DIR_FOR_SCHEMA_INFERENCE", path=", ".join(request.paths))
         connection = context.database.connect(context.time_zone)
@@ -90,13 +86,13 @@ class CloudFilesProvider:
             return None
         return SchemaLog(context.storage, f"{context.checkpoint}/cloud_files/{_path_key(request, context.mounts)}")
 
-    def _partitions(
-        self, listing: Listing, request: SourceRequest, mounts: Mounts, options: CloudOptions
-    ) -> Partitions:
+    def _partitions(self, request: SourceRequest, mounts: Mounts, options: CloudOptions) -> Partitions:
+        """What the folders' names say: all folders are looked at, their files are not."""
         wanted = options.partition_columns
         if wanted == () or (wanted is None and options.reader.flag("recursiveFileLookup")):
             return Partitions()
-        found = discover(listing.files, bases(request, mounts), infer_types=options.infer_types or wanted is None)
+        files = one_each(mounts, request.paths, ListingOptions.of(options.reader))
+        found = discover(files, bases(request, mounts), infer_types=options.infer_types or wanted is None)
         if wanted is None:
             return found
         known = {field.name.lower(): field for field in found.schema.fields}

@@ -24,6 +24,7 @@ from headwater.io.formats.scan import FILE_FIELD, nothing
 from headwater.io.listing import ListingOptions, spelled
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import assign
+from headwater.io.seen_files import SeenFiles
 from headwater.io.storage import FileStatus
 from headwater.io.usable import ignores_missing, usable
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, scanned
@@ -88,17 +89,25 @@ class CloudFilesStream:
         self._path = self._mounts.uri(request.paths[0])
         self.description = f"CloudFilesSource[{self._path}]"
         names = ListingOptions.of(options.reader, context.time_zone)
-        listing = QueueOptions(names, options.max_age_ms, overwrites=options.overwrites)
+        told = options.notifications
+        listing = QueueOptions(
+            names,
+            options.max_age_ms,
+            overwrites=options.overwrites,
+            incremental="false" if told.used else options.incremental,
+            full_ms=told.backfill_ms,
+        )
         self._queue = FileQueue(self._mounts, request.paths, listing)
         folder = cast(str, context.log_path)
         place = (folder.rpartition("/sources/")[0], int(folder.rpartition("/")[2]))
         self._lifecycle = Lifecycle(context.storage, context.clock, place)
-        self._log = FileLog(context.storage, folder, self._mounts, self._queue, self._lifecycle)
+        seen = SeenFiles(context.storage, folder, self._lifecycle.known)
+        self._log = FileLog(seen, self._mounts, self._queue, self._lifecycle)
         self._passed_over = PassedOver(context.storage, folder)
         self._cleaner = self._cleaner_of(context, options)
         self._committed: int | None = None
         self._bad_records = self._bad_records_of(context, options)
-        self._finder = finder(request, context, options.notifications, self._queue, self._log)
+        self._finder = finder(request, context, told, self._queue, self._log)
         if not options.include_existing and self._log.latest < 0:
             self._pass_over_existing()
 
@@ -162,7 +171,7 @@ class CloudFilesStream:
             if self._committed is None:
                 self._cleaner.load(self._log, number - 1)
             for each in range(known + 1, number + 1):
-                self._cleaner.add(self._log.files(each))
+                self._cleaner.add(each, self._log.files(each))
             self._cleaner.run()
         self._committed = max(number, known)
         self._log.forget(number)
