@@ -202,3 +202,33 @@ def sweeping(spark: SparkSession, folder: str) -> None:
     for name in ("in", "out"):
         if Path(folder, name, "_delta_log").exists():
             spark.sql(f"VACUUM delta.`{folder}/{name}` RETAIN 0 HOURS").collect()
+
+
+# ── dead letters ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _with_letters(rows: DataFrame, folder: str) -> Any:
+    return rows.writeStream.format("delta").option("deadLetterPath", f"{folder}/letters")
+
+
+@script
+def letters_of_rows(spark: SparkSession, folder: str) -> None:
+    """The numbers in `k` to `out`; what is none, and what is no record, to `letters`."""
+    rows = rows_of_files(spark, folder, "id BIGINT, k STRING").selectExpr("id", "cast(k AS INT) AS k")
+    to_the_end(_with_letters(rows, folder), folder, f"{folder}/out")
+
+
+@script
+def letters_below_state(spark: SparkSession, folder: str) -> None:
+    """How often each number is in `k`, to `out`; what is none, and what is no record, to `letters`."""
+    rows = rows_of_files(spark, folder, "id BIGINT, k STRING").selectExpr("cast(k AS INT) AS k")
+    to_the_end(_with_letters(rows.groupBy("k").count(), folder).outputMode("complete"), folder, f"{folder}/out")
+
+
+@script
+def letters_once_flaky(spark: SparkSession, folder: str) -> None:
+    """As `letters_of_rows`, but in the next run all of `k` are numbers: what failed once must not arrive as well."""
+    mended = Path(folder, "mended").exists()
+    rows = rows_of_files(spark, folder, "id BIGINT, k STRING")
+    rows = rows.selectExpr("id", "try_cast(k AS INT) AS k" if mended else "cast(k AS INT) AS k")
+    to_the_end(_with_letters(rows, folder), folder, f"{folder}/out")

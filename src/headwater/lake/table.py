@@ -241,6 +241,15 @@ class LakeTable:
         """
         return self._write(connection, query, Write(schema, "append", **arguments))
 
+    def check(
+        self, connection: Connection, query: exp.Query, schema: StructType, **arguments: Unpack[WriteArguments]
+    ) -> None:
+        """Compute the rows as `append` does, and drop them. Raises as `append` for what is wrong with a row."""
+        with self._lock:
+            self._log.advance(self._state)
+            planned = plan(self._state, Write(schema, "append", **arguments), self._clock.now_ms())
+        self._writer_of(planned.metadata, rules_of(planned.metadata, connection)).check(connection, query, schema)
+
     def overwrite(
         self, connection: Connection, query: exp.Query, schema: StructType, **arguments: Unpack[WriteArguments]
     ) -> WriteResult:

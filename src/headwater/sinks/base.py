@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import pyarrow as pa
 from pyspark.sql.types import StructType
@@ -121,6 +121,15 @@ class StreamSink(Protocol):
 
     def stop(self) -> None:
         """Free what the sink holds."""
+        ...
+
+
+@runtime_checkable
+class ChecksRows(Protocol):
+    """A sink that refuses single rows: types that do not fit, constraints."""
+
+    def check(self, batch: Batch) -> None:
+        """Compute the batch's rows as `add_batch` does, and drop them. Raises as `add_batch`."""
         ...
 
 

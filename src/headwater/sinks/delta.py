@@ -10,6 +10,7 @@ Invariants: see `lake.table`; an empty batch is committed too, so the counter fo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from headwater.catalog import Catalog, Table
 from headwater.catalog.model import TableKind
@@ -24,6 +25,9 @@ from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
 from headwater.lake.zorder import column_path
 from headwater.sinks.base import Batch, OutputMode, SinkContext, SinkRequest, SinkResult, sinks
+
+if TYPE_CHECKING:
+    from headwater.lake.plan import WriteArguments
 
 _AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 
@@ -50,18 +54,7 @@ class DeltaSink:
         """Commit the batch. Raises Delta's schema and conflict errors."""
         complete = batch.output_mode == "complete"
         write = self._table.overwrite if complete else self._table.append
-        options = self._request.options
-        result = write(
-            batch.connection,
-            batch.query,
-            batch.schema,
-            txn=(self._query_id, batch.batch_id),
-            merge_schema=self._merge_schema,
-            overwrite_schema=complete and options.flag("overwriteSchema"),
-            partition_by=self._request.partition_by,
-            operation=self._operation(batch),
-            sizes=self._sizes(),
-        )
+        result = write(batch.connection, batch.query, batch.schema, **self._arguments(batch))
         if result.committed:
             batch.ran()
             rule = self._compaction()
@@ -69,6 +62,21 @@ class DeltaSink:
                 crash_point("lake.compaction_begun")
                 compact(self._table, batch.connection, rule)
         return SinkResult()
+
+    def check(self, batch: Batch) -> None:
+        """See `ChecksRows`."""
+        self._table.check(batch.connection, batch.query, batch.schema, **self._arguments(batch))
+
+    def _arguments(self, batch: Batch) -> WriteArguments:
+        complete = batch.output_mode == "complete"
+        return {
+            "txn": (self._query_id, batch.batch_id),
+            "merge_schema": self._merge_schema,
+            "overwrite_schema": complete and self._request.options.flag("overwriteSchema"),
+            "partition_by": self._request.partition_by,
+            "operation": self._operation(batch),
+            "sizes": self._sizes(),
+        }
 
     def _sizes(self) -> Sizes:
         return of_write(self._request.options, self._settings, self._properties())
@@ -109,7 +117,7 @@ class DeltaProvider:
             raise AnalysisError("SPECIFY_CLUSTER_BY_WITH_PARTITIONED_BY_IS_NOT_ALLOWED")
         path = request.path or request.options.get("path")
         if request.table:
-            location = _location(request, context, path)
+            location = location_of(request, context, path)
         elif path:
             location = path
         else:
@@ -134,7 +142,7 @@ def _cluster(table: LakeTable, request: SinkRequest) -> None:
         create(table, NewTable(as_nullable(request.schema), cluster_by=columns))
 
 
-def _location(request: SinkRequest, context: SinkContext, path: str | None) -> str:
+def location_of(request: SinkRequest, context: SinkContext, path: str | None) -> str:
     """Where the table of `toTable` lies; makes it if the catalog does not know it."""
     catalog: Catalog = context.catalog
     found = catalog.stored(request.table)

@@ -172,6 +172,18 @@ class RecordsOffsets(Protocol):
 
 
 @runtime_checkable
+class KeepsRecords(Protocol):
+    """A source whose rows were records of text, of which some may be none (see `sources.records`)."""
+
+    format: str
+    """What the texts are: the name of a file format."""
+
+    def records(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+        """The rows of `relation` and those of bad records, with the columns `records.COLUMNS` at the end."""
+        ...
+
+
+@runtime_checkable
 class ReadsAhead(Protocol):
     """A source that can say what a batch will read before it is planned."""
 

@@ -36,6 +36,7 @@ from headwater.io.usable import ignores_missing, usable
 from headwater.io.written import written_files
 from headwater.settings import parse_duration_ms
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, scanned, sources
+from headwater.sources.records import with_records, without_rows
 
 _AHEAD_BYTES = 128 * 1024 * 1024
 """No more is read ahead, for a batch and the one before it are in memory together then."""
@@ -166,6 +167,7 @@ class FileStream:
         hidden = [FILE_FIELD] if request.file_column else []
         self.schema = StructType([*self._fields.fields, *self._columns.fields, *hidden])
         self.description = f"FileStreamSource[{self._mounts.uri(_paths(request)[0])}]"
+        self.format = request.format.lower()
         listing = ListingOptions.of(request.options)
         chosen = self._options
         self._queue = FileQueue(
@@ -201,10 +203,23 @@ class FileStream:
 
     def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
         """The rows of the files given to the batches after `start` up to `end`."""
+        present = self._given(start, end)
+        return self._input(present) if present else BatchInput(nothing(self.schema), rows=0)
+
+    def records(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
+        """See `KeepsRecords`."""
+        present = self._given(start, end)
+        if not present:
+            return BatchInput(without_rows(nothing(self.schema)), rows=0)
+        return with_records(
+            self.format, self._format, replace(self._scanned(present), variable=None), self.schema.names
+        )
+
+    def _given(self, start: Offset | None, end: Offset) -> tuple[FileStatus, ...]:
+        """The files of the batches after `start` up to `end` that are to be read."""
         options, settings = self._request.options, self._context.settings
         given = self._log.between(_number(start), _number(end), missing_ok=ignores_missing(options, settings))
-        present = usable(given, self._request.format.lower(), options, settings)
-        return self._input(present) if present else BatchInput(nothing(self.schema), rows=0)
+        return usable(given, self._request.format.lower(), options, settings)
 
     def ahead(self, end: Offset | None, skip: int, most: int) -> Sequence[BatchInput]:
         """See `ReadsAhead`: the files found that are next in turn."""
@@ -224,9 +239,13 @@ class FileStream:
         return self._made[present]
 
     def _scan(self, present: Sequence[FileStatus]) -> BatchInput:
+        found = scanned(self._format, self._scanned(present))
+        return replace(found, variables={self._variable: file_names([file.path for file in present])})
+
+    def _scanned(self, present: Sequence[FileStatus]) -> ScanRequest:
         names = [field.name for field in self._columns.fields]
         bases = frozenset(_bases(self._request, self._mounts))
-        request = ScanRequest(
+        return ScanRequest(
             tuple(present),
             self._fields,
             self._request.options,
@@ -236,8 +255,6 @@ class FileStream:
             partition_values=assign(present, bases, names) if names else {},
             variable=self._variable,
         )
-        found = scanned(self._format, request)
-        return replace(found, variables={self._variable: file_names([file.path for file in present])})
 
     def prepare_available_now(self) -> None:
         """Look once; later calls hand out what was found."""

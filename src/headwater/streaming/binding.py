@@ -33,14 +33,19 @@ class Binding:
 
     def bind(self, index: int, rows: BatchInput | None) -> None:
         """Let `stream_<index>` stand for these rows; None: for no rows."""
-        for name, data in (rows.inputs if rows else {}).items():
-            self._connection.register(name, data)
-        for name, files in (rows.variables if rows else {}).items():
-            self._connection.execute(sql_text(set_variable(name, files))).fetchall()
+        if rows is not None:
+            self.lend(rows)
         query = rows.query if rows else no_rows(self._sources[index].schema)
         if not self.is_bound(index, query):
             create_view(self._connection, f"stream_{index}", query, self._columns[index])
             self._bound[index] = query
+
+    def lend(self, rows: BatchInput) -> None:
+        """Give the connection what a query over these rows needs, until `release`."""
+        for name, data in rows.inputs.items():
+            self._connection.register(name, data)
+        for name, files in rows.variables.items():
+            self._connection.execute(sql_text(set_variable(name, files))).fetchall()
 
     def is_bound(self, index: int, query: exp.Query) -> bool:
         """Whether `stream_<index>` stands for this very query."""

@@ -90,7 +90,7 @@ class _Stores:
 
 
 def _opened(cut: OperatorCut, stores: _Stores) -> OperatorNode:
-    return OperatorNode(cut.number, cut.plan.opened(stores), cut.sources, stores.opened)
+    return OperatorNode(cut.number, cut.plan.opened(stores), cut.sources, stores.opened, _reads(cut))
 
 
 def cut_plan(plan: Relation, leaves: Sequence[Leaf], session: StreamSession, mode: OutputMode) -> CutPlan:

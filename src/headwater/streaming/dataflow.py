@@ -46,12 +46,16 @@ _PURGED_AT_ONCE = 10
 
 @dataclass(frozen=True)
 class OperatorNode:
-    """A stateful operator, what flows into it (see `Feed`), and where it keeps its state."""
+    """A stateful operator, what flows into it (see `Feed`), and where it keeps its state.
+
+    `reads`: its queries over what flows into it, as far as they are known.
+    """
 
     number: int
     operator: StatefulOperator
     sources: tuple[str, ...]
     stores: Sequence[StateStore] = ()
+    reads: tuple[exp.Query, ...] = ()
 
 
 Node = WatermarkNode | ObserveNode | OperatorNode
@@ -160,6 +164,24 @@ class DataflowRun:
 
         Raises, as Spark does in that batch, if a watermark is defined over another one.
         """
+        moments = self.begin(time, ran, first)
+        for stage in self._stages:
+            if isinstance(stage, WatermarkStage | ObserveStage):
+                stage.advance(ran)
+                continue
+            number = stage.number
+            stage.operator.advance(self._connection, moments[number])
+            ran()
+            if number in self._told:
+                self._told[number].times = cast(TellsEventTimes, stage.operator).event_times
+
+    def begin(
+        self,
+        time: BatchTime,
+        ran: Callable[[], None] = lambda: None,
+        first: Mapping[int, exp.Table] = MappingProxyType({}),
+    ) -> Mapping[int, Moment]:
+        """Let all queries see the batch's times and the static tables as they are now. Arguments as of `advance`."""
         if time.watermark_ms > 0 and any(stage.node.again for stage in self._watermarks):
             raise AnalysisError("_LEGACY_ERROR_TEMP_3102", msg=_REDEFINED)
         late = input_watermarks(self._feeds, time.late_ms)
@@ -170,15 +192,7 @@ class DataflowRun:
         }
         self._set_times(time.timestamp_ms, moments)
         self._refresh()
-        for stage in self._stages:
-            if isinstance(stage, WatermarkStage | ObserveStage):
-                stage.advance(ran)
-                continue
-            number = stage.number
-            stage.operator.advance(self._connection, moments[number])
-            ran()
-            if number in self._told:
-                self._told[number].times = cast(TellsEventTimes, stage.operator).event_times
+        return moments
 
     def _refresh(self) -> None:
         for side in self._statics:

@@ -34,6 +34,7 @@ from headwater.crash import crash_point
 from headwater.duck import Connection, Database, Dialect, Reader
 from headwater.plan.commands import Trigger
 from headwater.sinks.base import Batch, OutputMode, SinkResult, StreamSink
+from headwater.sinks.dead_letters import DeadLetters
 from headwater.sources.base import BatchInput, Offset, ReadLimit, ReadsAhead, RecordsOffsets, StreamSource
 from headwater.streaming import profile
 from headwater.streaming.binding import Binding
@@ -47,6 +48,7 @@ from headwater.streaming.planned import PlannedBatch
 from headwater.streaming.progress import BatchReport, StateReport, Status, Stopwatch
 from headwater.streaming.protocol import Action, Facts, Position, must_ask_sources, next_instruction
 from headwater.streaming.read_ahead import ReadAhead, Reading, first_queries
+from headwater.streaming.sieve import Sieve
 from headwater.streaming.views import create_view
 from headwater.streaming.writing import AsyncWriter, DirectWriter, LogWriter
 
@@ -74,6 +76,10 @@ class Parts:
     """Whether batches without new data may run (`spark.sql.streaming.noDataMicroBatches.enabled`)."""
     async_ms: int | None = None
     """The interval of asynchronous progress tracking; None: every batch is logged before and after it runs."""
+    letters: DeadLetters | None = None
+    """Where rows go that cannot be taken; None: they end the query."""
+    translate: Callable[[Exception], Exception] = lambda error: error
+    """Turns any failure into Spark's error."""
 
 
 class MicroBatchEngine:
@@ -103,6 +109,7 @@ class MicroBatchEngine:
         self._binding = Binding(parts.connection, parts.sources, parts.stream.leaves)
         self._dataflow: DataflowRun | None = None
         self._ahead: ReadAhead | None = None
+        self._sieve: Sieve | None = None
         self._parallelism = Parallelism(parts.database)
         self._writer: LogWriter = DirectWriter(parts.checkpoint)
         recorded = all(isinstance(one, RecordsOffsets) for one in parts.sources)
@@ -181,7 +188,10 @@ class MicroBatchEngine:
             self._binding.bind(index, None)
         self._dataflow = DataflowRun(stream, connection, self._conf[_POLICY])
         create_view(connection, OUTPUT, stream.query.copy(), unique_names(stream.schema))
-        if _at_once(self._parts.trigger) and isinstance(self._parts.sources[0], ReadsAhead) and first_queries(stream):
+        if self._parts.letters is not None:
+            parts = self._parts
+            self._sieve = Sieve(connection, stream, parts.sources, self._parts.letters, parts.translate)
+        elif _at_once(self._parts.trigger) and isinstance(self._parts.sources[0], ReadsAhead) and first_queries(stream):
             self._ahead = ReadAhead(connection, stream)
 
     # ── one trigger ─────────────────────────────────────────────────────────────────────────────────────────
@@ -199,7 +209,7 @@ class MicroBatchEngine:
             if action is not Action.REPLAY:
                 self._log(planned, watch)
             with self._parallelism.batch():
-                result, states = self._run(planned, watch)
+                result, states = self._run(planned, action, watch)
             self._parallelism.saw(sum(planned.rows.values()), sum(one.rows_total for one in states))
             with watch.part("commitOffsets"):
                 self._commit(planned, states)
@@ -280,10 +290,13 @@ class MicroBatchEngine:
 
     # ── steps 4 to 6 ────────────────────────────────────────────────────────────────────────────────────────
 
-    def _run(self, planned: PlannedBatch, watch: Stopwatch) -> tuple[SinkResult, list[StateReport]]:
+    def _run(self, planned: PlannedBatch, action: Action, watch: Stopwatch) -> tuple[SinkResult, list[StateReport]]:
         self._on_status(Status("Processing new data", True, True))
         with watch.part("getBatch"):
-            planned.open(self._parts.sources, self._parts.connection)
+            if self._sieve is not None:
+                self._sieve.hold(planned, self._binding)
+            else:
+                planned.open(self._parts.sources, self._parts.connection)
             read = self._take(planned)
         with watch.part("queryPlanning"):
             if read is None or not read.all:
@@ -294,18 +307,25 @@ class MicroBatchEngine:
         count = partial(planned.count, self._parts.connection)
         with watch.part("addBatch"):
             moment = BatchTime(planned.batch_id, planned.timestamp_ms, self._late_ms, planned.watermark_ms)
+            if self._sieve is not None:
+                self._flow.begin(moment)
+                self._sieve.begin(again=action is Action.REPLAY)
             self._flow.advance(moment, count, read.first if read else {})
         with watch.part("walCommit"):
             self._settle()
         for point in ("step3", "step4", "step5"):
             crash_point(point)
         with watch.part("addBatch"):
-            result = self._parts.sink.add_batch(self._batch(planned))
+            batch = partial(self._batch, planned)
+            sink, sieve = self._parts.sink, self._sieve
+            result = sink.add_batch(batch()) if sieve is None else sieve.add(sink, batch)
             count()
             planned.written_ms = _now_ms()
             crash_point("step6")
             states = self._flow.commit(planned.batch_id + 1)
         self._binding.release(planned.inputs)
+        if self._sieve is not None:
+            self._sieve.release()
         return result, states
 
     def _take(self, planned: PlannedBatch) -> Reading | None:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from headwater.duck import Connection
 from headwater.sources.base import BatchInput, Offset, StreamSource
 from headwater.streaming import profile
 from headwater.streaming.progress import SourceReport
+
+
+class GivesRows(Protocol):
+    """What has the rows between two offsets: a source, or who stands between it and the batch."""
+
+    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+        """The rows after `start` up to and including `end`."""
+        ...
 
 
 @dataclass
@@ -36,7 +45,7 @@ class PlannedBatch:
     read_ms: int = 0
     written_ms: int = 0
 
-    def open(self, sources: Sequence[StreamSource], connection: Connection) -> None:
+    def open(self, sources: Sequence[GivesRows], connection: Connection) -> None:
         """Get the rows between the offsets from the sources."""
         ranges = zip(sources, self.starts, self.ends, strict=True)
         self.inputs = [

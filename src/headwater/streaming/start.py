@@ -25,6 +25,7 @@ from headwater.io.formats.base import FormatOptions
 from headwater.plan.commands import StartStream
 from headwater.plan.relations import Relation
 from headwater.sinks.base import SinkContext, SinkProvider, SinkRequest
+from headwater.sinks.dead_letters import DeadLetterOptions, DeadLetters
 from headwater.sources.base import SourceProvider, SourceRequest, StreamSource
 from headwater.streaming.analysis import checked
 from headwater.streaming.checkpoint import Checkpoint, Location, locate
@@ -138,7 +139,9 @@ def _parts(
             so_far.callback(sources[-1].stop)
         if command.path:
             checkpoint.check_identity({f"{mode.sink} path": runtime.mounts.uri(command.path)})
-        sink = provider.open(_sink_request(command, stream, mode.sink), _sink_context(command, session, checkpoint))
+        around = _sink_context(command, session, checkpoint)
+        letters = _letters(mode, around)
+        sink = provider.open(_sink_request(command, stream, mode.sink), around)
         so_far.pop_all()
     return Parts(
         stream,
@@ -153,7 +156,19 @@ def _parts(
         settings.number("spark.sql.streaming.minBatchesToRetain"),
         {key: settings.lookup(key) or value for key, value in PINNED.items()},
         settings.flag("spark.sql.streaming.noDataMicroBatches.enabled"),
+        letters=letters,
+        translate=session.translate,
     )
+
+
+def _letters(mode: Mode, context: SinkContext) -> DeadLetters | None:
+    """Raises for a place that cannot be one, and for asynchronous progress, which does not know its batches again."""
+    options = DeadLetterOptions.of(FormatOptions(mode.command.options))
+    if options is None:
+        return None
+    if mode.async_ms() is not None:
+        raise unsupported(f"{options.place[0]} with asyncProgressTrackingEnabled", "Turn one of the two off.")
+    return DeadLetters(options, context)
 
 
 def _sink_request(command: StartStream, stream: Dataflow, name: str) -> SinkRequest:

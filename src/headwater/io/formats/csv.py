@@ -36,9 +36,9 @@ class Csv:
         if not request.files:
             return nothing(request.schema)
         refuse("csv", request.options, request.time_zone)
-        if request.options.text("enforceSchema", "true").lower() == "false":
-            csv_inference.check_headers(request)
         mode = ReadMode.of(request.options, request.schema)
+        if request.options.text("enforceSchema", "true").lower() == "false":
+            csv_inference.check_headers(request, mode.data(request.schema))
         dialect = CsvDialect.of(request.options)
         if request.rescue is not None:
             return attach(request, csv_rescue.scan(request, mode, dialect))
@@ -70,23 +70,21 @@ formats.register("csv")(Csv())
 
 
 def _columns(request: ScanRequest, mode: ReadMode, dialect: CsvDialect) -> list[exp.Expr]:
-    """The schema's fields; the corrupt-record column takes no cell."""
+    """The schema's fields; those that take the record's text take no cell."""
     rules = CellRules.of(request.options)
     columns: list[exp.Expr] = []
     index = 0
     for field in request.schema.fields:
-        if field.name == mode.corrupt:
-            columns.append(aliased(mode.corrupt_text(_bad(request, mode, dialect)), field.name))
-        else:
-            columns.append(aliased(from_text(dialect.cell(index), field.dataType, rules), field.name))
-            index += 1
+        text = mode.text(field.name, _bad(request, mode, dialect))
+        columns.append(aliased(text or from_text(dialect.cell(index), field.dataType, rules), field.name))
+        index += text is None
     return columns
 
 
 def _bad(request: ScanRequest, mode: ReadMode, dialect: CsvDialect) -> exp.Expr:
     """Whether the record has another number of cells, or a cell is not of its type."""
     rules = CellRules.of(request.options)
-    fields = [field for field in request.schema.fields if field.name != mode.corrupt]
+    fields = mode.data(request.schema)
     count = exp.NEQ(this=call("len", name(CELLS)), expression=exp.Literal.number(len(fields)))
     return exp.or_(count, *_misfits(fields, dialect, rules))
 

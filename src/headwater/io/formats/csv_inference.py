@@ -6,6 +6,7 @@ are made unique as Spark makes them.
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Sequence
 
@@ -68,14 +69,24 @@ def header_of(file: FileStatus, dialect: CsvDialect) -> tuple[str, ...]:
         start = stream.read() if dialect.line_end else stream.readline()
     line = start.decode(dialect.encoding, "replace").lstrip("\ufeff")
     line = line.split(dialect.line_end)[0] if dialect.line_end else line.rstrip("\r\n")
-    cells = [cell.strip().strip(dialect.quote) if dialect.quote else cell for cell in line.split(dialect.separator)]
-    return tuple(unique_names(cells, dialect)) if line else ()
+    return tuple(unique_names(_cells(line, dialect), dialect)) if line else ()
 
 
-def check_headers(request: ScanRequest) -> None:
-    """`enforceSchema=false`: every header must name the schema's columns. Raises naming the file."""
+def _cells(line: str, dialect: CsvDialect) -> list[str]:
+    """The names in a header; one in quotes may have separators in it."""
+    if not dialect.quote:
+        return line.split(dialect.separator)
+    if len(dialect.separator) == 1 and dialect.quote in line:
+        escape = dialect.escape if dialect.escape != dialect.quote else None
+        found = csv.reader([line], delimiter=dialect.separator, quotechar=dialect.quote, escapechar=escape or None)
+        return [cell.strip() for cell in next(found)]
+    return [cell.strip().strip(dialect.quote) for cell in line.split(dialect.separator)]
+
+
+def check_headers(request: ScanRequest, fields: Sequence[StructField]) -> None:
+    """`enforceSchema=false`: every header must name the fields. Raises naming the file."""
     dialect = CsvDialect.of(request.options)
-    wanted = [field.name for field in request.schema.fields]
+    wanted = [field.name for field in fields]
     for file in request.files if dialect.header else ():
         header = header_of(file, dialect)
         if header and [column.lower() for column in header] != [column.lower() for column in wanted]:

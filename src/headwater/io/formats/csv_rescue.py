@@ -34,12 +34,16 @@ def _scan(
 ) -> exp.Select:
     header, files = group
     rules = CellRules.of(request.options)
-    fields = [field for field in request.schema.fields if field.name != mode.corrupt]
+    fields = mode.data(request.schema)
     names = _in_case(request, header) or tuple(field.name for field in fields)
     columns: list[exp.Expr] = []
     rescued: list[exp.Expr] = []
     for field in request.schema.fields:
-        if field.name == mode.corrupt or field.name not in names:
+        text = mode.text(field.name, exp.false())
+        if text is not None:
+            columns.append(aliased(text, field.name))
+            continue
+        if field.name not in names:
             columns.append(aliased(exp.TryCast(this=exp.null(), to=to_duck(field.dataType)), field.name))
             continue
         cell = dialect.cell(names.index(field.name))

@@ -28,14 +28,12 @@ _BOM = "\ufeff"
 def scan(request: ScanRequest, mode: ReadMode) -> exp.Select:
     """The rows of the files, bad records by `mode`; ends with `__file` if the request needs it."""
     rules = CellRules.of(request.options)
-    fields = [field for field in request.schema.fields if field.name != mode.corrupt]
+    fields = mode.data(request.schema)
     bad = _bad(fields, rules)
     columns: list[exp.Expr] = []
     for field in request.schema.fields:
-        if field.name == mode.corrupt:
-            columns.append(aliased(mode.corrupt_text(bad), field.name))
-        else:
-            columns.append(aliased(typed(field_of(field.name), field.dataType, rules), field.name))
+        value = mode.text(field.name, bad) or typed(field_of(field.name), field.dataType, rules)
+        columns.append(aliased(value, field.name))
     if needs_file(request):
         columns.append(name(FILE))
     rows = exp.select(*columns).from_(subquery(parsed(request, fields), "parsed"))

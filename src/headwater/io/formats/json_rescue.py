@@ -29,14 +29,12 @@ _KEYS = "__keys"
 def scan(request: ScanRequest, mode: ReadMode) -> exp.Select:
     """The rows of the files with the rescued-data column; a wrong type alone makes no record bad."""
     rules = CellRules.of(request.options)
-    fields = [field for field in request.schema.fields if field.name != mode.corrupt]
+    fields = mode.data(request.schema)
     broken = exp.Is(this=name("__value"), expression=exp.null())
     columns: list[exp.Expr] = []
     for field in request.schema.fields:
-        if field.name == mode.corrupt:
-            columns.append(aliased(mode.corrupt_text(broken), field.name))
-        else:
-            columns.append(aliased(typed(field_of(field.name), field.dataType, rules), field.name))
+        value = mode.text(field.name, broken) or typed(field_of(field.name), field.dataType, rules)
+        columns.append(aliased(value, field.name))
     columns.append(aliased(_rescued(request.files, fields, rules), str(request.rescue)))
     if needs_file(request):
         columns.append(name(FILE))

@@ -62,7 +62,7 @@ class Xml:
         bad = exp.or_(name(_DAMAGED), *[_misread(taken[column], test) for column, test in wrong.items()])
         columns: list[exp.Expr] = []
         for field in request.schema.fields:
-            value = mode.corrupt_text(bad) if field.name == mode.corrupt else values[field.name]
+            value = mode.text(field.name, bad) or values[field.name]
             columns.append(aliased(value, field.name))
         if request.rescue is not None:
             pairs = [pair(column, test, name(taken[column])) for column, test in wrong.items()]
@@ -95,7 +95,7 @@ formats.register("xml")(Xml())
 
 
 def _fields(request: ScanRequest, mode: ReadMode) -> list[StructField]:
-    return [field for field in request.schema.fields if field.name != mode.corrupt]
+    return mode.data(request.schema)
 
 
 def _numbered(at: int) -> str:

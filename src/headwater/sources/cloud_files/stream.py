@@ -37,6 +37,7 @@ from headwater.sources.cloud_files.nested import new_inside
 from headwater.sources.cloud_files.options import FIXED, GROWING, CloudOptions, refused
 from headwater.sources.cloud_files.passed_over import PassedOver
 from headwater.sources.cloud_files.schema import SchemaLog, new_fields
+from headwater.sources.records import with_records, without_rows
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class CloudFilesStream:
         self.schema = StructType([*shape.schema.fields, *hidden])
         self._path = self._mounts.uri(request.paths[0])
         self.description = f"CloudFilesSource[{self._path}]"
+        self.format = options.format
         names = ListingOptions.of(options.reader, context.time_zone)
         told = options.notifications
         listing = QueueOptions(
@@ -141,13 +143,25 @@ class CloudFilesStream:
 
         Raises UNKNOWN_FIELD_EXCEPTION when a field is new and the evolution mode says so.
         """
+        request = self._asked(connection, start, end)
+        return BatchInput(nothing(self.schema), rows=0) if request is None else scanned(self._format, request)
+
+    def records(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
+        """See `KeepsRecords`. Raises as `relation`."""
+        request = self._asked(connection, start, end)
+        if request is None:
+            return BatchInput(without_rows(nothing(self.schema)), rows=0)
+        return with_records(self.format, self._format, request, self.schema.names)
+
+    def _asked(self, connection: Connection, start: Offset | None, end: Offset) -> ScanRequest | None:
+        """What is to be read of the files after `start` up to `end`; None: there is none."""
         options, settings = self._options, self._context.settings
         missing_ok = ignores_missing(options.reader, settings)
         given = self._log.between(_number(start), _number(end), missing_ok=missing_ok)
         files = usable(given, options.format, options.reader, settings)
         self._passed_over.note(_number(end), self._log.given(_number(start), _number(end)), files)
         if not files:
-            return BatchInput(nothing(self.schema), rows=0)
+            return None
         self._check_fields(connection, files)
         request = replace(
             self._shape.scan(files, self._options.reader, self._context), metadata=self._request.file_column
@@ -155,7 +169,7 @@ class CloudFilesStream:
         if self._bad_records is not None:
             now = self._context.clock.now_ms()
             request = self._bad_records.sift(connection, self._format, request, now)
-        return scanned(self._format, request)
+        return request
 
     def prepare_available_now(self) -> None:
         """See `Finder.freeze`."""
