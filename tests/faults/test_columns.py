@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ from deltalake import DeltaTable
 from headwater.lake import alter, renaming
 from headwater.lake.actions import Metadata, Protocol
 from headwater.lake.alter import Changes
+from headwater.lake.footers import stored_schemas
 from headwater.lake.table import LakeTable
 from headwater.types.ddl import parse_schema, parse_type
 from support.command import run_job
@@ -27,7 +30,11 @@ CHANGES = {
     "mapping": "alter.set_properties(table, {'delta.columnMapping.mode': 'name'})",
     "unmapping": "unmapping.remove_mapping(table, connection())",
 }
-FEATURE = "drop_feature.drop_feature(table, 'columnMapping', connection())"
+FEATURES = {
+    "feature": "drop_feature.drop_feature(table, 'columnMapping', connection())",
+    "widening": "drop_feature.drop_feature(table, 'typeWidening', connection())",
+    "history": "drop_feature.drop_feature(table, 'columnMapping', connection(), truncate_history=True)",
+}
 AFTER = {"rename": "struct<id:int,w:int>", "drop": "struct<id:int>", "type": "struct<id:bigint,v:int>"}
 CODE = (
     "import sys; from pyspark.sql.types import LongType;"
@@ -38,7 +45,7 @@ CODE = (
 
 
 def change(path: str, what: str, crash_at: str | None = None) -> int:
-    return run_code(CODE + CHANGES.get(what, FEATURE), path, crash=crash_at).status
+    return run_code(CODE + (CHANGES | FEATURES)[what], path, crash=crash_at).status
 
 
 def made(folder: Path, properties: dict[str, str]) -> LakeTable:
@@ -139,3 +146,52 @@ def test_a_feature_whose_dropping_was_killed_is_dropped_the_next_time(tmp_path: 
         table = LakeTable.open(path)
         assert table.newest().protocol == Protocol(1, 7, (), ("appendOnly", "checkpointProtection", "invariants"))
         assert rows(table) == [(1, 2)]
+
+
+WIDENED = (
+    "lake.optimize_written:1",
+    "lake.committed:2",
+    "lake.widened:1",
+    "lake.committed:3",
+    "lake.downgrade_checked:1",
+)
+
+
+def test_types_that_are_widened_for_good_under_kills(tmp_path: Path) -> None:
+    for number, point in enumerate(WIDENED):
+        table = made(tmp_path / str(number), {"delta.enableTypeWidening": "true"})
+        alter.change_column(table, ("id",), Changes(type=parse_type("bigint")), connection())
+        assert change(table.path, "widening", point) == -signal.SIGKILL, point
+        assert rows(LakeTable.open(table.path)) == [(1, 2)], point
+        assert change(table.path, "widening") == 0
+        table = LakeTable.open(table.path)
+        assert table.newest().protocol == Protocol(1, 7, (), ("appendOnly", "checkpointProtection", "invariants"))
+        (stored,) = stored_schemas([f"{table.path}/{file.path}" for file in table.snapshot().files])
+        assert (stored, rows(table)) == (parse_schema("id bigint, v int"), [(1, 2)])
+
+
+LONG_AGO = time.time() - 3 * 86_400
+"""Older than the history that is kept then, younger than what every checkpoint cleans away."""
+TRUNCATED = (
+    "lake.truncating:1",
+    "lake.truncating:2",
+    "lake.truncating:3",
+    "lake.downgrade_checked:1",
+    "lake.committed:2",
+)
+
+
+def test_a_log_that_is_cut_short_can_be_read_whatever_is_killed(tmp_path: Path) -> None:
+    for number, point in enumerate(TRUNCATED):
+        path = made(tmp_path / str(number), {"delta.columnMapping.mode": "name"}).path
+        assert change(path, "history") != 0, "the versions before are too young"
+        for file in (Path(path) / "_delta_log").iterdir():
+            os.utime(file, (LONG_AGO, LONG_AGO))
+        assert change(path, "history", point) == -signal.SIGKILL, point
+        assert rows(LakeTable.open(path)) == [(1, 2)], point
+        assert DeltaTable(path).to_pyarrow_table().to_pylist() == [{"id": 1, "v": 2}]
+        dropped = point == TRUNCATED[-1]
+        assert (change(path, "history") == 0) != dropped
+        table = LakeTable.open(path)
+        assert table.newest().protocol == Protocol(1, 2)
+        assert (rows(table), table.log_versions()[0] > 0) == ([(1, 2)], True)

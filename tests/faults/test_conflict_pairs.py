@@ -17,21 +17,13 @@ import pytest
 import headwater.lake.table
 from headwater.errors import SparkError
 from headwater.lake.table import LakeTable
-from headwater.types.ddl import parse_schema
 from support.conflict_operations import DEFINITION, OPERATIONS, ROWS
-from support.lake import connection, query, rows
+from support.lake import rows
 from support.sql_session import Sql
 
 RECORD = json.loads((Path(__file__).parents[1] / "data" / "delta_conflicts" / "outcomes.json").read_text("utf-8"))
 PAIRS = [pytest.param(level, pair, id=f"{level}-{pair['winner']}-{pair['loser']}".replace(" ", "_"))
          for level, pairs in RECORD.items() for pair in pairs]  # fmt: skip
-SCHEMA = parse_schema("id bigint, p string, v string")
-REPLACED = {
-    "replace where b": ("SELECT p = 'b'", "SELECT 22::BIGINT AS id, 'b' AS p, 'replaced' AS v"),
-    "replace where id": ("SELECT id = 3", "SELECT 3::BIGINT AS id, 'b' AS p, 'replaced' AS v"),
-}
-"""What `INSERT … REPLACE WHERE` of the operations does, which is `replaceWhere` of a DataFrame's write here."""
-
 OWN_WAYS = {
     ("set property", "vacuum"): "its two log entries change nothing, so they follow whatever has been committed",
     ("stream q", "stream q"): "a batch that is there already is passed over, which adds nothing either",
@@ -53,12 +45,7 @@ class Writer:
         self.sql(f"CREATE TABLE {table} USING delta LOCATION '{path}'")
         try:
             for text in OPERATIONS[name]:
-                if " REPLACE WHERE " in text:
-                    condition, new = REPLACED[name]
-                    where = query(condition).expressions[0]
-                    LakeTable.open(path).overwrite(connection(), query(new), SCHEMA, replace_where=where)
-                else:
-                    self.sql(text.replace("{t}", table))
+                self.sql(text.replace("{t}", table))
         finally:
             for text in OPERATIONS[name]:
                 if text.startswith("RESET"):

@@ -71,6 +71,12 @@ def is_checkpoint(name: str) -> bool:
     return _MARK in name and _NAME.match(name) is not None
 
 
+def is_v2(name: str) -> bool:
+    """Whether a file of the log is a checkpoint under a name that only the feature `v2Checkpoint` gives."""
+    match = _NAME.match(name) if _MARK in name else None
+    return match is not None and match[4] is not None
+
+
 def find(names: Iterable[str], last: int | None = None) -> list[Checkpoint]:
     """The whole checkpoints among the names of the log, newest first, none after version `last`."""
     parts: dict[tuple[int, int], list[str]] = {}

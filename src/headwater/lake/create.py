@@ -55,7 +55,7 @@ def creation(
 ) -> Operation:
     """How history names the making of a table, with Delta's parameters."""
     facts = {
-        "partitionBy": json.dumps(partition_by),
+        "partitionBy": json.dumps(partition_by, separators=(",", ":")),
         "clusterBy": "[]",
         "description": description,
         "isManaged": str(managed).lower(),

@@ -3,7 +3,7 @@
 First nothing in the newest version may need the feature any more: files are written again, properties unset. Then come
 three commits with nothing in them, each with a checkpoint, so that no reader has to go behind them; then the commit
 that drops the feature. It adds `checkpointProtection`: whoever cleans up the log must keep what the checkpoints stand
-on, or know the features of the versions before. Here, such a table's log is not cleaned up at all.
+on, or know the features of the versions before. For the other way, without the past, see `truncation`.
 
 Invariants: each step is a commit of its own and may be the last: the rows are the same after any of them, and the
 statement can be given again; the feature goes only if nobody has committed since it was found unused.
@@ -12,17 +12,20 @@ Source: Delta 4.3, `AlterTableDropFeatureDeltaCommand` and `PreDowngradeTableFea
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from pyspark.sql.types import DataType
 
 from headwater.crash import crash_point
 from headwater.duck import Connection
 from headwater.errors import ConcurrentWriteError, SparkError
 from headwater.io.paths import as_uri, real
-from headwater.lake import alter, checkpoint
-from headwater.lake.actions import AddFile, Protocol, encode_path
-from headwater.lake.features import PROTECTION, is_reader_feature, named_features
+from headwater.lake import alter, checkpoint, mapping, widening
+from headwater.lake.actions import AddFile, Metadata, Protocol, encode_path
+from headwater.lake.features import PROTECTION, without_feature
 from headwater.lake.log import LogState
 from headwater.lake.mapping import MODE
 from headwater.lake.optimize import Optimize, optimize
@@ -41,14 +44,21 @@ _BARRIERS = 3
 def drop_from_readers(table: LakeTable, feature: str, connection: Connection) -> WriteResult:
     """Drop the feature. Raises DELTA_FEATURE_DROP_CONFLICT_REVALIDATION_FAIL, DELTA_FEATURE_DROP_CHECKPOINT_FAILED."""
     PREPARED[feature](table, connection)
+    if feature == "deletionVectors":
+        name_vectors(table)
     crash_point("lake.downgrade_prepared")
     for _ in range(_BARRIERS):
-        state = table.newest()
-        table.commit(Draft(Operation("Empty Commit", {}, isolation="SnapshotIsolation", bare=True), state.version))
-        _checkpoint(table, feature)
+        barrier(table, feature)
     made = _drop(table, feature)
     _checkpoint(table, feature)
     return made
+
+
+def barrier(table: LakeTable, feature: str) -> None:
+    """A commit with nothing in it, and a checkpoint of it. Raises DELTA_FEATURE_DROP_CHECKPOINT_FAILED."""
+    state = table.newest()
+    table.commit(Draft(Operation("Empty Commit", {}, isolation="SnapshotIsolation", bare=True), state.version))
+    _checkpoint(table, feature)
 
 
 def _checkpoint(table: LakeTable, feature: str) -> None:
@@ -60,17 +70,31 @@ def _checkpoint(table: LakeTable, feature: str) -> None:
 
 
 def _drop(table: LakeTable, feature: str) -> WriteResult:
-    state = table.newest()
+    state = checked(table, feature)
     metadata = alter.metadata_of(state, table)
     assert state.protocol is not None
-    if _in_use(feature, state):
-        raise SparkError("DELTA_FEATURE_DROP_CONFLICT_REVALIDATION_FAIL", concurrentCommit="")
     configuration = {**metadata.configuration, PROPERTY: str(state.version + 1)}
+    made = replace(metadata, configuration=configuration)
+    return commit_drop(table, feature, state, made, without_feature(state.protocol, feature, {PROTECTION}))
+
+
+def checked(table: LakeTable, feature: str) -> LogState:
+    """The newest version, which does not need the feature. Raises DELTA_FEATURE_DROP_CONFLICT_REVALIDATION_FAIL."""
+    state = table.newest()
+    if in_use(feature, state):
+        raise SparkError("DELTA_FEATURE_DROP_CONFLICT_REVALIDATION_FAIL", concurrentCommit="")
+    return state
+
+
+def commit_drop(
+    table: LakeTable, feature: str, state: LogState, metadata: Metadata, protocol: Protocol, truncates: bool = False
+) -> WriteResult:
+    """The commit that drops the feature, if nobody has committed since `state`."""
     crash_point("lake.downgrade_checked")
-    facts = {"featureName": feature, "truncateHistory": False}
+    facts = {"featureName": feature, "truncateHistory": truncates}
     draft = Draft(
         Operation("DROP FEATURE", facts, isolation="Serializable", bare=True), state.version, alone=True,
-        metadata=replace(metadata, configuration=configuration), protocol=_without(state.protocol, feature),
+        metadata=metadata, protocol=protocol,
     )  # fmt: skip
     try:
         return table.commit(draft)
@@ -78,18 +102,8 @@ def _drop(table: LakeTable, feature: str) -> WriteResult:
         raise SparkError("DELTA_FEATURE_DROP_CONFLICT_REVALIDATION_FAIL", concurrentCommit=str(error)) from error
 
 
-def _without(protocol: Protocol, feature: str) -> Protocol:
-    """The protocol without the feature, with the protection of what was before."""
-    left = {*named_features(protocol), PROTECTION} - {feature}
-    readers = tuple(sorted(name for name in left if is_reader_feature(name)))
-    if not readers:
-        return Protocol(1, 7, (), tuple(sorted(left)))
-    if readers == ("columnMapping",) and protocol.reader_version < 3:
-        return Protocol(2, 7, (), tuple(sorted(left)))
-    return Protocol(3, 7, readers, tuple(sorted(left)))
-
-
-def _in_use(feature: str, state: LogState) -> bool:
+def in_use(feature: str, state: LogState) -> bool:
+    """Whether the version needs the feature."""
     assert state.metadata is not None
     settings = state.metadata.configuration
     return {
@@ -97,24 +111,45 @@ def _in_use(feature: str, state: LogState) -> bool:
         "deletionVectors": settings.get(_VECTORS, "false").lower() == "true"
         or any(file.deletion_vector is not None for file in state.files.values()),
         "v2Checkpoint": settings.get(_POLICY, "classic").lower() == "v2",
-    }[feature]
+        "typeWidening": widening.enabled(state.metadata) or widened(state.metadata),
+        "vacuumProtocolCheck": False,
+    }[feature.removesuffix("-preview")]
+
+
+def widened(metadata: Metadata) -> bool:
+    """Whether a column says that it became wider."""
+    return bool(without_changes(metadata) != metadata.schema)
+
+
+def without_changes(metadata: Metadata) -> DataType:
+    """The table's columns, which say nothing of having become wider."""
+    return mapping.without(metadata.schema, (widening.CHANGES,))
 
 
 # ── so that nothing needs it ────────────────────────────────────────────────────────────────────────────────
 
 
-def _no_mapping(table: LakeTable, connection: Connection) -> None:
+def _no_mapping(table: LakeTable, connection: Connection) -> bool:
     if is_mapped(table):
         remove_mapping(table, connection, unset=True)
-    elif MODE in alter.metadata_of(table.newest(), table).configuration:
-        alter.unset_properties(table, [MODE])
+        return True
+    return _unset(table, MODE)
 
 
-def _no_vectors(table: LakeTable, connection: Connection) -> None:
-    if _VECTORS in alter.metadata_of(table.newest(), table).configuration:
-        alter.unset_properties(table, [_VECTORS])
-    optimize(table, connection, Optimize(purge=True))
-    # A VACUUM that does not know vectors must take their files for deleted just now, not for nobody's.
+def _unset(table: LakeTable, key: str) -> bool:
+    if key not in alter.metadata_of(table.newest(), table).configuration:
+        return False
+    alter.unset_properties(table, [key])
+    return True
+
+
+def _no_vectors(table: LakeTable, connection: Connection) -> bool:
+    was_set = _unset(table, _VECTORS)
+    return bool(optimize(table, connection, Optimize(purge=True)).removed) or was_set
+
+
+def name_vectors(table: LakeTable) -> None:
+    """A VACUUM that does not know vectors must take their files for deleted just now, not for nobody's."""
     named = tuple(_vector_files(table))
     if named:
         operation = Operation("Deletion Vector Tombstones", {}, isolation="SnapshotIsolation", bare=True)
@@ -132,14 +167,35 @@ def _vector_files(table: LakeTable) -> Iterator[AddFile]:
                 yield AddFile(encode_path(path.removeprefix(root)) if inside else as_uri(path), {}, 0, 0)
 
 
-def _classic_checkpoints(table: LakeTable, _: Connection) -> None:
-    if _in_use("v2Checkpoint", table.newest()):
-        alter.set_properties(table, {_POLICY: "classic"})
+def _classic_checkpoints(table: LakeTable, _: Connection) -> bool:
+    if not in_use("v2Checkpoint", table.newest()):
+        return False
+    alter.set_properties(table, {_POLICY: "classic"})
+    return True
 
 
-PREPARED: dict[str, Callable[[LakeTable, Connection], None]] = {
+def _no_widening(table: LakeTable, connection: Connection) -> bool:
+    """Files get the types that the table has now, and the columns say no more that they had others."""
+    was_set = _unset(table, widening.SETTING)
+    if not widened(alter.metadata_of(table.newest(), table)):
+        return was_set
+    optimize(table, connection, Optimize(widen=True))
+    crash_point("lake.widened")
+    state = table.newest()
+    metadata = alter.metadata_of(state, table)
+    listed = json.dumps(list(widening.told(metadata.schema)), separators=(",", ":"), ensure_ascii=False)
+    operation = Operation("DROP FEATURE", {"columns": listed}, isolation="Serializable", bare=True)
+    made = replace(metadata, schema_text=without_changes(metadata).json())
+    table.commit(Draft(operation, state.version, metadata=made))
+    return True
+
+
+PREPARED: dict[str, Callable[[LakeTable, Connection], bool]] = {
     "columnMapping": _no_mapping,
     "deletionVectors": _no_vectors,
+    "typeWidening": _no_widening,
+    "typeWidening-preview": _no_widening,
+    "vacuumProtocolCheck": lambda _, __: False,
     "v2Checkpoint": _classic_checkpoints,
 }
-"""What makes sure that the newest version does not need the feature."""
+"""What makes sure that the newest version does not need the feature, and says whether it had to commit for that."""

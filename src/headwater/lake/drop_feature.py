@@ -1,7 +1,7 @@
 """ALTER TABLE … DROP FEATURE: a table no longer asks its writers for a feature.
 
 Features of writers alone go in one commit, once nothing in the table needs them. For those that readers must know, see
-`downgrade`; `typeWidening` and others are refused by name, and so is taking the history away.
+`downgrade` and, with the history, `truncation`.
 
 Invariant: a feature that something in the table still needs is not dropped.
 """
@@ -12,13 +12,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headwater.duck import Connection
-from headwater.errors import AnalysisError, SparkError, unsupported
-from headwater.lake.actions import Metadata, Protocol
+from headwater.errors import AnalysisError, SparkError
+from headwater.lake.actions import Metadata
 from headwater.lake.alter import metadata_of
 from headwater.lake.downgrade import PREPARED, drop_from_readers
-from headwater.lake.features import LEGACY, PROTECTION, is_known, is_reader_feature, named_features
+from headwater.lake.features import PROTECTION, is_known, named_features, without_feature
 from headwater.lake.rules import constraints
 from headwater.lake.transaction import Draft, Operation, WriteResult
+from headwater.lake.truncation import drop_protection, drop_with_history
 
 if TYPE_CHECKING:
     from headwater.lake.table import LakeTable
@@ -35,34 +36,21 @@ def drop_feature(table: LakeTable, name: str, connection: Connection, *, truncat
     if name.lower() not in present:
         raise AnalysisError("DELTA_FEATURE_DROP_FEATURE_NOT_PRESENT", feature=name)
     feature = present[name.lower()]
-    if feature == PROTECTION and not truncate_history:
-        raise AnalysisError("DELTA_FEATURE_CAN_ONLY_DROP_CHECKPOINT_PROTECTION_WITH_HISTORY_TRUNCATION")
-    if truncate_history and (feature == PROTECTION or is_reader_feature(feature)):
-        raise unsupported(
-            f"DROP FEATURE {feature} TRUNCATE HISTORY", "Leave TRUNCATE HISTORY out, or use Apache Spark."
-        )
+    if feature == PROTECTION:
+        if not truncate_history:
+            raise AnalysisError("DELTA_FEATURE_CAN_ONLY_DROP_CHECKPOINT_PROTECTION_WITH_HISTORY_TRUNCATION")
+        return drop_protection(table)
     if feature in PREPARED:
-        return drop_from_readers(table, feature, connection)
-    if is_reader_feature(feature):
-        raise unsupported(f"DROP FEATURE {feature}, which readers must know,", "Do it with Apache Spark.")
+        drop = drop_with_history if truncate_history else drop_from_readers
+        return drop(table, feature, connection)
     if feature not in _UNUSED:
         raise AnalysisError("DELTA_FEATURE_DROP_NONREMOVABLE_FEATURE", feature=feature)
     if truncate_history:
         raise AnalysisError("DELTA_FEATURE_DROP_HISTORY_TRUNCATION_NOT_ALLOWED")
     _UNUSED[feature](metadata)
     facts = {"featureName": feature, "truncateHistory": "false"}
-    protocol = without(state.protocol, feature)
+    protocol = without_feature(state.protocol, feature)
     return table.commit(Draft(Operation("DROP FEATURE", facts), state.version, protocol=protocol))
-
-
-def without(protocol: Protocol, feature: str) -> Protocol:
-    """The protocol without a writer's feature; the least version that says the rest, if one does."""
-    left = named_features(protocol) - {feature}
-    if not protocol.reader_features:
-        for version in (1, 2, 3, 4, 5, 6):
-            if left == {name for name, since in LEGACY.items() if since <= version}:
-                return Protocol(protocol.reader_version if version >= 5 else 1, version)
-    return Protocol(protocol.reader_version, 7, protocol.reader_features, tuple(sorted(left)))
 
 
 def _no_constraints(metadata: Metadata) -> None:

@@ -5,7 +5,7 @@ Invariant: a table that asks for anything else is refused by the feature's name 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructType, TimestampNTZType
 
@@ -198,6 +198,28 @@ def is_reader_feature(name: str) -> bool:
 def named_features(protocol: Protocol) -> set[str]:
     """All features of a table, those that its versions imply too."""
     return _features_of(protocol)
+
+
+def without_feature(protocol: Protocol, feature: str, more: Set[str] = frozenset()) -> Protocol:
+    """The protocol without the feature and with `more`; the versions that name the rest, if some do."""
+    left = {*_features_of(protocol), *more} - {feature}
+    readers = tuple(sorted(name for name in left if name in _READERS))
+    legacy = _legacy(left)
+    if legacy is not None:
+        return legacy
+    if not readers:
+        return Protocol(1, 7, (), tuple(sorted(left)))
+    if readers == ("columnMapping",) and protocol.reader_version < 3:
+        return Protocol(2, 7, (), tuple(sorted(left)))
+    return Protocol(3, 7, readers, tuple(sorted(left)))
+
+
+def _legacy(features: Set[str]) -> Protocol | None:
+    """The versions from before features were named that say just these."""
+    for version in (1, 2, 3, 4, 5, 6):
+        if features == {name for name, since in LEGACY.items() if since <= version}:
+            return Protocol(2 if version >= LEGACY["columnMapping"] else 1, version)
+    return None
 
 
 def _features_of(protocol: Protocol) -> set[str]:

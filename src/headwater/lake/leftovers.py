@@ -3,22 +3,18 @@
 DuckDB takes no struct as another one that shares no field with it. Of such a struct one of the file's own fields is
 asked for besides, so that it is still known which rows have the struct and which have null.
 
-Invariants: a file is looked into once, and only where the table has a struct that may be so; a file that cannot be
-opened is left to the reader to tell of.
+Invariant: a file is looked into only where the table has a struct that may be so.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from pyspark.sql.types import ArrayType, DataType, MapType, StructField, StructType
 
-from headwater.errors import UnsupportedError
-from headwater.io.s3_files import opened
 from headwater.lake.actions import Metadata
+from headwater.lake.footers import stored_schema
 from headwater.lake.mapping import ID, mode_of, physical_name, physical_type
-from headwater.types.arrow import from_arrow
 
 Asked = tuple[tuple[str, DataType], ...]
 """Columns, by the names that users see, with the types to ask of a file."""
@@ -54,7 +50,7 @@ def _structs(kind: DataType) -> Iterator[StructType]:
 
 def asked_of(metadata: Metadata, columns: tuple[StructField, ...], path: str) -> Asked:
     """What to ask of the file at `path` in place of the table's types, for those of `columns` that need it."""
-    stored = _stored(path) if columns else None
+    stored = stored_schema(path) if columns else None
     if stored is None:
         return ()
     mode = mode_of(metadata)
@@ -83,15 +79,16 @@ def _with_leftover(wanted: DataType, stored: DataType | None) -> DataType:
     return wanted
 
 
-@lru_cache(maxsize=1 << 12)
-def _stored(path: str) -> StructType | None:
-    """The columns of a file. None if it cannot be opened, or has a type that Spark has not."""
-    # Loaded on use: most tables have no such column.
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        schema: StructType = from_arrow(pq.read_schema(opened(path)))
-    except (OSError, pa.ArrowException, UnsupportedError):
-        return None
-    return schema
+def has_more(stored: DataType, wanted: DataType) -> bool:
+    """Whether a file that has `stored` has a column or a field, at any depth, that is not in `wanted`."""
+    if isinstance(stored, StructType) and isinstance(wanted, StructType):
+        known = {field.name.lower(): field.dataType for field in wanted.fields}
+        return any(
+            field.name.lower() not in known or has_more(field.dataType, known[field.name.lower()])
+            for field in stored.fields
+        )
+    if isinstance(stored, ArrayType) and isinstance(wanted, ArrayType):
+        return has_more(stored.elementType, wanted.elementType)
+    if isinstance(stored, MapType) and isinstance(wanted, MapType):
+        return has_more(stored.keyType, wanted.keyType) or has_more(stored.valueType, wanted.valueType)
+    return False

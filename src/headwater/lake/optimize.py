@@ -25,11 +25,15 @@ from headwater.lake.actions import AddFile, Metadata
 from headwater.lake.conflicts import reads
 from headwater.lake.features import check_writable
 from headwater.lake.file_sizes import Limits, Sizes
+from headwater.lake.footers import stored_schemas
+from headwater.lake.leftovers import has_more
 from headwater.lake.log import LogState
+from headwater.lake.mapping import mode_of, physical_type
 from headwater.lake.partitions import Partition, PartitionPredicate, partition_of
-from headwater.lake.snapshot import read_files
+from headwater.lake.snapshot import local_path, read_files
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Draft, Operation, discard
+from headwater.lake.widening import narrower
 from headwater.lake.zorder import ColumnPath, check_sortable, named, sort_columns, z_ordered
 
 _ROW_GROUP_ROWS = 122_880
@@ -46,7 +50,8 @@ class Optimize:
         full: of a clustered table, cluster again what is clustered by other columns.
         auto: it was not a user who asked; least_files: then, a partition with fewer small files is left alone.
         check_stats: refuse to sort by a column without statistics.
-        purge: write the files again that have deleted rows, and no others (REORG).
+        purge: write the files again that have deleted rows or columns, and no others (REORG).
+        widen: write the files again that have a type from before it became wider, and no others.
     """
 
     where: exp.Expr | None = None
@@ -58,6 +63,7 @@ class Optimize:
     least_files: int = 1
     check_stats: bool = True
     purge: bool = False
+    widen: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,10 +143,10 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
     check_writable(protocol, metadata, table.path)
     files = tuple(state.files.values())
     columns = clustering.named_columns(metadata, state.domains)
-    if asked.purge:
+    if asked.purge or asked.widen:
         if asked.where is not None:
             files = _asked(connection, metadata, files, asked.where)
-        bins = in_bins([file for file in files if file.deletion_vector is not None], asked.limits.large)
+        bins = in_bins(_outdated(table.path, metadata, files, asked), asked.limits.large)
         return _Plan(metadata, tuple(bins), len(files), (), False, asked.limits, clustering.Cubes())
     if columns and not asked.auto:
         return _clustering(metadata, files, columns, asked)
@@ -155,6 +161,19 @@ def _planned(table: LakeTable, connection: Connection, state: LogState, asked: O
         small = small_files(files, asked.limits, asked.least_files)
         bins = [bin_ for bin_ in in_bins(small, asked.limits.large) if len(bin_) > 1 or _has_deletions(bin_)]
     return _Plan(metadata, tuple(bins), len(files), asked.zorder_by, False, asked.limits, clustering.Cubes())
+
+
+def _outdated(table_path: str, metadata: Metadata, files: Sequence[AddFile], asked: Optimize) -> list[AddFile]:
+    """The files that hold something the table has no more: deleted rows, dropped columns, or narrower types."""
+    wanted = physical_type(metadata.schema, mode_of(metadata))
+    # What cannot be looked into may hold narrower types: the reader that writes it again will tell.
+    test, unknown = (narrower, True) if asked.widen else (has_more, False)
+    stored = stored_schemas([local_path(table_path, file) for file in files])
+    return [
+        file
+        for file, there in zip(files, stored, strict=True)
+        if (asked.purge and file.deletion_vector is not None) or (unknown if there is None else test(there, wanted))
+    ]
 
 
 def _asked(
@@ -261,7 +280,7 @@ def _rows(connection: Connection, query: exp.Query, files: Sequence[AddFile]) ->
 def _operation(asked: Optimize, plan: _Plan) -> Operation:
     listed = json.dumps([named(path) for path in plan.sort_by], separators=(",", ":"))
     predicate = "[]" if asked.predicate is None else json.dumps([asked.predicate])
-    if asked.purge:
+    if asked.purge or asked.widen:
         facts = {"predicate": predicate, "applyPurge": True}
         return Operation("REORG", facts, isolation="SnapshotIsolation", bare=True)
     parameters = {

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         cluster_by: tuple[ColumnPath, ...]
         dynamic_partitions: bool
         replace_where: exp.Expr | None
+        predicate: str | None
         replace_strange: bool
         properties: Mapping[str, str]
         description: str | None
@@ -65,7 +66,7 @@ class Write:
         partition_by, cluster_by: for a new table; must agree with an existing one.
         dynamic_partitions: with `overwrite`, replace only partitions that get rows.
         replace_where: with `overwrite`, replace only rows that meet this DuckDB predicate over the table's columns.
-        replace_strange: the new rows need not meet it.
+        predicate: how history says it. replace_strange: the new rows need not meet it.
         properties, description: of a new table.
         replaces_table: with `overwrite`, the table becomes a new one: nothing of its definition stays.
         operation: how history names it; default `WRITE`. user_metadata: free text for history.
@@ -83,6 +84,7 @@ class Write:
     cluster_by: tuple[ColumnPath, ...] = ()
     dynamic_partitions: bool = False
     replace_where: exp.Expr | None = None
+    predicate: str | None = None
     replace_strange: bool = False
     properties: Mapping[str, str] | None = None
     description: str | None = None
@@ -144,9 +146,12 @@ class Planned:
         if self.write.operation is not None:
             return self.write.operation
         mode = {"append": "Append", "overwrite": "Overwrite"}[self.write.mode]
-        parameters = {"mode": mode, "partitionBy": json.dumps(self.metadata.partition_columns)}
+        parameters = {"mode": mode, "partitionBy": json.dumps(self.write.partition_by, separators=(",", ":"))}
         if self.write.replace_where is not None:
-            parameters["predicate"] = self.write.replace_where.sql(dialect="databricks")
+            where = self.write.replace_where
+            parameters["predicate"] = self.write.predicate or where.sql(dialect="databricks")
+        elif self.write.mode == "overwrite" and self.write.dynamic_partitions:
+            parameters["isDynamicPartitionOverwrite"] = "true"
         return Operation("WRITE", parameters, self.write.user_metadata)
 
     def _replaced(self, adds: tuple[AddFile, ...]) -> tuple[tuple[AddFile, ...] | None, Reads]:

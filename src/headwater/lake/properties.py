@@ -44,6 +44,7 @@ _OTHERS = (
     "dataSkippingNumIndexedCols",
     "dataSkippingStatsColumns",
     "deletedFileRetentionDuration",
+    "dropFeatureTruncateHistory.retentionDuration",
     "inCommitTimestampEnablementTimestamp",
     "inCommitTimestampEnablementVersion",
     "isolationLevel",

@@ -95,8 +95,11 @@ def retention_ms(metadata: Metadata) -> int:
     Raises INVALID_CONF_VALUE.TYPE_MISMATCH for a value that is not an interval.
     """
     text = metadata.configuration.get(RETENTION)
-    if text is None:
-        return _DEFAULT_MS
+    return _DEFAULT_MS if text is None else duration_ms(text, RETENTION)
+
+
+def duration_ms(text: str, key: str) -> int:
+    """Milliseconds of an interval as properties have them. Raises INVALID_CONF_VALUE.TYPE_MISMATCH naming `key`."""
     rest = text.strip().lower().removeprefix("interval")
     total = 0.0
     while match := _PART.match(rest):
@@ -104,7 +107,7 @@ def retention_ms(metadata: Metadata) -> int:
         rest = rest[match.end() :]
     if rest.strip() or rest == text.strip().lower().removeprefix("interval"):
         raise IllegalArgumentError(
-            "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=RETENTION, confValue=text, confType="interval of days or less"
+            "INVALID_CONF_VALUE.TYPE_MISMATCH", confName=key, confValue=text, confType="interval of days or less"
         )
     return int(total)
 

@@ -64,6 +64,18 @@ def widens(old: DataType, new: DataType) -> bool:
     return isinstance(old, DateType) and isinstance(new, TimestampNTZType)
 
 
+def narrower(stored: DataType, wanted: DataType) -> bool:
+    """Whether a file that has `stored` holds anything, at any depth, in a type from before it became wider."""
+    if isinstance(stored, StructType) and isinstance(wanted, StructType):
+        there = {field.name: field.dataType for field in stored.fields}
+        return any(field.name in there and narrower(there[field.name], field.dataType) for field in wanted.fields)
+    if isinstance(stored, ArrayType) and isinstance(wanted, ArrayType):
+        return narrower(stored.elementType, wanted.elementType)
+    if isinstance(stored, MapType) and isinstance(wanted, MapType):
+        return narrower(stored.keyType, wanted.keyType) or narrower(stored.valueType, wanted.valueType)
+    return widens(stored, wanted)
+
+
 def _fits_decimal(old: DataType, new: DecimalType) -> bool:
     whole = int(new.precision - new.scale)
     if isinstance(old, DecimalType):
@@ -208,3 +220,15 @@ def _changes(old: DataType, new: DataType, path: tuple[str, ...]) -> Iterator[di
 def _type_name(kind: DataType) -> str:
     """Spark's name of a type in schema JSON."""
     return str(kind.jsonValue())
+
+
+def told(kind: DataType, way: tuple[str, ...] = ()) -> Iterator[dict[str, Any]]:
+    """The columns and fields, at any depth, that say that they became wider, by their whole names."""
+    if isinstance(kind, StructType):
+        for field in kind.fields:
+            path = (*way, field.name)
+            if CHANGES in (field.metadata or {}):
+                yield {**field.jsonValue(), "name": ".".join(path)}
+            yield from told(field.dataType, path)
+    for name, part in _parts(kind).items():
+        yield from told(part, (*way, name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +13,11 @@ from deltalake import DeltaTable
 from headwater.crash import set_trap
 from headwater.errors import SparkError
 from headwater.lake import checkpoint
+from headwater.lake.footers import stored_schemas
+from headwater.lake.mapping import physical_type
 from headwater.lake.table import LakeTable
+from headwater.lake.tail import Indexed, Tail, TailRules
+from headwater.lake.widening import narrower
 from support.sql_session import Sql
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -107,14 +112,63 @@ def test_features_that_are_not_used_go_too(sql: Sql) -> None:
     assert sql("SELECT * FROM t") == [(1,)]
 
 
-@pytest.mark.parametrize(
-    "text", ["typeWidening", "typeWidening TRUNCATE HISTORY", "columnMapping TRUNCATE HISTORY", "timestampNtz"]
-)
-def test_what_is_refused_by_name(sql: Sql, text: str) -> None:
-    features = ("typeWidening", "columnMapping", "timestampNtz")
-    properties = ", ".join(f"'delta.feature.{name}' = 'supported'" for name in features)
-    sql(f"CREATE TABLE t (id INT) USING delta TBLPROPERTIES ({properties})")
-    sql.refused(f"ALTER TABLE t DROP FEATURE {text}", "UNSUPPORTED_FEATURE.HEADWATER")
+def test_wider_types_go_into_the_files(sql: Sql) -> None:
+    sql(
+        "CREATE TABLE t (id INT, s STRUCT<a: SMALLINT, l: ARRAY<INT>>, p INT) USING delta PARTITIONED BY (p) "
+        "TBLPROPERTIES ('delta.enableTypeWidening' = 'true', 'delta.columnMapping.mode' = 'name')"
+    )
+    sql("INSERT INTO t SELECT 1, named_struct('a', 2S, 'l', array(3)), 1")
+    sql("INSERT INTO t VALUES (2, NULL, NULL)")
+    for column, kind in (("id", "BIGINT"), ("s.a", "INT"), ("s.l.element", "DECIMAL(12, 2)"), ("p", "BIGINT")):
+        sql(f"ALTER TABLE t ALTER COLUMN {column} TYPE {kind}")
+    sql("INSERT INTO t SELECT 3000000000, named_struct('a', 70000, 'l', array(1.5)), 1")
+    wide = [file.path for file in LakeTable.open(str(place(sql))).snapshot().files][-1]
+    before = sorted(sql("SELECT * FROM t"), key=repr)
+    sql("ALTER TABLE t DROP FEATURE typeWidening")
+    assert sorted(sql("SELECT * FROM t"), key=repr) == before
+    assert operations(sql)[:7] == [*END, "DROP FEATURE", "REORG", "UNSET TBLPROPERTIES"]
+    assert protocol(sql) == (3, 7, ["appendOnly", "checkpointProtection", "columnMapping", "invariants"])
+    columns = json.loads(dict(sql("DESCRIBE HISTORY t")[4][5])["columns"])
+    assert [one["name"] for one in columns] == ["id", "s.a", "s.l", "p"]
+    assert columns[1]["metadata"]["delta.typeChanges"] == [{"toType": "integer", "fromType": "short"}]
+    table = LakeTable.open(str(place(sql)))
+    assert "typeChanges" not in table.metadata.schema_text
+    files = table.snapshot().files
+    assert wide in [file.path for file in files], "a file that has the types already stays"
+    wanted = physical_type(table.metadata.schema, "name")
+    for stored in stored_schemas([f"{table.path}/{file.path}" for file in files]):
+        assert stored is not None
+        assert not narrower(stored, wanted)
+    assert sorted(sql("SELECT * FROM t VERSION AS OF 7"), key=repr) == before
+
+
+def test_widening_that_changed_nothing_goes(sql: Sql) -> None:
+    sql("CREATE TABLE t (id INT) USING delta TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
+    sql("INSERT INTO t VALUES (1)")
+    sql("ALTER TABLE t DROP FEATURE typeWidening")
+    assert operations(sql)[:6] == [*END, "UNSET TBLPROPERTIES", "WRITE"]
+    assert protocol(sql) == DROPPED
+
+
+def test_a_stream_goes_on_where_types_were_widened(sql: Sql) -> None:
+    """Neither the files written again nor the columns that say less are anything new to it."""
+    sql("CREATE TABLE t (id INT) USING delta TBLPROPERTIES ('delta.enableTypeWidening' = 'true')")
+    sql("INSERT INTO t VALUES (1)")
+    sql("ALTER TABLE t ALTER COLUMN id TYPE BIGINT")
+    tail = Tail(LakeTable.open(str(place(sql))), TailRules(), "t")
+    caught_up = tail.before(3)
+    sql("ALTER TABLE t DROP FEATURE typeWidening")
+    sql("INSERT INTO t VALUES (2)")
+    again = Tail(LakeTable.open(str(place(sql))), TailRules(), "t")
+    for stream in (tail, again):
+        found = [one for one in stream.after(caught_up) if isinstance(one, Indexed)]
+        assert len(found) == 1, "the new row's file, and none that was written again"
+
+
+def test_what_cannot_be_dropped(sql: Sql) -> None:
+    sql("CREATE TABLE t (id INT) USING delta TBLPROPERTIES ('delta.feature.timestampNtz' = 'supported')")
+    for text in ("timestampNtz", "timestampNtz TRUNCATE HISTORY", "appendOnly"):
+        sql.refused(f"ALTER TABLE t DROP FEATURE {text}", "DELTA_FEATURE_DROP_NONREMOVABLE_FEATURE")
     assert len(operations(sql)) == 1
 
 

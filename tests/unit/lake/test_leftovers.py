@@ -12,7 +12,7 @@ from pyspark.sql.types import StructType
 
 from headwater.lake.actions import Metadata
 from headwater.lake.column_ids import assigned
-from headwater.lake.leftovers import asked_of, suspects
+from headwater.lake.leftovers import asked_of, has_more, suspects
 from headwater.types.ddl import parse_schema
 
 
@@ -59,3 +59,19 @@ def test_a_field_of_the_file_is_asked_for_where_none_is_left(tmp_path: Path, gon
 def test_a_file_that_cannot_be_opened_is_the_reader_s_to_tell_of(tmp_path: Path) -> None:
     metadata = without(switched("s struct<x: int, y: int>"), ("s", "x"))
     assert asked_of(metadata, suspects(metadata), str(tmp_path / "nowhere")) == ()
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "more"),
+    [
+        ("a int, b int", "a int", True),
+        ("a int", "a int, b int", False),
+        ("A int", "a bigint", False),
+        ("s struct<a: int, b: int>", "s struct<b: int>", True),
+        ("l array<struct<a: int>>", "l array<struct<b: int>>", True),
+        ("m map<struct<a: int, b: int>, int>", "m map<struct<a: int>, int>", True),
+        ("m map<int, struct<a: int>>", "m map<int, struct<a: int, b: int>>", False),
+    ],
+)
+def test_what_a_file_has_beyond_the_table(stored: str, wanted: str, more: bool) -> None:
+    assert has_more(parse_schema(stored), parse_schema(wanted)) == more

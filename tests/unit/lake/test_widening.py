@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from headwater.errors import AnalysisError
-from headwater.lake.widening import CHANGES, Widening, recorded, retyped, type_at, widens
+from headwater.lake.widening import CHANGES, Widening, narrower, recorded, retyped, type_at, widens
 from headwater.types.ddl import parse_schema, parse_type
 
 ALLOWED = Widening(enabled=True)
@@ -70,3 +70,20 @@ def test_the_same_type_is_no_change() -> None:
 def test_what_the_table_does_not_allow_is_refused(new: str, condition: str) -> None:
     with pytest.raises(AnalysisError, match=condition):
         retyped(parse_schema("a int"), ("a",), parse_type(new), Widening())
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "found"),
+    [
+        ("a int, b int", "a int, b bigint", True),
+        ("a int", "a int, b bigint", False),
+        ("a bigint", "a int", False),
+        ("s struct<a: float>", "s struct<a: double, b: int>", True),
+        ("l array<decimal(4,2)>", "l array<decimal(6,2)>", True),
+        ("m map<tinyint, int>", "m map<smallint, int>", True),
+        ("m map<int, date>", "m map<int, timestamp_ntz>", True),
+        ("m map<int, date>", "m map<int, date>", False),
+    ],
+)
+def test_files_with_a_type_from_before(stored: str, wanted: str, found: bool) -> None:
+    assert narrower(parse_schema(stored), parse_schema(wanted)) == found

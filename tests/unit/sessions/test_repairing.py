@@ -85,6 +85,28 @@ def test_repair_table(sql: Sql) -> None:
     sql.refused("FSCK REPAIR TABLE f", "DELTA_TABLE_ONLY_OPERATION")
 
 
+def test_dropped_columns_go_out_of_the_files(sql: Sql) -> None:
+    mapped = "TBLPROPERTIES ('delta.columnMapping.mode' = 'name')"
+    sql(f"CREATE TABLE c (id INT, v INT, s STRUCT<a: INT, b: INT>, p INT) USING delta PARTITIONED BY (p) {mapped}")
+    sql("INSERT INTO c SELECT 1, 2, named_struct('a', 3, 'b', 4), 1")
+    sql("INSERT INTO c SELECT 2, 2, NULL, 2")
+    assert removed(sql, "REORG TABLE c APPLY (PURGE)") == 0
+    sql("ALTER TABLE c DROP COLUMN s.a")
+    sql("INSERT INTO c SELECT 3, 2, named_struct('b', 4), 1")
+    before = sorted(sql("SELECT * FROM c"))
+    assert removed(sql, "REORG TABLE c WHERE p = 1 APPLY (PURGE)") == 1
+    assert removed(sql, "REORG TABLE c APPLY (PURGE)") == 1
+    sql("ALTER TABLE c DROP COLUMN v")
+    assert removed(sql, "REORG TABLE c APPLY (PURGE)") == 3
+    assert removed(sql, "REORG TABLE c APPLY (PURGE)") == 0
+    assert sorted(sql("SELECT * FROM c")) == [(row[0], *row[2:]) for row in before]
+    assert sql("DESCRIBE HISTORY c")[0][4:6] == ("REORG", [("predicate", "[]"), ("applyPurge", "true")])
+
+
+def removed(sql: Sql, text: str) -> int:
+    return int(sql(text)[0][1]["numFilesRemoved"])
+
+
 def test_features_of_writers_are_dropped_once_nothing_needs_them(sql: Sql) -> None:
     sql("ALTER TABLE t ADD CONSTRAINT small CHECK (id < 10)")
     sql.refused("ALTER TABLE t DROP FEATURE checkConstraints", "DELTA_CANNOT_DROP_CHECK_CONSTRAINT_FEATURE")
