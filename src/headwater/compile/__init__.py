@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from headwater.compile import relations as _relations  # noqa: F401 (enters the handlers)
+from headwater.compile import storing as _storing  # noqa: F401
 from headwater.compile import structs as _structs  # noqa: F401
 from headwater.compile import subqueries as _subqueries  # noqa: F401
 from headwater.compile import windows as _windows  # noqa: F401

@@ -104,6 +104,16 @@ class Cast(Expression):
 
 
 @node
+class StoredValue(Expression):
+    """A value that goes into a table's column, in the column's type; a number too large for it raises `overflow`."""
+
+    child: Expression
+    type: DataType
+    column: str
+    overflow: str
+
+
+@node
 class SortOrder(Expression):
     """A sort key. Spark's default: nulls first when ascending, last when descending (already applied here)."""
 

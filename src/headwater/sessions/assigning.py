@@ -25,7 +25,7 @@ from pyspark.sql.types import (
 )
 
 from headwater.errors import AnalysisError
-from headwater.plan.expressions import Alias, Cast, Column
+from headwater.plan.expressions import Alias, Column, StoredValue
 from headwater.plan.relations import Project, Relation, ToDF
 from headwater.sessions.defaults import default_of
 
@@ -91,7 +91,7 @@ def _fit(plan: Relation, data: StructType, table: StructType, name: str, order: 
                 targetType=_type(field.dataType),
             )
         if source != field.dataType:
-            value = Cast(value, field.dataType, "ansi")
+            value = StoredValue(value, field.dataType, field.name, "CAST_OVERFLOW_IN_TABLE_INSERT")
         columns.append(Alias(value, (field.name,)))
     return Project(ToDF(plan, names), tuple(columns))
 

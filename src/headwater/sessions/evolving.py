@@ -6,7 +6,7 @@ and arrays; of a row that is updated by `*` a struct keeps the fields that the s
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from pyspark.sql.types import ArrayType, DataType, NullType, StringType, StructField, StructType
 
@@ -22,6 +22,7 @@ from headwater.plan.expressions import (
     Lambda,
     LambdaVariable,
     Literal,
+    StoredValue,
 )
 
 
@@ -35,14 +36,36 @@ def evolved(
     known = {field.name.lower(): field for field in table.fields}
     stars = [clause for clause in clauses if clause.star]
     keys = [key.parts for clause in clauses for key in clause.columns if isinstance(key, Column) and key.parts]
-    assigned = {parts[-1].lower() for parts in keys if not any(part.lower() in known for part in parts[:-1])}
+    assigned = {path[0].lower() for path in (_way(key, known) for key in keys) if len(path) == 1}
     brought = [
         field
         for field in source.fields
         if any(field.name.lower() not in _left_out(clause) for clause in stars)
         or (field.name.lower() in assigned and _is_new(field, known.get(field.name.lower())))
     ]
-    return merge(table, StructType(brought), grow=True, widen=widen)
+    made = merge(table, StructType(brought), grow=True, widen=widen)
+    for path in (_way(key, known) for key in keys):
+        field = _branch(source, path)
+        if len(path) > 1 and field is not None:
+            made = merge(made, StructType([field]), grow=True, widen=widen)
+    return made
+
+
+def _way(key: tuple[str, ...], known: Mapping[str, StructField]) -> tuple[str, ...]:
+    """The column that an assignment names and the way into it; without a qualifier, as only then it may be new."""
+    if len(key) == 1 or (key[0].lower() in known and key[1].lower() not in known):
+        return key
+    place = next((at for at, part in enumerate(key) if at and part.lower() in known), None)
+    return () if place is None else key[place:]
+
+
+def _branch(source: StructType, path: tuple[str, ...]) -> StructField | None:
+    """The source's field at the path, with nothing else of the structs around it; None if it has none."""
+    found = next((one for one in source.fields if path and one.name.lower() == path[0].lower()), None)
+    if found is None or len(path) == 1:
+        return found
+    inner = _branch(found.dataType, path[1:]) if isinstance(found.dataType, StructType) else None
+    return None if inner is None else StructField(found.name, StructType([inner]), found.nullable)
 
 
 def _left_out(clause: MergeClause) -> set[str]:
@@ -82,16 +105,21 @@ def is_nested(kind: DataType) -> bool:
     return isinstance(kind, StructType) or (isinstance(kind, ArrayType) and is_nested(kind.elementType))
 
 
-def reshaped(value: Expression, given: DataType, wanted: DataType, before: Expression | None = None) -> Expression:
-    """The value in the type `wanted`: fields that it lacks are those of `before`, or null."""
-    if given == wanted:
+OVERFLOW = "DELTA_CAST_OVERFLOW_IN_TABLE_WRITE"
+"""What a number raises that is too large for the column that UPDATE or MERGE puts it into."""
+
+
+def reshaped(value: Expression, given: DataType, wanted: StructField, before: Expression | None = None) -> Expression:
+    """The value as the column `wanted` has it: fields that it lacks are those of `before`, or null."""
+    kind = wanted.dataType
+    if given == kind:
         return value
-    if isinstance(given, StructType) and isinstance(wanted, StructType):
-        return _reshaped_struct(value, given, wanted, before)
-    if isinstance(given, ArrayType) and isinstance(wanted, ArrayType):
-        item = LambdaVariable("item")
-        return Call("transform", (value, Lambda(reshaped(item, given.elementType, wanted.elementType), ("item",))))
-    return Cast(value, wanted, "ansi")
+    if isinstance(given, StructType) and isinstance(kind, StructType):
+        return _reshaped_struct(value, given, kind, before)
+    if isinstance(given, ArrayType) and isinstance(kind, ArrayType):
+        item, element = LambdaVariable("item"), StructField(wanted.name, kind.elementType)
+        return Call("transform", (value, Lambda(reshaped(item, given.elementType, element), ("item",))))
+    return StoredValue(value, kind, wanted.name, OVERFLOW)
 
 
 def _reshaped_struct(value: Expression, given: StructType, wanted: StructType, before: Expression | None) -> Expression:
@@ -101,7 +129,7 @@ def _reshaped_struct(value: Expression, given: StructType, wanted: StructType, b
         old = None if before is None else _field(before, field.name)
         found = names.get(field.name.lower())
         if found is not None:
-            part = reshaped(_field(value, found.name), found.dataType, field.dataType, old)
+            part = reshaped(_field(value, found.name), found.dataType, field, old)
         else:
             part = Literal(None, NullType()) if old is None else old
         parts += [Literal(field.name, StringType()), Cast(part, field.dataType, "ansi")]

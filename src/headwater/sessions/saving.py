@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql.types import StructType
-from sqlglot import exp
 
 from headwater.compile import compile_expression
 from headwater.compile.resolved import Attribute, Resolved
 from headwater.errors import AnalysisError
+from headwater.functions.base import Typed
 from headwater.io.formats import FormatOptions
 from headwater.io.python_data_source import CHUNK_ROWS, options_of
 from headwater.lake import handles
@@ -147,7 +147,8 @@ def save_delta(plan: Relation, target: Target, session: Session) -> WriteResult:
     if condition is None and "replacewhere" in target.options:
         condition = parse_expression(target.options["replacewhere"])
     if target.overwrite and lake.version >= 0 and condition is not None:
-        arguments |= {"replace_where": _condition(condition, lake.schema, session), "dynamic_partitions": False}
+        where = _condition(condition, lake.schema, session)
+        arguments |= {"replace_where": where.sql, "predicate": where.name, "dynamic_partitions": False}
     write = lake.overwrite if target.overwrite else lake.append
     with session.connection(resolved) as connection:
         result = write(connection, named(resolved), nullable(resolved.schema), **arguments)
@@ -165,10 +166,10 @@ def nullable(schema: StructType) -> StructType:
     return as_nullable(schema)
 
 
-def _condition(condition: Expression, schema: StructType, session: Session) -> exp.Expr:
+def _condition(condition: Expression, schema: StructType, session: Session) -> Typed:
     """`replaceWhere` as a DuckDB predicate over a table's columns. Raises Spark's errors for unknown names."""
     attributes = tuple(Attribute(field.name, field.dataType, field.nullable, field.name) for field in schema.fields)
-    return compile_expression(condition, attributes, session).sql
+    return compile_expression(condition, attributes, session)
 
 
 def _delta_arguments(target: Target, session: Session) -> dict[str, Any]:

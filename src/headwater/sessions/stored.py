@@ -160,9 +160,11 @@ def target_of(
     *,
     overwrite: bool = False,
 ) -> Target:
-    """Where rows of the table go."""
+    """Where rows of the table go; a Delta table knows its partitions itself."""
     merged = FormatOptions({**table.options, **dict(options)})
-    return Target(table.provider, table.location or "", partitions_of(table, session), merged, overwrite=overwrite)
+    known = table.provider == DELTA and not merged.flag("overwriteSchema")
+    partitions = () if known else partitions_of(table, session)
+    return Target(table.provider, table.location or "", partitions, merged, overwrite=overwrite)
 
 
 def define(
@@ -327,12 +329,43 @@ def _create_delta(table: Table, schema: StructType | None, session: Session, *, 
         _check_columnless(table, session, there=there, replacing=replacing)
     if there and not schema.fields:
         return
-    if there and replacing:
+    if there and replacing and not table.database and verb != "REPLACE TABLE":
+        _check_same(table, schema, session)
+    elif there and replacing:
         lake.replace(lake_of(table, session), _definition(table, schema), verb)
     elif there and lake_of(table, session).schema.names != schema.names:
         raise AnalysisError("DELTA_CREATE_TABLE_SCHEME_MISMATCH", path=folder)
     elif not there:
         lake.create(LakeTable.at(folder, session.runtime.storage, session.runtime.clock), _definition(table, schema))
+
+
+def _check_same(table: Table, schema: StructType, session: Session) -> None:
+    """CREATE OR REPLACE of a table without a name makes none where one is: it may only say what that one is.
+
+    Raises DELTA_CREATE_TABLE_SCHEME_MISMATCH, …_WITH_DIFFERENT_PARTITIONING and …_PROPERTY. Source: Delta 4.3.
+    """
+    there = lake_of(table, session).metadata
+    named = [(field.name, field.dataType) for field in schema.fields]
+    if named != [(field.name, field.dataType) for field in there.schema.fields]:
+        raise AnalysisError("DELTA_CREATE_TABLE_SCHEME_MISMATCH", path=table.location or "")
+    if table.partition_by != there.partition_columns:
+        raise AnalysisError(
+            "DELTA_CREATE_TABLE_WITH_DIFFERENT_PARTITIONING",
+            path=table.location or "",
+            specifiedColumns=", ".join(table.partition_by),
+            existingColumns=", ".join(there.partition_columns),
+        )
+    if table.properties and dict(table.properties) != dict(there.configuration):
+        raise AnalysisError(
+            "DELTA_CREATE_TABLE_WITH_DIFFERENT_PROPERTY",
+            path=table.location or "",
+            specifiedProperties=_lines(table.properties),
+            existingProperties=_lines(there.configuration),
+        )
+
+
+def _lines(properties: Mapping[str, str]) -> str:
+    return "\n".join(f"{key}={value}" for key, value in sorted(properties.items()))
 
 
 def _check_columnless(table: Table, session: Session, *, there: bool, replacing: bool) -> None:

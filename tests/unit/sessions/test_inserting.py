@@ -176,3 +176,25 @@ def test_an_insert_brings_fields_and_wider_types(sql: Sql) -> None:
     sql("INSERT WITH SCHEMA EVOLUTION INTO n SELECT named_struct('a', 2, 'b', 'x'), 5000000000")
     assert [line[:2] for line in sql("DESCRIBE n")] == [("s", "struct<a:int,b:string>"), ("i", "bigint")]
     assert sorted(sql("SELECT * FROM n"), key=repr) == [({"a": 1, "b": None}, 1), ({"a": 2, "b": "x"}, 5000000000)]
+
+
+def test_history_tells_of_an_insert_what_delta_does(sql: Sql) -> None:
+    sql("CREATE TABLE h (id INT, p INT, q STRING) USING delta PARTITIONED BY (p, q)")
+    told = []
+    for text in (
+        "INTO h VALUES (1, 1, 'a')",
+        "OVERWRITE h VALUES (1, 1, 'a')",
+        "INTO h REPLACE WHERE p = 1 SELECT 5, 1, 'a'",
+    ):
+        sql("INSERT " + text)
+        told.append(dict(sql("DESCRIBE HISTORY h LIMIT 1")[0][5]))
+    over = {"mode": "Overwrite", "partitionBy": "[]"}
+    assert told == [
+        {"mode": "Append", "partitionBy": "[]"},
+        over,
+        {**over, "predicate": "(p = 1)"},
+    ]
+    assert dict(sql("DESCRIBE HISTORY h")[-1][5])["partitionBy"] == '["p","q"]'
+    sql("SET spark.sql.sources.partitionOverwriteMode = dynamic")
+    sql("INSERT OVERWRITE h VALUES (1, 1, 'a')")
+    assert dict(sql("DESCRIBE HISTORY h LIMIT 1")[0][5]) == {**over, "isDynamicPartitionOverwrite": "true"}

@@ -44,7 +44,7 @@ def test_rows_that_do_not_fit_are_refused(sql):
 
 def test_a_number_that_overflows_the_column_fails_the_insert(sql):
     sql("CREATE TABLE t (a TINYINT)")
-    sql.refused("INSERT INTO t VALUES (300)", "CAST_OVERFLOW")
+    sql.refused("INSERT INTO t VALUES (300)", "CAST_OVERFLOW_IN_TABLE_INSERT")
     assert sql("SELECT * FROM t") == []
 
 
@@ -277,6 +277,48 @@ def test_one_time_travel_reads_what_was_there(sql):
     sql("INSERT INTO t VALUES (2)")
     assert sql("SELECT count(*) FROM t VERSION AS OF 0") == [(1,)]
     sql.refused("SELECT * FROM t VERSION AS OF 9", "DELTA_VERSION_NOT_FOUND")
+
+
+def test_a_version_stands_behind_the_name(sql):
+    sql("CREATE SCHEMA s")
+    sql("CREATE TABLE s.t (id INT) USING delta")
+    for number in range(3):
+        sql(f"INSERT INTO s.t VALUES ({number})")
+    for name in ("s.t@v2", "spark_catalog.s.t@v2", "s.t VERSION AS OF 2"):
+        assert sorted(sql(f"SELECT id FROM {name}")) == [(0,), (1,)], name
+    location = sql("DESCRIBE DETAIL s.t")[0][4].removeprefix("file:")
+    assert sql(f"SELECT id FROM delta.`{location}@v1`") == [(0,)]
+    sql.refused("SELECT * FROM s.t@v9", "DELTA_VERSION_NOT_FOUND")
+
+
+def test_a_table_by_path_is_verified_rather_than_replaced(sql, tmp_path):
+    """As genuine Delta 4.3 does: REPLACE TABLE and AS SELECT make it anew, CREATE OR REPLACE with columns does not."""
+    name = f"delta.`{tmp_path}/p`"
+    sql(f"CREATE TABLE {name} (id INT, v STRING) USING delta")
+    sql(f"INSERT INTO {name} VALUES (1, 'a')")
+    for columns, more, condition in (
+        ("k INT, w STRING", "", "DELTA_CREATE_TABLE_SCHEME_MISMATCH"),
+        ("id BIGINT, v STRING", "", "DELTA_CREATE_TABLE_SCHEME_MISMATCH"),
+        ("id INT", "", "DELTA_CREATE_TABLE_SCHEME_MISMATCH"),
+        ("id INT, v STRING", "PARTITIONED BY (v)", "DELTA_CREATE_TABLE_WITH_DIFFERENT_PARTITIONING"),
+        ("id INT, v STRING", "TBLPROPERTIES ('a' = 'b')", "DELTA_CREATE_TABLE_WITH_DIFFERENT_PROPERTY"),
+    ):
+        sql.refused(f"CREATE OR REPLACE TABLE {name} ({columns}) USING delta {more}", condition)
+    sql(f"CREATE OR REPLACE TABLE {name} (id INT, v STRING) USING delta")
+    assert sql(f"SELECT * FROM {name}") == [(1, "a")]
+    sql(f"REPLACE TABLE {name} (k INT) USING delta")
+    sql(f"CREATE OR REPLACE TABLE {name} USING delta AS SELECT 7 AS other")
+    assert sql(f"SELECT * FROM {name}") == [(7,)]
+
+
+def test_a_table_by_path_is_dropped_from_no_catalog(sql, tmp_path):
+    name, nothing = f"delta.`{tmp_path}/p`", f"delta.`{tmp_path}/q`"
+    sql(f"CREATE TABLE {name} (id INT) USING delta")
+    sql(f"DROP TABLE {name}")
+    assert sql(f"SELECT * FROM {name}") == []
+    for text in (f"DROP VIEW {name}", f"DROP TABLE {nothing}", "DROP TABLE delta.`relative`"):
+        sql.refused(text, "TABLE_OR_VIEW_NOT_FOUND")
+    sql(f"DROP TABLE IF EXISTS {nothing}")
 
 
 def test_names_of_a_with_are_its_own(sql):

@@ -24,12 +24,12 @@ from headwater.lake.identity import check_changed, check_given
 from headwater.lake.table import LakeTable
 from headwater.lake.transaction import Operation
 from headwater.plan.commands import Delete, Merge, MergeClause, Update
-from headwater.plan.expressions import Cast, Column, Expression, Literal, Subquery, SubqueryReference
+from headwater.plan.expressions import Column, Expression, Literal, StoredValue, Subquery, SubqueryReference
 from headwater.plan.relations import OneRow, Relation
 from headwater.sessions import once, stored
 from headwater.sessions.commands.base import command
 from headwater.sessions.defaults import KEY, default_of, is_default
-from headwater.sessions.evolving import evolved, is_nested, reshaped
+from headwater.sessions.evolving import OVERFLOW, evolved, is_nested, reshaped
 from headwater.sessions.fields import Path, check_once, field_at, same_fields, with_values
 from headwater.sessions.leaves import rows
 from headwater.sessions.pushing import of_target
@@ -289,11 +289,12 @@ class _Names:
         if kind == column.type:
             return value
         if not (is_nested(kind) and is_nested(column.type)):
-            return Cast(value, column.type, "ansi")
+            return StoredValue(value, column.type, column.name, OVERFLOW)
         if not self.evolve and not same_fields(kind, column.type):
             shown = {"fromCatalog": kind.simpleString(), "toCatalog": column.type.simpleString()}
             raise AnalysisError("DELTA_UPDATE_SCHEMA_MISMATCH_EXPRESSION", **shown)
-        return reshaped(value, kind, column.type, None if before is None else Column((before.name,)))
+        wanted = StructField(column.name, column.type)
+        return reshaped(value, kind, wanted, None if before is None else Column((before.name,)))
 
     def _value(self, index: int, given: exp.Expr | None, node: MergeClause) -> exp.Expr:
         """What a clause puts into a column: what it gives, else the value the row had, else the column's default."""

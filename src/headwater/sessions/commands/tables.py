@@ -119,7 +119,7 @@ def drop_table(node: DropObject, session: Session) -> None:
         if not session.catalog.drop_view(node.name[1], is_global=True) and not node.if_exists:
             raise not_found(node.name)
         return
-    found = session.catalog.stored(node.name)
+    found = session.catalog.stored(node.name) if node.kind == "view" else stored.in_place(node.name, session)
     if found is None:
         if not node.if_exists:
             raise not_found((CATALOG, *session.catalog.split(node.name)))
@@ -133,7 +133,9 @@ def drop_table(node: DropObject, session: Session) -> None:
             foundType=found.kind,
             alternative="DROP TABLE",
         )
-    stored.drop(found, session)
+    if found.database:
+        # What no catalog knows, none can forget: the files stay, as in Delta.
+        stored.drop(found, session)
 
 
 def drop_schema(parts: tuple[str, ...], session: Session, *, if_exists: bool, cascade: bool) -> None:
