@@ -91,6 +91,19 @@ def test_a_new_column_needs_merge_schema_and_old_rows_get_null(bench: SinkBench,
     assert by_deltalake(path) == [(0, "row 0", None), (7, "x", 1.5)]
 
 
+def test_a_complete_result_may_bring_other_columns_with_overwrite_schema(bench: SinkBench, tmp_path: Path) -> None:
+    path = str(tmp_path / "out")
+    bench.mode = "complete"
+    bench.put(bench.open(path=path), 0, numbers(2))
+    bench.schema = parse_schema("total bigint")
+    other = query("SELECT 7::BIGINT AS total")
+    with pytest.raises(AnalysisError, match="DELTA_METADATA_MISMATCH"):
+        bench.put(bench.open(path=path), 1, other)
+    bench.put(bench.open(path=path, options={"overwriteSchema": "true"}), 1, other)
+    assert LakeTable.open(path).schema == parse_schema("total bigint")
+    assert by_deltalake(path) == [(7,)]
+
+
 def test_a_type_that_does_not_fit_is_refused_and_a_wider_one_cast(bench: SinkBench, tmp_path: Path) -> None:
     path = str(tmp_path / "out")
     bench.put(bench.open(path=path), 0, numbers(1))

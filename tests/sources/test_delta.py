@@ -218,6 +218,14 @@ def test_a_delete_stops_the_stream_unless_deletes_are_ignored(table: LakeTable) 
     assert drain(stream(table, ignoreDeletes="true"), position)[0] == [[2]]
 
 
+def test_files_can_be_left_out_by_name(table: LakeTable) -> None:
+    add(table, 1, 2)
+    named = [file.path for file in table.snapshot().files]
+    assert drain(stream(table, excludeRegex=named[0][:20]))[0] == [[2]]
+    assert drain(stream(table, excludeRegex="^part-"))[0] == []
+    assert drain(stream(table, excludeRegex="nothing"))[0] == [[1, 2]]
+
+
 def test_compaction_by_delta_rs_gives_nothing_twice(table: LakeTable) -> None:
     from deltalake import DeltaTable
 

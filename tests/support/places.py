@@ -1,10 +1,15 @@
 """A place to do something with Delta tables, on a disk or in a bucket: what comes out can be compared.
 
+    with both_places() as tells:
+        disk, s3 = tells(case, folder)
+
 Invariant: `plain` leaves nothing in a value that says which place it came from.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import Row
 
 from support.lake import by_deltalake
-from support.s3_server import Emulator
+from support.s3_server import Emulator, emulated
+from support.server import connected, running_server
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -116,6 +122,17 @@ class Place:
         else:
             Path(self.path(path)).unlink()
 
+    def put(self, folder: Path, name: str) -> None:
+        """Copy the files of a folder into one of this place."""
+        for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+            target = f"{name}/{file.relative_to(folder)}"
+            if self.uri.startswith("s3://"):
+                bucket, key = self._object(target)
+                self.server.client("s3").put_object(Bucket=bucket, Key=key, Body=file.read_bytes())
+            else:
+                Path(self.path(target)).parent.mkdir(parents=True, exist_ok=True)
+                Path(self.path(target)).write_bytes(file.read_bytes())
+
     def run(self, frame: DataFrame, target: str, **options: object) -> str:
         """A stream to its end, into a table of this place; the error it ended with, or nothing."""
         writer = frame.writeStream.format("delta").trigger(availableNow=True).outputMode("append")
@@ -129,6 +146,27 @@ class Place:
     def _object(self, path: str) -> tuple[str, str]:
         bucket, _, key = self.path(path).removeprefix("s3://").partition("/")
         return bucket, key
+
+
+Case = Callable[[Place], list[Any]]
+"""What is done in a place, and what came out of it."""
+Tells = Callable[[Case, Path], tuple[list[Any], list[Any]]]
+"""What came out of a case in a folder, and what in a bucket."""
+
+
+@contextmanager
+def both_places() -> Iterator[Tells]:
+    """A server and an emulator of S3 that cases run on, each in a session of its own."""
+    with emulated("lake") as emulator, running_server() as server:
+
+        def tells(case: Case, folder: Path) -> tuple[list[Any], list[Any]]:
+            name, found = case.__name__, []
+            for kind, uri in (("disk", str(folder)), ("s3", f"s3://lake/{name}")):
+                with connected(server) as spark:
+                    found.append(case(Place(spark, uri, f"{name}_{kind}", emulator)))
+            return found[0], found[1]
+
+        yield tells
 
 
 def _measured(metric: str) -> bool:

@@ -102,3 +102,19 @@ def test_another_python_is_refused() -> None:
     check_python("")
     with pytest.raises(SparkError, match="different version"):
         check_python("2.7")
+
+
+def test_a_batch_that_names_itself_is_added_once(spark: SparkSession, stream: DataFrame, tmp_path: Path) -> None:
+    """`txnAppId` and `txnVersion`: the function runs twice for a batch, its rows come once in each table."""
+    tables = [str(tmp_path / name) for name in ("one", "two")]
+
+    def add(frame: DataFrame, batch_id: int) -> None:
+        for _ in range(2):
+            for path in tables:
+                writer = frame.write.format("delta").mode("append").option("txnAppId", "job")
+                writer.option("txnVersion", batch_id).save(path)
+
+    run(stream, add)
+    for path in tables:
+        assert sorted(row.id for row in spark.read.format("delta").load(path).collect()) == [1, 2]
+        assert spark.sql(f"DESCRIBE HISTORY delta.`{path}`").count() == 1

@@ -6,25 +6,21 @@ must tell the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from pyspark.sql.connect import functions
 
-from headwater.connect.server import Server
 from headwater.lake import checkpoint
-from support.places import Place
-from support.s3_server import Emulator, emulated
-from support.server import connected, running_server
+from support.places import Case, Place, Tells, both_places
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 UNCHECKED = "SET spark.databricks.delta.retentionDurationCheck.enabled = false"
 
-Case = Callable[[Place], list[Any]]
 CASES: dict[str, Case] = {}
 
 
@@ -35,15 +31,9 @@ def case(function: Case) -> Case:
 
 
 @pytest.fixture(scope="module")
-def emulator() -> Iterator[Emulator]:
-    with emulated("lake") as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def server(emulator: Emulator) -> Iterator[Server]:
-    with running_server() as one:
-        yield one
+def tells() -> Iterator[Tells]:
+    with both_places() as both:
+        yield both
 
 
 # ── making tables ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -401,9 +391,6 @@ def totals(place: Place) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_gives_the_same_on_a_disk_and_in_s3(name: str, server: Server, emulator: Emulator, tmp_path: Path) -> None:
-    found = {}
-    for kind, uri in (("disk", str(tmp_path)), ("s3", f"s3://lake/{name}")):
-        with connected(server) as spark:
-            found[kind] = CASES[name](Place(spark, uri, f"{name}_{kind}", emulator))
-    assert found["s3"] == found["disk"]
+def test_it_gives_the_same_on_a_disk_and_in_s3(name: str, tells: Tells, tmp_path: Path) -> None:
+    disk, s3 = tells(CASES[name], tmp_path)
+    assert s3 == disk
