@@ -50,7 +50,7 @@ def drop_from_readers(table: LakeTable, feature: str, connection: Connection) ->
     for _ in range(_BARRIERS):
         barrier(table, feature)
     made = _drop(table, feature)
-    _checkpoint(table, feature)
+    write_checkpoint(table, feature)
     return made
 
 
@@ -58,10 +58,11 @@ def barrier(table: LakeTable, feature: str) -> None:
     """A commit with nothing in it, and a checkpoint of it. Raises DELTA_FEATURE_DROP_CHECKPOINT_FAILED."""
     state = table.newest()
     table.commit(Draft(Operation("Empty Commit", {}, isolation="SnapshotIsolation", bare=True), state.version))
-    _checkpoint(table, feature)
+    write_checkpoint(table, feature)
 
 
-def _checkpoint(table: LakeTable, feature: str) -> None:
+def write_checkpoint(table: LakeTable, feature: str) -> None:
+    """A checkpoint of the newest version. Raises DELTA_FEATURE_DROP_CHECKPOINT_FAILED."""
     checkpoint.wait(table.path)
     try:
         checkpoint.write(table.path, table.version)

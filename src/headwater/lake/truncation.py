@@ -51,7 +51,10 @@ def drop_with_history(table: LakeTable, feature: str, connection: Connection) ->
     truncate(table, state)
     if history_needs(feature, table.log, state.version):
         raise _later("DELTA_FEATURE_DROP_HISTORICAL_VERSIONS_EXIST", feature, table)
-    return _dropped(table, feature, state, alter.metadata_of(state, table))
+    made = _dropped(table, feature, state, alter.metadata_of(state, table))
+    # Checkpoints of a table with `v2Checkpoint` are of that kind, which Spark reads in no table without the feature.
+    downgrade.write_checkpoint(table, feature)
+    return made
 
 
 def drop_protection(table: LakeTable) -> WriteResult:

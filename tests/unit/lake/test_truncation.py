@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -70,6 +71,8 @@ def test_a_feature_goes_without_a_trace(sql: Sql, feature: str) -> None:
     assert (newest["operation"], newest["operationParameters"]) == ("DROP FEATURE", facts)
     first, last = table.log_versions()
     assert 0 < first < last
+    newest = pq.read_schema(Path(table.path) / "_delta_log" / f"{last:020}.checkpoint.parquet")
+    assert "checkpointMetadata" not in newest.names, "Spark reads such a checkpoint in no table without v2Checkpoint"
     assert not history_needs(feature, table.log, last)
     assert sorted(sql("SELECT * FROM t")) == [*rows, (7, 8)]
     assert len(DeltaTable(table.path).to_pyarrow_table()) == 2
