@@ -27,7 +27,7 @@ from headwater.lake.pruning import matching
 from headwater.plan.expressions import Expression
 from headwater.types.duck import duck_name, to_duck
 
-_MOST_BRANCHES = 16
+_MOST_BRANCHES = 4
 _FILE, _DATA, _DELETED = "headwater_file", "data_", "deleted_"
 _FILE_NUMBER = "file_index"
 ROW_NUMBER = "file_row_number"
