@@ -62,7 +62,7 @@ class DeadLetterOptions:
 
     Attributes:
         path, table: one of them is given, the other is empty.
-        most: a batch with more of them fails; None: any number may go there.
+        most: a batch with more of them fails; None: any number of bad records, and 10,000 failing rows.
     """
 
     path: str

@@ -21,6 +21,7 @@ from sqlglot import exp
 from headwater.crash import crash_point
 from headwater.duck import Connection
 from headwater.errors import SparkError
+from headwater.log import logger
 from headwater.sinks.base import Batch, ChecksRows, SinkResult, StreamSink
 from headwater.sinks.dead_letters import DeadLetters
 from headwater.sources.base import StreamSource
@@ -30,6 +31,10 @@ from headwater.streaming.held import HeldRows
 from headwater.streaming.planned import PlannedBatch
 from headwater.streaming.statements import create, run
 
+_MOST_FAILING = 10_000
+"""Without a limit of the user's own a batch has no more failing rows: each is looked for, and so many mean that the
+query is wrong rather than its rows."""
+_log = logger("streaming")
 _REASONS, _PROBE = "dead_letter_reasons", "dead_letter_probe"
 _OF_ROWS = ("22", "23", "38", "P0")
 """SQLSTATE classes of what is wrong with a row: its data, a constraint, the user's function, `raise_error`."""
@@ -122,6 +127,7 @@ class Sieve:
         cause = self._translate(error)
         if not self._stateless or self._known or not _is_of_a_row(cause):
             raise error
+        _log.warning("batch %d: rows that fail are looked for, after %s", self._batch_id, cause)
         self._leave_out(compute)
         if not self._failures:
             raise error
@@ -213,8 +219,10 @@ class Sieve:
 
     def _check_number(self, error: SparkError | None = None) -> None:
         """Raises DEAD_LETTER_LIMIT_EXCEEDED."""
-        most = self._letters.most
-        if most is not None and self._number > most:
+        most, number = self._letters.most, self._number
+        if most is None:
+            most, number = _MOST_FAILING, len(self._failures)
+        if number > most:
             reason = error.text if error else "records that are not of their format"
             raise SparkError("DEAD_LETTER_LIMIT_EXCEEDED", batchId=self._batch_id, most=most, reason=reason)
 

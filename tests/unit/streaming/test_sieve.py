@@ -151,6 +151,14 @@ def test_a_limit() -> None:
     assert Running(100, most=3).run(Sink({1, 2, 3}, overflow)).metrics["numDeadLetters"] == "3"
 
 
+def test_a_query_that_fails_for_every_row_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headwater.streaming.sieve._MOST_FAILING", 5)
+    sink = Sink(set(range(1000)), overflow)
+    with pytest.raises(SparkError, match="DEAD_LETTER_LIMIT_EXCEEDED"):
+        Running(1000).run(sink)
+    assert sink.checks < 40
+
+
 def test_what_a_plan_reads_first() -> None:
     def query(text: str) -> exp.Query:
         return cast(exp.Query, parse_one(text, dialect="duckdb"))
