@@ -1,4 +1,4 @@
-"""ORC, XML and binary files: the same reads by genuine Spark and by Headwater, compared.
+"""ORC, XML and binary files, JSON records as variants: the same reads by genuine Spark and by Headwater, compared.
 
 One piece of code asks both; Spark writes the ORC files.
 """
@@ -127,3 +127,54 @@ def _put(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     os.utime(path, ns=(1_700_000_000_123_000_000,) * 2)
+
+
+VARIANTS = {
+    "plain": "read().json('records.json')",
+    "dropped": "read().option('mode', 'DROPMALFORMED').json('records.json')",
+    "named": "read().schema('w variant').json('records.json')",
+    "corrupt": "read().schema('v variant, _corrupt_record string').json('records.json')",
+    "documents": "read().option('multiLine', True).json('document.json')",
+    "folders": "read().json('folders')",
+    "refused": "read().schema('a int').json('records.json')",
+}
+RECORDS = """{"a":1,"b":[1,2.5,"x"],"c":null}
+broken
+
+[1,{"z":2}]
+3
+"s"
+null
+{"dup":1,"dup":2}
+  {"sp": true}\x20
+{"a":12345678901234567890}
+{"cut":
+"""
+VARIANT_CODE = """
+def read():
+    return spark.read.option("singleVariantColumn", "v")
+
+def told(made):
+    try:
+        frame = made()
+        rows = [[one.toJson() if hasattr(one, "toJson") else one for one in row] for row in frame.collect()]
+        return [frame.schema.simpleString(), sorted(rows, key=str)]
+    except Exception as error:
+        return str(error).partition("]")[0]
+"""
+
+
+def test_records_as_variants_are_read_as_by_genuine_spark(tmp_path: Path, monkeypatch: Any) -> None:
+    _put(tmp_path / "records.json", RECORDS.encode())
+    _put(tmp_path / "document.json", b'[{"a":1},\n{"a":2}]')
+    _put(tmp_path / "folders" / "day=1" / "a.json", b'{"a":1}')
+    code = (
+        VARIANT_CODE + "answer = {" + ", ".join(f"{key!r}: told(lambda: {one})" for key, one in VARIANTS.items()) + "}"
+    )
+    wanted = ask_spark(code, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with spark_session() as session:
+        scope: dict[str, Any] = {"spark": session}
+        exec(code, scope)
+    assert json.loads(json.dumps(scope["answer"])) == wanted
+    assert wanted["refused"] == "[INVALID_SINGLE_VARIANT_COLUMN"

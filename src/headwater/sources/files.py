@@ -25,6 +25,7 @@ from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue, QueueOptions, Take
 from headwater.io.formats import Format, FormatOptions, formats
 from headwater.io.formats.base import ScanRequest
+from headwater.io.formats.json_variant import OPTION as VARIANT
 from headwater.io.formats.scan import FILE_FIELD, file_names, nothing
 from headwater.io.listing import Listing, ListingOptions, expand, is_glob, list_files
 from headwater.io.mounts import Mounts
@@ -93,7 +94,7 @@ class FileProvider:
     def _shape(self, request: SourceRequest, context: SourceContext) -> tuple[StructType, StructType]:
         paths = _paths(request)
         infer = str(context.settings.get(_INFERENCE, "false")).lower() == "true"
-        if request.schema is None and not infer and self._name not in _FIXED:
+        if request.schema is None and not infer and not self._fixed(request):
             raise IllegalArgumentError("STREAMING_SCHEMA_REQUIRED")
         for path in paths:
             if not is_glob(path) and not may_come(context.mounts.local(path)):
@@ -103,13 +104,17 @@ class FileProvider:
         return merge_schema(data, _partitions(listing, request, context).schema)
 
     def _infer(self, files: tuple[FileStatus, ...], request: SourceRequest, context: SourceContext) -> StructType:
-        if not files and self._name not in _FIXED:
+        if not files and not self._fixed(request):
             raise AnalysisError("UNABLE_TO_INFER_SCHEMA", format=_title(self._name))
         connection = context.database.connect(context.time_zone)
         try:
             return self._format().infer(connection, files, request.options)
         finally:
             connection.close()
+
+    def _fixed(self, request: SourceRequest) -> bool:
+        """Whether no file is needed to tell the columns."""
+        return self._name in _FIXED or (self._name == "json" and VARIANT in request.options)
 
     def _format(self) -> Format:
         return cast(Format, formats.get(self._name))

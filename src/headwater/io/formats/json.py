@@ -17,7 +17,7 @@ from pyspark.sql.types import StructType
 from sqlglot import exp
 
 from headwater.duck import Connection
-from headwater.io.formats import json_careful, json_inference, json_rescue
+from headwater.io.formats import json_careful, json_inference, json_rescue, json_variant
 from headwater.io.formats.base import FormatOptions, ScanRequest, formats
 from headwater.io.formats.cells import CellRules
 from headwater.io.formats.encodings import encoding_of, separator_of
@@ -41,6 +41,9 @@ class Json:
     def infer(self, connection: Connection, files: Sequence[FileStatus], options: FormatOptions) -> StructType:
         """See `Format.infer`."""
         refuse("json", options)
+        whole = json_variant.schema_of(options)
+        if whole is not None:
+            return whole
         return json_inference.infer(connection, files, options)
 
     def scan(self, request: ScanRequest) -> exp.Query:
@@ -49,6 +52,8 @@ class Json:
             return nothing(request.schema)
         refuse("json", request.options, request.time_zone)
         mode = ReadMode.of(request.options, request.schema)
+        if json_variant.OPTION in request.options:
+            return attach(request, json_variant.scan(request, mode))
         if request.rescue is not None:
             return attach(request, json_rescue.scan(request, mode))
         if mode.careful or _needs_text(request.options) or _any_unusual(request):

@@ -69,8 +69,8 @@ def _in_case(rows: exp.Select, names: Sequence[str]) -> exp.Select:
     return exp.select(aliased(line, LINE), name(FILE)).from_(subquery(rows, "written_so"))
 
 
-def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
-    """Columns `__line` (one JSON value, trimmed) and `__file`."""
+def records(files: Sequence[FileStatus], options: FormatOptions, *, arrays: bool = True) -> exp.Select:
+    """Columns `__line` (one JSON value, trimmed) and `__file`; of an array at the top each element, if `arrays`."""
     whole = _texts(files, options)
     # Trimming a set of characters costs more than all else here, and hardly any line needs it.
     tidy = exp.and_(call("starts_with", name(LINE), "{"), call("ends_with", name(LINE), "}"))
@@ -79,11 +79,13 @@ def records(files: Sequence[FileStatus], options: FormatOptions) -> exp.Select:
     trimmed = exp.select(aliased(text, LINE), name(FILE)).from_(subquery(whole, "texts"))
     mended = Leniency.of(options).mended(name(LINE))
     trimmed = exp.select(aliased(mended, LINE), name(FILE)).from_(subquery(trimmed, "written"))
+    full = exp.NEQ(this=name(LINE), expression=exp.Literal.string(""))
+    if not arrays:
+        return exp.select(name(LINE), name(FILE)).from_(subquery(trimmed, "trimmed")).where(full)
     is_array = exp.and_(call("starts_with", name(LINE), "["), call("json_valid", name(LINE)))
     elements = exp.cast(call("json_extract", name(LINE), "$[*]"), "VARCHAR[]")
     itself = exp.Array(expressions=[name(LINE)])
     each = exp.Unnest(expressions=[exp.Case(ifs=[exp.If(this=is_array, true=elements)], default=itself)])
-    full = exp.NEQ(this=name(LINE), expression=exp.Literal.string(""))
     return exp.select(aliased(each, LINE), name(FILE)).from_(subquery(trimmed, "trimmed")).where(full)
 
 

@@ -11,7 +11,6 @@ from headwater.io.formats.base import FormatOptions
 _ALLOWED: dict[str, dict[str, tuple[str, ...]]] = {
     "json": {
         "dropFieldIfAllNull": ("false",),
-        "singleVariantColumn": (),
         "locale": ("en-us",),
     },
     "csv": {

@@ -15,6 +15,7 @@ from headwater.errors import IllegalArgumentError, unsupported
 from headwater.io.file_places import Incremental
 from headwater.io.file_queue import Take
 from headwater.io.formats import FormatOptions
+from headwater.io.formats.json_variant import OPTION as VARIANT
 from headwater.settings import parse_duration_ms
 from headwater.sources.base import SourceRequest
 from headwater.sources.cloud_files.cleaning import Clean
@@ -26,7 +27,7 @@ GROWING = ("addNewColumns", "addNewColumnsWithTypeWidening")
 """Modes that write a grown schema."""
 FORMATS = ("json", "csv", "xml", "parquet", "avro", "orc", "text", "binaryfile")
 FIXED = ("text", "binaryfile")
-"""Formats whose columns are always the same: nothing is inferred, new or rescued."""
+"""Formats whose columns are always the same."""
 PREFIX = "cloudfiles."
 RESCUED = "_rescued_data"
 
@@ -112,16 +113,22 @@ class CloudOptions:
     incremental: Incremental
     reader: FormatOptions
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the columns are always the same: nothing is inferred, new or rescued."""
+        return _is_fixed(self.format, self.reader)
+
     @classmethod
     def of(cls, request: SourceRequest) -> CloudOptions:
         """From a request. Raises for what cannot be."""
         options = request.options
         _check_names(options)
         kind = _format(options)
-        mode = _mode(options, request.schema is not None or kind in FIXED)
+        fixed = _is_fixed(kind, options)
+        mode = _mode(options, request.schema is not None or fixed)
         given = options.get("rescueddatacolumn")
         rescue = given or (RESCUED if request.schema is None and mode != "none" else None)
-        if rescue is not None and kind in FIXED:
+        if rescue is not None and fixed:
             raise refused("rescuedDataColumn", rescue, f"the columns of {kind} are always the same")
         columns = options.get(PREFIX + "partitioncolumns")
         return cls(
@@ -144,6 +151,10 @@ class CloudOptions:
             incremental=_incremental(options),
             reader=_reader_options(options, request.schema is None),
         )
+
+
+def _is_fixed(kind: str, options: FormatOptions) -> bool:
+    return kind in FIXED or (kind == "json" and VARIANT in options)
 
 
 def prefixed_names() -> frozenset[str]:

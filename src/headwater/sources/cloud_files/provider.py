@@ -14,13 +14,14 @@ from typing import cast
 from pyspark.sql.types import StringType, StructField, StructType
 
 from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
+from headwater.io.formats import json_variant
 from headwater.io.formats.binary_file import SCHEMA as BINARY_FILE
 from headwater.io.listing import ListingOptions, expand, is_glob, list_files, one_each
 from headwater.io.mounts import Mounts
 from headwater.io.partitions import Partitions, discover, merge_schema
 from headwater.io.routing import is_folder, may_come
 from headwater.sources.base import BatchInput, SourceContext, SourceRequest
-from headwater.sources.cloud_files.options import FIXED, CloudOptions
+from headwater.sources.cloud_files.options import CloudOptions
 from headwater.sources.cloud_files.schema import SchemaLog, infer
 from headwater.sources.cloud_files.stream import CloudFilesStream, Shape
 
@@ -53,7 +54,7 @@ class CloudFilesProvider:
             if not is_glob(path) and not may_come(mounts.local(path)):
                 raise AnalysisError("PATH_NOT_FOUND", path=mounts.uri(path))
         log = self._log(request, context, options)
-        data = request.schema or _fixed(options.format) or self._data(context, (request, options), log)
+        data = request.schema or _fixed(options) or self._data(context, (request, options), log)
         fields, columns = merge_schema(data, self._partitions(request, mounts, options).schema)
         return Shape(fields, options.rescue, columns, log, bases(request, mounts))
 
@@ -78,7 +79,7 @@ class CloudFilesProvider:
         return schema
 
     def _log(self, request: SourceRequest, context: SourceContext, options: CloudOptions) -> SchemaLog | None:
-        if request.schema is not None or options.format in FIXED:
+        if request.schema is not None or options.fixed:
             return None
         if options.schema_location is not None:
             return SchemaLog(context.storage, context.mounts.local(options.schema_location))
@@ -100,9 +101,12 @@ class CloudFilesProvider:
         return Partitions(StructType(fields), {})
 
 
-def _fixed(name: str) -> StructType | None:
-    """The columns of a format that always has the same."""
-    return {"text": StructType([StructField("value", StringType())]), "binaryfile": BINARY_FILE}.get(name)
+def _fixed(options: CloudOptions) -> StructType | None:
+    """The columns of a format that always has the same, or the one that holds a record whole."""
+    if not options.fixed:
+        return None
+    known = {"text": StructType([StructField("value", StringType())]), "binaryfile": BINARY_FILE}
+    return known.get(options.format) or json_variant.schema_of(options.reader)
 
 
 def bases(request: SourceRequest, mounts: Mounts) -> list[str]:

@@ -34,7 +34,7 @@ from headwater.sources.cloud_files.finding import finder
 from headwater.sources.cloud_files.growth import widened
 from headwater.sources.cloud_files.lifecycle import Lifecycle
 from headwater.sources.cloud_files.nested import new_inside
-from headwater.sources.cloud_files.options import FIXED, GROWING, CloudOptions, refused
+from headwater.sources.cloud_files.options import GROWING, CloudOptions, refused
 from headwater.sources.cloud_files.passed_over import PassedOver
 from headwater.sources.cloud_files.schema import SchemaLog, new_fields
 from headwater.sources.records import with_records, without_rows
@@ -245,7 +245,7 @@ class CloudFilesStream:
 
     def _check_fields(self, connection: Connection, files: Sequence[FileStatus]) -> None:
         mode, known = self._options.mode, self._shape.fields
-        if mode not in {*GROWING, "failOnNewColumns"} or self._options.format in FIXED:
+        if mode not in {*GROWING, "failOnNewColumns"} or self._options.fixed:
             return
         found = new_fields(connection, files, known, self._options)
         widening = mode == "addNewColumnsWithTypeWidening"
