@@ -19,7 +19,7 @@ from typing import Any, cast
 from pyspark.sql.types import StructType
 
 from headwater.duck import Connection
-from headwater.errors import AnalysisError, IllegalArgumentError
+from headwater.errors import AnalysisError, IllegalArgumentError, unsupported
 from headwater.io.compact_log import CompactLog
 from headwater.io.file_log import FileLog
 from headwater.io.file_queue import FileQueue, QueueOptions, Take
@@ -36,6 +36,7 @@ from headwater.io.storage import FileStatus
 from headwater.io.usable import ignores_missing, usable
 from headwater.io.written import written_files
 from headwater.settings import parse_duration_ms
+from headwater.sources.bad_records import BadRecords
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, scanned, sources
 from headwater.sources.records import with_records, without_rows
 
@@ -70,7 +71,9 @@ class FileProvider:
         return FileStream(self._format(), request, context, (fields, partitions))
 
     def batch(self, request: SourceRequest, context: SourceContext) -> tuple[BatchInput, StructType]:
-        """All rows of the files that are there now."""
+        """All rows of the files that are there now. Raises UNSUPPORTED_FEATURE for badRecordsPath."""
+        if BadRecords.asked(request.options, self._name):
+            raise unsupported("badRecordsPath in a batch read", "Read with readStream and trigger(availableNow=True).")
         listing = _list(request, context)
         listing = replace(listing, files=usable(listing.files, self._name, request.options, context.settings))
         partitions = _partitions(listing, request, context)
@@ -173,6 +176,7 @@ class FileStream:
         self.schema = StructType([*self._fields.fields, *self._columns.fields, *hidden])
         self.description = f"FileStreamSource[{self._mounts.uri(_paths(request)[0])}]"
         self.format = request.format.lower()
+        self._bad_records = BadRecords.of(request.options, self.format, context)
         listing = ListingOptions.of(request.options)
         chosen = self._options
         self._queue = FileQueue(
@@ -206,19 +210,26 @@ class FileStream:
         """See `RecordsOffsets`."""
         self._log.record(_number(end))
 
-    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
+    def relation(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
         """The rows of the files given to the batches after `start` up to `end`."""
         present = self._given(start, end)
+        if self._bad_records is not None and present:
+            return scanned(self._format, self._asked(connection, present))
         return self._input(present) if present else BatchInput(nothing(self.schema), rows=0)
 
-    def records(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:  # noqa: ARG002
+    def _asked(self, connection: Connection, present: Sequence[FileStatus]) -> ScanRequest:
+        """What to read of files, once their bad records are kept if that is asked for."""
+        request = replace(self._scanned(present), variable=None)
+        if self._bad_records is None:
+            return request
+        return self._bad_records.sift(connection, self._format, request, self._context.clock.now_ms())
+
+    def records(self, connection: Connection, start: Offset | None, end: Offset) -> BatchInput:
         """See `KeepsRecords`."""
         present = self._given(start, end)
         if not present:
             return BatchInput(without_rows(nothing(self.schema)), rows=0)
-        return with_records(
-            self.format, self._format, replace(self._scanned(present), variable=None), self.schema.names
-        )
+        return with_records(self.format, self._format, self._asked(connection, present), self.schema.names)
 
     def _given(self, start: Offset | None, end: Offset) -> tuple[FileStatus, ...]:
         """The files of the batches after `start` up to `end` that are to be read."""
@@ -228,7 +239,7 @@ class FileStream:
 
     def ahead(self, end: Offset | None, skip: int, most: int) -> Sequence[BatchInput]:
         """See `ReadsAhead`: the files found that are next in turn."""
-        if self._log.latest > _number(end):
+        if self._log.latest > _number(end) or self._bad_records is not None:
             return []
         batches = self._queue.peek(self._options.take, skip + most)[skip:]
         sizes = itertools.accumulate(map(_bytes, batches))

@@ -32,8 +32,8 @@ from headwater.io.formats.base import ScanRequest
 from headwater.io.formats.scan import name, subquery
 from headwater.io.formats.widening import wider
 from headwater.io.storage import FileStatus
+from headwater.sources.bad_records import TEXTUAL
 from headwater.sources.base import scanned
-from headwater.sources.cloud_files.bad_records import TEXTUAL
 from headwater.sources.cloud_files.options import CloudOptions
 from headwater.sources.cloud_files.schema import typed_columns
 

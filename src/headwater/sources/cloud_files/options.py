@@ -88,7 +88,6 @@ class CloudOptions:
         take: how much a batch takes.
         max_age_ms: files older than this beside the newest are passed over.
         rescue: name of the rescued-data column, or None.
-        bad_records: the user's folder for bad records, or None.
         overwrites: a file that is written anew is read anew.
         clean: what becomes of files that were read.
         notifications: whether and how files are found by events.
@@ -106,7 +105,6 @@ class CloudOptions:
     take: Take
     max_age_ms: int | None
     rescue: str | None
-    bad_records: str | None
     overwrites: bool
     clean: Clean
     notifications: NotificationOptions
@@ -144,7 +142,6 @@ class CloudOptions:
             take=Take(options.number(PREFIX + "maxfilespertrigger", 1000), _bytes(options)),
             max_age_ms=_duration(options, "maxFileAge"),
             rescue=rescue,
-            bad_records=options.get("badrecordspath") if kind in ("json", "csv", "xml") else None,
             overwrites=options.flag(PREFIX + "allowoverwrites"),
             clean=_clean(options),
             notifications=NotificationOptions.of(options),

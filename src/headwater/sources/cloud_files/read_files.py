@@ -17,6 +17,7 @@ from headwater.io.formats import Format, FormatOptions, formats
 from headwater.io.formats.scan import nothing
 from headwater.io.listing import ListingOptions, list_files
 from headwater.io.usable import usable
+from headwater.sources.bad_records import BadRecords
 from headwater.sources.base import BatchInput, SourceContext, SourceRequest, scanned
 from headwater.sources.cloud_files.options import FORMATS, PREFIX, CloudOptions
 from headwater.sources.cloud_files.provider import CloudFilesProvider
@@ -40,7 +41,7 @@ class ReadFilesProvider(CloudFilesProvider):
         """All rows of the files that are there now."""
         request = _with_format(request, context)
         options = CloudOptions.of(request)
-        if options.bad_records is not None:
+        if BadRecords.asked(request.options, options.format):
             raise unsupported("badRecordsPath in a batch read", "Read with STREAM read_files(…).")
         if options.notifications.used:
             raise unsupported("useNotifications in a batch read", "Read with STREAM read_files(…).")

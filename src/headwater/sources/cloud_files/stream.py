@@ -7,7 +7,6 @@ before the stream fails, so that the next start reads the same batch with it.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -27,8 +26,8 @@ from headwater.io.partitions import assign
 from headwater.io.seen_files import SeenFiles
 from headwater.io.storage import FileStatus
 from headwater.io.usable import ignores_missing, usable
+from headwater.sources.bad_records import BadRecords
 from headwater.sources.base import BatchInput, Offset, ReadLimit, SourceContext, SourceRequest, scanned
-from headwater.sources.cloud_files.bad_records import BadRecords
 from headwater.sources.cloud_files.cleaning import Cleaner
 from headwater.sources.cloud_files.finding import finder
 from headwater.sources.cloud_files.growth import widened
@@ -108,7 +107,7 @@ class CloudFilesStream:
         self._passed_over = PassedOver(context.storage, folder)
         self._cleaner = self._cleaner_of(context, options)
         self._committed: int | None = None
-        self._bad_records = self._bad_records_of(context, options)
+        self._bad_records = BadRecords.of(request.options, options.format, context)
         self._finder = finder(request, context, told, self._queue, self._log)
         if not options.include_existing and self._log.latest < 0:
             self._pass_over_existing()
@@ -215,12 +214,6 @@ class CloudFilesStream:
             name = "cloudFiles.cleanSource.moveDestination"
             raise refused(name, clean.destination, "it must not lie below the folder that is read")
         return Cleaner(clean, (context.storage, self._mounts), roots, self._lifecycle, self._passed_over)
-
-    def _bad_records_of(self, context: SourceContext, options: CloudOptions) -> BadRecords | None:
-        if options.bad_records is None:
-            return None
-        stream = f"{zlib.crc32(cast(str, context.log_path).encode()):08x}"
-        return BadRecords(context.storage, self._mounts.local(options.bad_records), stream)
 
     def _offset(self, number: int) -> Offset:
         started_ms, finished_ms = self._finder.times()

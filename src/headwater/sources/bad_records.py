@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -23,8 +24,9 @@ from headwater.io.formats.base import ScanRequest
 from headwater.io.formats.scan import name, subquery
 from headwater.io.mounts import quote_uri
 from headwater.io.storage import FileStatus, Storage
-from headwater.sources.base import scanned
+from headwater.sources.base import SourceContext, scanned
 
+OPTION = "badRecordsPath"
 _COLUMN = "__bad_record"
 _METADATA = "_metadata"
 TEXTUAL = ("json", "csv", "xml")
@@ -43,6 +45,19 @@ class BadRecords:
     storage: Storage
     folder: str
     stream: str
+
+    @classmethod
+    def of(cls, options: FormatOptions, file_format: str, context: SourceContext) -> BadRecords | None:
+        """From reader options; None if they name no place, or the format has no records that may be bad."""
+        if not cls.asked(options, file_format):
+            return None
+        stream = f"{zlib.crc32(str(context.log_path).encode()):08x}"
+        return cls(context.storage, context.mounts.local(options.text(OPTION)), stream)
+
+    @staticmethod
+    def asked(options: FormatOptions, file_format: str) -> bool:
+        """Whether options name a place, and the format has records that may be bad."""
+        return bool(options.text(OPTION)) and file_format in TEXTUAL
 
     def sift(self, connection: Connection, file_format: Format, request: ScanRequest, now_ms: int) -> ScanRequest:
         """Keep the bad records of a batch; the request that reads its good ones."""
