@@ -24,6 +24,7 @@ from headwater.sinks.dead_letters import BAD_RECORD
 from headwater.sources.base import BatchInput, KeepsRecords, Offset, StreamSource
 from headwater.sources.records import BAD, COLUMNS, FILE, HEADER, RECORD
 from headwater.streaming.statements import column, create, named, run
+from headwater.streaming.suspects import ROW
 
 _FAILED = "__failed"
 _LAST = 2**62
@@ -106,6 +107,10 @@ class HeldRows:
             where=exp.Where(this=same),
         )
         run(connection, sql_text(update))
+
+    def numbered(self) -> exp.Select:
+        """The rows that are shown, with their numbers in the column `suspects.ROW`."""
+        return self._shown.copy().select(named(exp.column("rowid"), ROW), copy=False)
 
     def release(self, connection: Connection) -> None:
         """Let go of the rows."""

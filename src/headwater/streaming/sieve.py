@@ -1,7 +1,8 @@
 """Rows that cannot be taken are found, kept as dead letters, and left out of their batch (`sinks.dead_letters`).
 
-A batch's rows are held (`held`) before anything is computed of them. Bad records are known at once. A row that makes
-the plan or the sink fail is looked for by halves, which takes any plan for what it is:
+A batch's rows are held (`held`) before anything is computed of them. Bad records are known at once. Rows that make the
+plan fail are mostly found in one pass (`suspects`); all others, and those that the sink refuses, are looked for by
+halves, which takes any plan for what it is:
 
     plan without state    the batch is written; only if that fails are rows looked for, and it is written anew
     plan with state       what reads the rows first is computed before any state is touched
@@ -19,7 +20,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from headwater.crash import crash_point
-from headwater.duck import Connection
+from headwater.duck import Connection, DuckError, Interrupted, sql_text
 from headwater.errors import SparkError
 from headwater.log import logger
 from headwater.sinks.base import Batch, ChecksRows, SinkResult, StreamSink
@@ -30,6 +31,7 @@ from headwater.streaming.dataflow import Dataflow, OperatorNode
 from headwater.streaming.held import HeldRows
 from headwater.streaming.planned import PlannedBatch
 from headwater.streaming.statements import create, run
+from headwater.streaming.suspects import Chain
 
 _MOST_FAILING = 10_000
 """Without a limit of the user's own a batch has no more failing rows: each is looked for, and so many mean that the
@@ -75,7 +77,9 @@ class Sieve:
             HeldRows(number, source, columns, str(zone))
             for number, (source, columns) in enumerate(zip(sources, stream.leaves, strict=True))
         ]
-        self._early = [create(_PROBE, query) for query in row_queries(stream)] if stream.nodes else []
+        first = row_queries(stream)
+        self._first = [create(_PROBE, query) for query in first]
+        self._chains = [chain for query in first if (chain := Chain.of(query)) is not None]
         self._stateless = not stream.nodes
         self._batch_id = -1
         self._present: list[HeldRows] = []
@@ -109,8 +113,8 @@ class Sieve:
             for held in self._present:
                 held.fail(self._connection, [row for source, row in known if source == held.number], at=-self._known)
             return
-        if self._early and self._fails(self._compute_early) is not None:
-            self._leave_out(self._compute_early)
+        if not self._stateless and self._fails(self._compute_first) is not None:
+            self._leave_out(self._compute_first)
 
     def add(self, sink: StreamSink, batch: Callable[[], Batch]) -> SinkResult:
         """Add the batch to the sink, without the rows for which it cannot be written. Raises as `sink.add_batch`."""
@@ -149,8 +153,8 @@ class Sieve:
 
     # ── rows that fail ──────────────────────────────────────────────────────────────────────────────────────
 
-    def _compute_early(self) -> None:
-        for text in self._early:
+    def _compute_first(self) -> None:
+        for text in self._first:
             run(self._connection, text)
 
     def _leave_out(self, compute: Callable[[], None]) -> None:
@@ -160,19 +164,48 @@ class Sieve:
         if nothing is not None:  # it fails without any row
             raise nothing
         for held in self._present:
-            for failure in self._failing(held, compute):
-                self._failures.append(failure)
-                self._check_number(failure.error)
-            held.show(self._connection, 0, -1)
-        at = 0
-        for held in self._present:
-            rows = [failure.row for failure in self._failures if failure.source == held.number]
+            self._take_out(held, self._singly(held))
             held.show(self._connection)
-            if rows:
-                held.fail(self._connection, rows, at=at)
-            at += len(rows)
+            if self._fails(compute) is not None:
+                self._take_out(held, self._by_halves(held, compute))
+            held.show(self._connection, 0, -1)
+        for held in self._present:
+            held.show(self._connection)
 
-    def _failing(self, held: HeldRows, compute: Callable[[], None]) -> Iterator[Failure]:
+    def _take_out(self, held: HeldRows, failing: Iterator[Failure]) -> None:
+        at = len(self._failures)
+        for failure in failing:
+            self._failures.append(failure)
+            self._check_number(failure.error)
+        rows = [failure.row for failure in self._failures[at:]]
+        if rows:
+            held.fail(self._connection, rows, at=at)
+
+    def _singly(self, held: HeldRows) -> Iterator[Failure]:
+        """The suspects of one source that fail."""
+        for row in self._suspects(held):
+            held.show(self._connection, row, row)
+            error = self._fails(self._compute_first)
+            if error is not None:
+                yield Failure(held.number, row, error)
+
+    def _suspects(self, held: HeldRows) -> list[int]:
+        """None where DuckDB cannot say: it takes no functions in `TRY` that give another value each time."""
+        held.show(self._connection)
+        found: set[int] = set()
+        for chain in self._chains:
+            if chain.stream == f"stream_{held.number}":
+                try:
+                    rows = self._connection.execute(sql_text(chain.suspects(held.numbered()))).fetchall()
+                except Interrupted:
+                    raise
+                except DuckError as error:
+                    _log.info("rows that fail are looked for by halves: %s", error)
+                    continue
+                found.update(row for (row,) in rows)
+        return sorted(found)
+
+    def _by_halves(self, held: HeldRows, compute: Callable[[], None]) -> Iterator[Failure]:
         """The rows of one source that fail, each found by halving what fails."""
         ranges = [(0, held.rows - 1)] if held.rows else []
         while ranges:
@@ -268,6 +301,8 @@ def row_queries(stream: Dataflow) -> list[exp.Query]:
 
 def _over(query: exp.Query, below: Sequence[tuple[str, exp.Query]]) -> exp.Query:
     """A query with the tables below it as common tables."""
+    if not below:
+        return query
     rows = exp.Subquery(this=query.copy(), alias=exp.TableAlias(this=exp.to_identifier("rows")))
     whole = exp.select(exp.Star()).from_(rows)
     for name, inner in below:
