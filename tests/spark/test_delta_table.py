@@ -21,7 +21,7 @@ table.optimize().executeCompaction()
 table.vacuum()
 table.addFeatureSupport("timestampNtz")
 path = DeltaTable.createOrReplace(spark).location("out/p").addColumn("id", "INT").execute()
-path = DeltaTable.createOrReplace(spark).location("out/p").addColumn("name", "STRING").execute()
+path = DeltaTable.replace(spark).location("out/p").addColumn("name", "STRING").execute()
 path.merge(spark.sql("SELECT 'x' AS name"), "false").whenNotMatchedInsertAll().execute()
 """
 
@@ -59,4 +59,4 @@ def test_spark_reads_what_delta_table_made(tmp_path: Path) -> None:
         "properties": {"owner": "me"},
     }
     assert told["p"]["rows"] == [["x"]]
-    assert told["p"]["history"] == ["MERGE", "CREATE OR REPLACE TABLE", "CREATE TABLE"]
+    assert told["p"]["history"] == ["MERGE", "REPLACE TABLE", "CREATE TABLE"]

@@ -78,11 +78,13 @@ def test_a_table_with_a_location_only(spark: SparkSession, tmp_path: Path) -> No
     DeltaTable.createIfNotExists(spark).location(place).addColumn("other", "INT").execute()
     assert (made.toDF().collect(), made.detail().first().description) == ([(1,)], "by path")
     DeltaTable.replace(spark).tableName(f"delta.`{place}`").addColumn("v", "STRING").execute()
-    DeltaTable.createOrReplace(spark).location(place).addColumn("w", "STRING").partitionedBy("w").addColumn(
+    with pytest.raises(AnalysisException, match="DELTA_CREATE_TABLE_SCHEME_MISMATCH"):  # as in Delta
+        DeltaTable.createOrReplace(spark).location(place).addColumn("w", "STRING").execute()
+    DeltaTable.replace(spark).location(place).addColumn("w", "STRING").partitionedBy("w").addColumn(
         "x", "INT"
     ).execute()
     assert (made.toDF().columns, made.toDF().count()) == (["w", "x"], 0)
-    assert operations(made) == ["CREATE OR REPLACE TABLE", "REPLACE TABLE", "MERGE", "CREATE TABLE"]
+    assert operations(made) == ["REPLACE TABLE", "REPLACE TABLE", "MERGE", "CREATE TABLE"]
     with pytest.raises(AnalysisException, match="DELTA_CREATE_TABLE_IDENTIFIER_LOCATION_MISMATCH"):
         DeltaTable.create(spark).tableName(f"delta.`{place}`").location("/other").addColumn("id", "INT").execute()
 
