@@ -28,7 +28,6 @@ def test_json_in_another_encoding(tmp_path, encoding, codec):
         {"encoding": "UTF-16", "multiLine": "true"},
         {"lineSep": "|", "multiLine": "true"},
         {"locale": "de-DE"},
-        {"singleVariantColumn": "v"},
         {"timeZone": "Asia/Tokyo"},
     ],
 )
@@ -36,3 +35,8 @@ def test_what_cannot_be_kept_is_refused(tmp_path, file_format, options):
     file = put(tmp_path / "a", "1\n")
     with pytest.raises(UnsupportedError, match=next(iter(options.values()))):
         scan(file_format, file, "a string", options)
+
+
+def test_csv_has_no_variant_column_yet(tmp_path):
+    with pytest.raises(UnsupportedError, match="singleVariantColumn"):
+        scan("csv", put(tmp_path / "a", "1\n"), "a string", {"singleVariantColumn": "v"})
