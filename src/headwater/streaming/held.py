@@ -98,6 +98,8 @@ class HeldRows:
 
     def fail(self, connection: Connection, rows: Sequence[int], *, at: int) -> None:
         """Leave rows out. The first of them is failure number `at`, the next `at + 1` and so on."""
+        if not rows:
+            return
         values = exp.values([(row, at + index) for index, row in enumerate(rows)], alias="f", columns=["row", "number"])
         same = exp.EQ(this=exp.column("rowid", self._table), expression=column("row", "f"))
         update = exp.Update(

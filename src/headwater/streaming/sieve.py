@@ -85,13 +85,14 @@ class Sieve:
         self._present: list[HeldRows] = []
         self._failures: list[Failure] = []
         self._known = 0
+        self._written = False
 
     # ── one batch ───────────────────────────────────────────────────────────────────────────────────────────
 
     def hold(self, planned: PlannedBatch, binding: Binding) -> None:
         """Open a batch and hold its rows: its inputs are the held ones then."""
         planned.open(self._held, self._connection)
-        self._batch_id, self._failures, self._known = planned.batch_id, [], 0
+        self._batch_id, self._failures, self._known, self._written = planned.batch_id, [], 0, False
         self._present = []
         for held, rows in zip(self._held, planned.inputs, strict=True):
             if rows is not None:
@@ -109,7 +110,7 @@ class Sieve:
         """
         if again and self._letters.has("failing rows", self._batch_id):
             known = self._letters.failed(self._connection, self._batch_id)
-            self._known = len(known)
+            self._known, self._written = len(known), True
             for held in self._present:
                 held.fail(self._connection, [row for source, row in known if source == held.number], at=-self._known)
             return
@@ -129,7 +130,7 @@ class Sieve:
 
     def _search(self, error: Exception, compute: Callable[[], None]) -> None:
         cause = self._translate(error)
-        if not self._stateless or self._known or not _is_of_a_row(cause):
+        if not self._stateless or self._written or not _is_of_a_row(cause):
             raise error
         _log.warning("batch %d: rows that fail are looked for, after %s", self._batch_id, cause)
         self._leave_out(compute)
@@ -177,9 +178,7 @@ class Sieve:
         for failure in failing:
             self._failures.append(failure)
             self._check_number(failure.error)
-        rows = [failure.row for failure in self._failures[at:]]
-        if rows:
-            held.fail(self._connection, rows, at=at)
+        held.fail(self._connection, [failure.row for failure in self._failures[at:]], at=at)
 
     def _singly(self, held: HeldRows) -> Iterator[Failure]:
         """The suspects of one source that fail."""

@@ -33,9 +33,10 @@ class Letters:
     def __init__(self) -> None:
         self.kept: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
         self.known: list[tuple[int, int]] = []
+        self.written = False
 
     def has(self, _kind: str, _batch_id: int) -> bool:
-        return bool(self.known)
+        return self.written or bool(self.known)
 
     def failed(self, _connection: Any, _batch_id: int) -> list[tuple[int, int]]:
         return self.known
@@ -143,6 +144,21 @@ def test_a_batch_that_runs_again_leaves_out_what_it_left_out() -> None:
     assert running.letters.kept == {}
     with pytest.raises(ArithmeticSparkError):  # its letters are written: no more can be added
         running.run(Sink({2}, overflow), again=True)
+
+
+def test_letters_that_are_gone_are_not_written_anew() -> None:
+    """Their counter says that they are there: rows that fail now would be nowhere."""
+    running = Running(5)
+    running.letters.written = True
+    with pytest.raises(ArithmeticSparkError):
+        running.run(Sink({2}, overflow), again=True)
+
+
+def test_a_source_without_failures_beside_one_that_had_some() -> None:
+    running, sink = Running(3), Sink(set(), overflow)
+    running.letters.known = [(1, 0)]
+    running.run(sink, again=True)
+    assert sink.rows == [0, 1, 2]
 
 
 def test_a_limit() -> None:
