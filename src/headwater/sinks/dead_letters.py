@@ -7,8 +7,8 @@ Its format is `docs/spec/dead_letters.md`. Many streams may share a table. A bat
 before its rows are in the sink: its bad records, and its failing rows. Each carries a transaction counter of the query,
 so that a batch that runs again adds nothing.
 
-Invariants: a row is in the sink or here, never in both and never in neither; what failed in a batch once is left out
-of it for ever, though it may not fail again.
+Invariants: a row is in the sink or here, never in both and never in neither, as long as its source reads it as before;
+what failed in a batch once is left out of it for ever, though it may not fail again.
 """
 
 from __future__ import annotations
